@@ -1,0 +1,52 @@
+import { Type, type Static } from 'typebox'
+
+/**
+ * Every refusal the server can give, in one table. A code is never reused for another meaning.
+ * `status` is the HTTP status; `retryable` says whether the same request may succeed later; `hint` is the default advice.
+ */
+export const errorTable = {
+  invalid_request: { status: 400, retryable: false, hint: 'Compare the request with /openapi.json.' },
+  invalid_json: { status: 400, retryable: false, hint: 'Send a JSON document with Content-Type: application/json.' },
+  invalid_cursor: { status: 400, retryable: false, hint: 'Use a cursor that this server gave you, or leave it out to start at the beginning.' },
+  unauthorized: { status: 401, retryable: false, hint: 'Log in (POST /v1/auth/login) and send Authorization: Bearer <accessToken>.' },
+  invalid_credentials: { status: 401, retryable: false, hint: 'Check the user name and the password.' },
+  invalid_ticket: { status: 401, retryable: false, hint: 'Ask for a new ticket (POST /v1/auth/ticket); each works once, for 30 seconds.' },
+  forbidden: { status: 403, retryable: false, hint: 'Ask an administrator for access.' },
+  origin_forbidden: { status: 403, retryable: false, hint: 'Open the page from the server itself, or have the operator allow this origin.' },
+  path_outside_roots: { status: 403, retryable: false, hint: 'The operator lists the allowed folders with --workspace-root.' },
+  not_found: { status: 404, retryable: false, hint: 'See /docs for what exists.' },
+  session_not_found: { status: 404, retryable: false, hint: 'List your sessions with GET /v1/sessions.' },
+  workspace_not_found: { status: 404, retryable: false, hint: 'List your workspaces with GET /v1/workspaces.' },
+  approval_not_found: { status: 404, retryable: false, hint: 'List open approvals with GET /v1/approvals.' },
+  method_not_allowed: { status: 405, retryable: false, hint: 'See /docs for the methods of this address.' },
+  session_closed: { status: 409, retryable: false, hint: 'A closed session stays closed. Start a new one.' },
+  turn_conflict: { status: 409, retryable: false, hint: 'This id was used for another prompt. Send a new UUID.' },
+  no_turn_running: { status: 409, retryable: false, hint: 'There is nothing to interrupt.' },
+  approval_already_answered: { status: 409, retryable: false, hint: 'The first answer counts.' },
+  workspace_exists: { status: 409, retryable: false, hint: 'Choose another name, or use the existing workspace.' },
+  workspace_in_use: { status: 409, retryable: false, hint: 'Close or delete the sessions in it first.' },
+  workspace_not_ready: { status: 409, retryable: true, hint: 'Wait until the workspace status is "ready".' },
+  payload_too_large: { status: 413, retryable: false, hint: 'Send less at once.' },
+  unsupported_media_type: { status: 415, retryable: false, hint: 'Use Content-Type: application/json.' },
+  misdirected_request: { status: 421, retryable: false, hint: 'Use the address that the server prints at start, or have the operator add this host.' },
+  queue_full: { status: 429, retryable: true, hint: 'Wait until queued prompts have run.' },
+  too_many_requests: { status: 429, retryable: true, hint: 'Slow down and retry after the time in Retry-After.' },
+  internal: { status: 500, retryable: true, hint: 'Look for the request id in the server log.' },
+  claude_unavailable: { status: 503, retryable: true, hint: 'See GET /v1/health; set --claude or install the claude CLI.' },
+  not_ready: { status: 503, retryable: true, hint: 'The server is starting or stopping. Retry in a second.' },
+  storage_unavailable: { status: 503, retryable: true, hint: 'Nothing was accepted. Retry later.' },
+  storage_full: { status: 507, retryable: true, hint: 'The disk is full. Nothing was accepted.' },
+} as const satisfies Record<string, { status: number; retryable: boolean; hint: string }>
+
+export type ErrorCode = keyof typeof errorTable
+
+/** The body of every refusal, over HTTP and in a WebSocket `error` message. */
+export const ErrorBody = Type.Object({
+  error: Type.Object({
+    code: Type.String({ description: 'Stable, from one table' }),
+    message: Type.String(),
+    hint: Type.Optional(Type.String()),
+    requestId: Type.String(),
+  }),
+})
+export type ErrorBody = Static<typeof ErrorBody>
