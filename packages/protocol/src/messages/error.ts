@@ -20,7 +20,7 @@ export type FailureCode = (typeof failureCodes)[number]
 
 /** Something failed while the agent worked. It is a fact of the log, not the refusal of a request. */
 export const ErrorMessage = message('error', {
-  code: Type.Union(failureCodes.map((code) => Type.Literal(code))),
+  code: Type.Enum(failureCodes),
   message: Type.String(),
   hint: Type.Optional(Type.String()),
   detail: Type.Optional(Type.Unknown()),

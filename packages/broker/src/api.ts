@@ -1,0 +1,72 @@
+import type { IncomingMessage, RequestListener } from 'node:http'
+import { sendApiError } from './api-error.ts'
+import type { Backend } from './backend.ts'
+import type { Log } from './log.ts'
+import { verifySessionToken, type SessionIdentity } from './token.ts'
+
+export type ApiOptions = {
+  key: Buffer
+  /** null until the broker has been configured. */
+  backend: () => Backend | null
+  stopping: () => boolean
+  log: Log
+}
+
+/**
+ * Letters, digits, _ and - only: with no dot, no percent sign, no empty segment and no backslash there is nothing that
+ * somebody behind us could read as another path.
+ */
+const messagesPath = /^\/v1\/messages(?:\/[A-Za-z0-9_-]+)*$/
+
+/** `claude` looks whether somebody is there (HEAD / or /api/hello). That is answered here, the upstream is not asked. */
+const greetings = ['/', '/api/hello']
+
+/** What the children may reach. Every refusal has the Messages API's own form. */
+export const apiHandler =
+  ({ key, backend, stopping, log }: ApiOptions): RequestListener =>
+  (request, response) => {
+    const { url = '', method = '' } = request
+    const started = performance.now()
+    const [path = '', query] = splitUrl(url)
+    const identity = identify(request, key)
+    response.once('close', () =>
+      log.write('request', {
+        sessionId: identity?.sessionId ?? null,
+        method,
+        path: path.slice(0, 100),
+        status: response.headersSent ? response.statusCode : null,
+        end: response.writableFinished ? 'complete' : 'cut',
+        ms: Math.round(performance.now() - started),
+      }),
+    )
+    const refuse = (status: number, message: string, headers?: Record<string, string>) => {
+      // The rest of a refused body is not worth reading.
+      if (!request.complete) response.shouldKeepAlive = false
+      sendApiError(response, { status, message, headers })
+      request.resume()
+    }
+
+    if ((method === 'HEAD' || method === 'GET') && greetings.includes(path)) {
+      response.writeHead(200, { 'content-type': 'application/json' }).end(method === 'GET' ? '{"message":"hello"}' : undefined)
+      return
+    }
+    if (identity === null) return refuse(401, 'This broker wants the token of a session.')
+    if (!url.startsWith('/')) return refuse(400, 'Only paths are taken, not whole addresses.')
+    if (!messagesPath.test(path)) return refuse(404, 'This broker forwards /v1/messages only.')
+    if (method !== 'POST') return refuse(405, 'Only POST is forwarded.', { allow: 'POST' })
+    if (stopping()) return refuse(503, 'The broker is restarting.', { 'retry-after': '1', connection: 'close' })
+    const chosen = backend()
+    if (chosen === null) return refuse(503, 'The broker has not been configured yet.', { 'retry-after': '1' })
+    chosen.answer(request, response, query === undefined ? path : `${path}?${query}`)
+  }
+
+const splitUrl = (url: string): [string, string?] => {
+  const at = url.indexOf('?')
+  return at === -1 ? [url] : [url.slice(0, at), url.slice(at + 1)]
+}
+
+const identify = ({ headers }: IncomingMessage, key: Buffer): SessionIdentity | null => {
+  const apiKey = headers['x-api-key']
+  const bearer = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
+  return [apiKey, bearer].flatMap((token) => (typeof token === 'string' ? (verifySessionToken(key, token) ?? []) : [])).at(0) ?? null
+}

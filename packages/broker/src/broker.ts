@@ -1,0 +1,128 @@
+import { chmodSync, rmSync, statSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import { once } from 'node:events'
+import { join, resolve } from 'node:path'
+import { apiHandler } from './api.ts'
+import type { Backend } from './backend.ts'
+import { brokerControl } from './client.ts'
+import type { BrokerConfig, BrokerStatus } from './config.ts'
+import { controlHandler } from './control.ts'
+import { demoBackend } from './demo/demo-backend.ts'
+import { liveBackend } from './live.ts'
+import { openLog } from './log.ts'
+import { lockFolder } from './only-one.ts'
+import { prepareFolders } from './paths.ts'
+import { tokenKey } from './token.ts'
+import { brokerVersion } from './version.ts'
+
+export type BrokerOptions = {
+  dir: string
+  /** How long answers that are being streamed may go on after `stop`. */
+  drainMs?: number
+  /** How often it looks whether its sockets are still its own. */
+  watchMs?: number
+}
+
+export type Broker = AsyncDisposable & {
+  /** Stops accepting at once, lets answers finish, and then resolves. */
+  stop: () => Promise<void>
+  /** Resolves when the broker has stopped, for whatever reason. */
+  stopped: Promise<void>
+}
+
+/** Opens the broker of this folder, unconfigured; null when one is there already. */
+export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: BrokerOptions): Promise<Broker | null> => {
+  if (await isLive(dir)) return null
+  const paths = prepareFolders(dir)
+  const key = tokenKey(resolve(dir))
+  const lock = lockFolder(resolve(dir))
+  if (lock === null) return null
+
+  const log = openLog(join(resolve(dir), 'broker.log'))
+  const startedAt = new Date().toISOString()
+  const stopped = Promise.withResolvers<void>()
+  let backend: Backend | null = null
+  let active = 0
+  let stopping = false
+
+  const status = (): BrokerStatus => ({
+    pid: process.pid,
+    startedAt,
+    version: brokerVersion,
+    mode: backend?.mode ?? null,
+    upstream: backend?.upstream ?? null,
+    credential: backend?.credential ?? 'none',
+    activeRequests: active,
+  })
+  const configure = (config: BrokerConfig) => {
+    backend = config.mode === 'live' ? liveBackend(config) : backend?.mode === 'demo' ? backend : demoBackend()
+    log.write('configured', { mode: backend.mode, upstream: backend.upstream, credential: backend.credential })
+  }
+
+  // `claude` thinks between requests: a connection kept for a minute is one it need not make again.
+  const api = createServer({ keepAliveTimeout: 60_000 }, apiHandler({ key, backend: () => backend, stopping: () => stopping, log }))
+  api.on('connect', (_request, socket) => socket.end('HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'))
+  api.on('request', (_request, response) => {
+    active += 1
+    response.once('close', () => {
+      active -= 1
+    })
+  })
+  const control = createServer(controlHandler({ status, configure, stop: () => void stop() }))
+
+  const stop = (): Promise<void> => {
+    if (!stopping) {
+      stopping = true
+      void drain()
+    }
+    return stopped.promise
+  }
+  const drain = async () => {
+    clearInterval(watch)
+    log.write('stopping', { activeRequests: active })
+    const closed = Promise.all([closeServer(api), closeServer(control)])
+    // The sockets are gone: the next broker may start while this one finishes what it streams.
+    lock.release()
+    const idle = setInterval(() => api.closeIdleConnections(), 50)
+    const deadline = setTimeout(() => api.closeAllConnections(), drainMs)
+    await closed
+    clearInterval(idle)
+    clearTimeout(deadline)
+    log.write('stopped')
+    log.close()
+    stopped.resolve()
+  }
+
+  await listen(api, paths.api, 0o666)
+  await listen(control, paths.control, 0o600)
+  const ours = [paths.api, paths.control].map((path) => ({ path, inode: inodeOf(path) }))
+  // Sockets that somebody removed cannot be reached by anybody, and the lock would keep a successor away.
+  const watch = setInterval(() => {
+    const lost = ours.find(({ path, inode }) => inodeOf(path) !== inode)
+    if (lost === undefined) return
+    log.write('socket lost', { path: lost.path })
+    void stop()
+  }, watchMs)
+  log.write('started', { pid: process.pid, version: brokerVersion })
+  return { stop, stopped: stopped.promise, [Symbol.asyncDispose]: stop }
+}
+
+const isLive = (dir: string): Promise<boolean> =>
+  brokerControl(dir)
+    .status({ signal: AbortSignal.timeout(2_000) })
+    .then(
+      () => true,
+      () => false,
+    )
+
+/** Only the holder of the lock comes here, so a file at this path is a dead broker's. */
+const listen = async (server: Server, path: string, mode: number): Promise<void> => {
+  rmSync(path, { force: true })
+  server.listen(path)
+  await once(server, 'listening')
+  chmodSync(path, mode)
+}
+
+const inodeOf = (path: string): number | null => statSync(path, { throwIfNoEntry: false })?.ino ?? null
+
+const closeServer = (server: Server): Promise<void> => new Promise((done) => server.close(() => done()))

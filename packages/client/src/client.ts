@@ -1,0 +1,119 @@
+import {
+  routes,
+  type Approval,
+  type CreateSession,
+  type Decision,
+  type Health,
+  type Input,
+  type Output,
+  type Session,
+  type User,
+  type Workspace,
+} from '@aicm/protocol'
+import { AicmError } from './aicm-error.ts'
+import { createCall, type Call } from './call.ts'
+import { createConnection, type ConnectionStatus } from './connection.ts'
+import { createHub, type Hub } from './hub.ts'
+import { baseUrl, defaultQueueLimits, defaultTiming, type ClientOptions } from './options.ts'
+import { runOnce, type RunOptions, type RunResult } from './run-once.ts'
+import { createSessionHandle, type SessionHandle } from './session.ts'
+
+type SessionRoutes = typeof routes.sessions
+
+export type Client = AsyncDisposable & {
+  /** Any operation of the HTTP API, typed by its route. */
+  call: Call
+  sessions: {
+    create(options?: CreateSession): Promise<Session>
+    list(filter?: Input<SessionRoutes['list']>['query']): Promise<Output<SessionRoutes['list']>>
+    get(id: string): Promise<Session>
+    update(id: string, changes: Input<SessionRoutes['update']>['body']): Promise<Session>
+    delete(id: string): Promise<void>
+  }
+  /** A handle on a session, without asking the server. */
+  session(id: string): SessionHandle
+  workspaces: {
+    create(options: Input<typeof routes.workspaces.create>['body']): Promise<Workspace>
+    list(): Promise<Workspace[]>
+    get(id: string): Promise<Workspace>
+    delete(id: string): Promise<void>
+  }
+  approvals: {
+    /** The open ones, of all sessions or of one. */
+    list(filter?: { sessionId?: string }): Promise<Approval[]>
+    answer(id: string, decision: Decision): Promise<Approval>
+  }
+  health(): Promise<Health>
+  me(): Promise<User>
+  /** One prompt in a session of its own, which is closed afterwards. */
+  run(prompt: string, options?: RunOptions): Promise<RunResult>
+  /** The one WebSocket, for a "reconnecting" light. */
+  connection: ConnectionStatus
+  /** Ends every reader and closes the connection. The client can not be used for streams afterwards. */
+  close(): void
+}
+
+export const createClient = (options: ClientOptions): Client => {
+  const base = baseUrl(options.url)
+  const timing = { ...defaultTiming, ...options.timing }
+  const call = createCall({
+    base,
+    getToken: options.getToken ?? (() => options.token),
+    // Called as a plain function: a browser's fetch insists on being the window's.
+    fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
+  })
+
+  const connection = createConnection({
+    ticket: async (signal) => (await call(routes.auth.ticket, {}, { signal })).ticket,
+    socketUrl: (ticket) => socketUrl(base, ticket),
+    WebSocket: options.WebSocket ?? globalThis.WebSocket,
+    timing,
+    onOpen: () => hub.onOpen(),
+    onMessage: (message, bytes) => hub.onMessage(message, bytes),
+    onTooBig: () => hub.onTooBig(),
+    onFatal: (error) => hub.fail(error),
+  })
+  const hub: Hub = createHub({ connection, timing, queueLimits: options.queueLimits ?? defaultQueueLimits })
+
+  const session = (id: string) => createSessionHandle({ call, hub, timing }, id)
+  const sessions: Client['sessions'] = {
+    create: (body = {}) => call(routes.sessions.create, { body }),
+    list: (query = {}) => call(routes.sessions.list, { query }),
+    get: (id) => call(routes.sessions.get, { params: { id } }),
+    update: (id, body) => call(routes.sessions.update, { params: { id }, body }),
+    delete: (id) => call(routes.sessions.delete, { params: { id } }),
+  }
+  const close = () => hub.close(closedError())
+
+  return {
+    call,
+    sessions,
+    session,
+    workspaces: {
+      create: (body) => call(routes.workspaces.create, { body }),
+      list: async () => (await call(routes.workspaces.list, {})).workspaces,
+      get: (id) => call(routes.workspaces.get, { params: { id } }),
+      delete: (id) => call(routes.workspaces.delete, { params: { id } }),
+    },
+    approvals: {
+      list: async (query = {}) => (await call(routes.approvals.list, { query })).approvals,
+      answer: (id, body) => call(routes.approvals.answer, { params: { id }, body }),
+    },
+    health: () => call(routes.health.health, {}),
+    me: () => call(routes.auth.me, {}),
+    run: (prompt, runOptions) => runOnce({ sessions, session }, prompt, runOptions),
+    connection: { state: connection.state, onChange: connection.onChange },
+    close,
+    [Symbol.asyncDispose]: async () => close(),
+  }
+}
+
+const socketUrl = (base: URL, ticket: string): string => {
+  const url = new URL('v1/ws', base)
+  url.protocol = base.protocol === 'https:' ? 'wss:' : 'ws:'
+  url.searchParams.set('ticket', ticket)
+  return url.href
+}
+
+const closedError = (): AicmError =>
+  new AicmError({ code: 'client_closed', message: 'This client was closed.', hint: 'Make a new one with createClient.' })

@@ -1,0 +1,15 @@
+import { routes, type Tokens } from '@aicm/protocol'
+import { createCall } from './call.ts'
+import { baseUrl, type ClientOptions } from './options.ts'
+
+export type LoginOptions = Pick<ClientOptions, 'url' | 'fetch'> & {
+  username: string
+  password: string
+  signal?: AbortSignal
+}
+
+/** Exchanges a user name and a password for tokens. */
+export const login = ({ url, fetch, username, password, signal }: LoginOptions): Promise<Tokens> => {
+  const call = createCall({ base: baseUrl(url), getToken: () => undefined, fetch: fetch ?? globalThis.fetch })
+  return call(routes.auth.login, { body: { username, password } }, signal === undefined ? {} : { signal })
+}

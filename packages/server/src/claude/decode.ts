@@ -1,0 +1,142 @@
+import { createBlocks } from './decode-blocks.ts'
+import { decodeApiError, decodeResult } from './decode-result.ts'
+import { decodeSystem, kept } from './decode-system.ts'
+import type { AgentOutput } from './output.ts'
+import { fields, list, text, type Fields } from './wire.ts'
+
+/** A line of the journal, as the process room cuts it. */
+export type WireLine = { start: number } & ({ kind: 'whole'; text: string } | { kind: 'oversized'; head: string; bytes: number })
+
+export type Decoder = {
+  /** What the line means: nothing, one thing or several. Never throws. */
+  decode(line: WireLine): AgentOutput[]
+  /** The process is gone: what it had begun to say and will not finish. */
+  end(): AgentOutput[]
+  /** True where no block is open: a reader that starts behind this line misses nothing. */
+  quiet(): boolean
+}
+
+/** The id of the `initialize` request: its answer says that the process is ready. */
+export const initializeRequestId = 'aicm-initialize'
+
+const unparsedBytes = 2000
+
+export const createDecoder = ({ generation }: { generation: number }): Decoder => {
+  const blocks = createBlocks(generation)
+
+  const decodeLine = (line: Fields, offset: number): AgentOutput[] => {
+    switch (line['type']) {
+      case 'stream_event':
+        return blocks.stream(line, offset)
+      case 'assistant':
+        return line['is_api_error_message'] === true
+          ? [{ kind: 'message', draft: decodeApiError(line) }]
+          : blocks.whole(line, offset)
+      case 'user':
+        return decodeUser(line)
+      case 'system':
+        return decodeSystem(line)
+      case 'result':
+        return [...blocks.cutOff(), { kind: 'result', result: decodeResult(line) }]
+      case 'command_lifecycle':
+        return decodeLifecycle(line)
+      case 'control_request':
+        return decodeRequest(line)
+      case 'control_cancel_request':
+        return [{ kind: 'permission-withdrawn', requestId: text(line['request_id']) ?? '' }]
+      case 'control_response':
+        return decodeResponse(line)
+      case 'rate_limit_event':
+        return [{ kind: 'message', draft: { type: 'progress', kind: 'rate_limit', text: rateLimitText(line), data: line['rate_limit_info'] } }]
+      case 'tool_progress':
+      case 'keep_alive':
+        return []
+      default:
+        return [{ kind: 'message', draft: kept(line) }]
+    }
+  }
+
+  return {
+    decode: (line) => {
+      if (line.kind === 'oversized')
+        return [{ kind: 'message', draft: { type: 'system', subtype: 'oversized', data: { bytes: line.bytes, head: line.head } } }]
+      if (line.text.trim() === '') return []
+      let value: unknown
+      try {
+        value = JSON.parse(line.text)
+      } catch {
+        value = undefined
+      }
+      if (typeof value !== 'object' || value === null)
+        return [{ kind: 'message', draft: { type: 'system', subtype: 'unparsed', data: line.text.slice(0, unparsedBytes) } }]
+      return decodeLine(fields(value), line.start)
+    },
+    end: blocks.cutOff,
+    quiet: blocks.quiet,
+  }
+}
+
+const decodeUser = (line: Fields): AgentOutput[] => {
+  const content = fields(line['message'])['content']
+  if (typeof content === 'string') {
+    // A slash command answers in the user's place.
+    const output = /<local-command-std(?:out|err)>([\s\S]*?)<\/local-command-std(?:out|err)>/.exec(content)
+    return output === null ? [] : [{ kind: 'message', draft: { type: 'system', subtype: 'local_command', data: output[1] } }]
+  }
+  return list(content).flatMap((item): AgentOutput[] => {
+    const block = fields(item)
+    if (block['type'] !== 'tool_result') return []
+    return [
+      {
+        kind: 'message',
+        draft: {
+          type: 'tool_result',
+          toolUseId: text(block['tool_use_id']) ?? '',
+          content: block['content'] ?? null,
+          isError: block['is_error'] === true,
+          parentToolUseId: text(line['parent_tool_use_id']),
+        },
+      },
+    ]
+  })
+}
+
+const decodeLifecycle = (line: Fields): AgentOutput[] => {
+  const turnId = text(line['command_uuid'])
+  const state = line['state']
+  return turnId !== undefined && (state === 'queued' || state === 'started' || state === 'completed' || state === 'cancelled')
+    ? [{ kind: 'prompt', turnId, state }]
+    : []
+}
+
+const decodeRequest = (line: Fields): AgentOutput[] => {
+  const requestId = text(line['request_id'])
+  const request = fields(line['request'])
+  const subtype = text(request['subtype']) ?? 'unknown'
+  if (requestId === undefined) return [{ kind: 'message', draft: kept(line) }]
+  if (subtype !== 'can_use_tool') return [{ kind: 'unsupported-request', requestId, subtype }]
+  return [
+    {
+      kind: 'permission',
+      requestId,
+      toolUseId: text(request['tool_use_id']) ?? '',
+      tool: text(request['tool_name']) ?? 'unknown',
+      input: request['input'] ?? {},
+      suggestions: list(request['permission_suggestions']),
+    },
+  ]
+}
+
+const decodeResponse = (line: Fields): AgentOutput[] => {
+  const response = fields(line['response'])
+  const requestId = text(response['request_id'])
+  if (requestId === initializeRequestId && response['subtype'] === 'success') return [{ kind: 'ready' }]
+  if (response['subtype'] === 'error')
+    return [{ kind: 'message', draft: { type: 'system', subtype: 'control_error', data: { requestId, error: response['error'] } } }]
+  return []
+}
+
+const rateLimitText = (line: Fields): string => {
+  const info = fields(line['rate_limit_info'])
+  return `Plan limit: ${text(info['status']) ?? 'changed'}${typeof info['resetsAt'] === 'number' ? `, resets at ${new Date(info['resetsAt'] * 1000).toISOString()}` : ''}.`
+}

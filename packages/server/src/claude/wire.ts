@@ -1,0 +1,19 @@
+/**
+ * Reading claude's JSON leniently: it is another program's, its shape changes between versions, and nothing it says may
+ * throw here. Message types: `sdk.d.ts` of @anthropic-ai/claude-agent-sdk.
+ */
+export type Fields = { readonly [key: string]: unknown }
+
+const none: Fields = {}
+
+export const fields = (value: unknown): Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : none
+
+export const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
+
+export const number = (value: unknown): number | undefined =>
+  typeof value === 'number' && Number.isFinite(value) ? value : undefined
+
+export const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : [])
+
+export const texts = (value: unknown): string[] => list(value).filter((item) => typeof item === 'string')

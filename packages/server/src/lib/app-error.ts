@@ -1,0 +1,32 @@
+import { errorTable, type ErrorBody, type ErrorCode } from '@aicm/protocol'
+
+/**
+ * The one error class of the server. `code` picks status, retryability and the default hint from the protocol's table;
+ * `message` is shown to the client, so it must hold no secret. What caused it goes to the log only.
+ */
+export class AppError extends Error {
+  readonly code: ErrorCode
+  readonly hint: string
+  /** Seconds, for the Retry-After header. */
+  readonly retryAfter: number | undefined
+
+  constructor(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown; retryAfter?: number } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'AppError'
+    this.code = code
+    this.hint = options.hint ?? errorTable[code].hint
+    this.retryAfter = options.retryAfter ?? (errorTable[code].status === 503 ? 1 : undefined)
+  }
+
+  get status(): number {
+    return errorTable[this.code].status
+  }
+
+  toBody(requestId: string): ErrorBody {
+    return { error: { code: this.code, message: this.message, hint: this.hint, requestId } }
+  }
+}
+
+/** Any thrown value as an AppError: what is not one is our own fault and says nothing of its cause to the client. */
+export const toAppError = (error: unknown): AppError =>
+  error instanceof AppError ? error : new AppError('internal', 'Something went wrong in the server.', { cause: error })

@@ -1,0 +1,50 @@
+import { childrenOf, descendantsOf, identify, isAlive, processesWithMarker } from './identity.ts'
+import { readSandboxPid } from './exit-status.ts'
+import { processFiles, type ProcessRecord } from './session-process.ts'
+
+const signal = (pid: number, name: 'SIGTERM' | 'SIGKILL'): void => {
+  try {
+    process.kill(pid, name)
+  } catch {
+    // Already gone.
+  }
+}
+
+/** The process that should hear a polite signal: wrappers (shell, bwrap and its init) do not pass one on. */
+const innermost = async (record: ProcessRecord): Promise<number | undefined> => {
+  const sandboxInit = await readSandboxPid(processFiles(record.dir).exit)
+  const [inner] = await childrenOf(sandboxInit ?? record.identity.pid)
+  return inner
+}
+
+export const terminate = async (record: ProcessRecord): Promise<void> => {
+  if (!isAlive(record.identity)) return
+  const inner = await innermost(record)
+  if (inner !== undefined) signal(inner, 'SIGTERM')
+}
+
+/**
+ * Ends everything the process started. In a sandbox its init takes the whole pid namespace along; without one, descendants
+ * are found by parentage and, where they left that (a daemon), by the marker in their environment.
+ */
+export const killTree = async (record: ProcessRecord): Promise<void> => {
+  const sandboxInit = await readSandboxPid(processFiles(record.dir).exit)
+  // The file outlives the process: its pid is only trusted while the marker says it is ours.
+  for (let round = 0; round < 5; round++) {
+    const marked = await processesWithMarker(record.marker)
+    const targets = new Set(marked)
+    if (isAlive(record.identity)) {
+      targets.add(record.identity.pid)
+      for (const pid of await descendantsOf(record.identity.pid)) targets.add(pid)
+      if (sandboxInit !== undefined) targets.add(sandboxInit)
+    }
+    if (targets.size === 0) return
+    for (const pid of targets) signal(pid, 'SIGKILL')
+    // A process that was forking while it was looked for shows up in the next round.
+    for (const pid of targets) {
+      const identity = identify(pid)
+      for (let wait = 0; identity !== undefined && isAlive(identity) && wait < 100; wait++)
+        await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+  }
+}

@@ -1,0 +1,142 @@
+import type { Delta, StreamItem } from '@aicm/protocol'
+
+/** A run of the stream, in order. Its JSON is made once, however many readers take it. */
+export type Batch = { items: StreamItem[]; json: string }
+
+/**
+ * The newest part of a session's stream, for readers that keep up: a ring with a byte budget. Readers pull by position;
+ * nothing is kept for a reader, so a slow one costs nothing and finds its way back by the log.
+ */
+export type Feed = {
+  /** The newest durable message that was published. */
+  lastSeq(): number
+  /** The position behind the newest item. */
+  head(): number
+  publish(items: StreamItem[]): void
+  /** Everything from `position` to the head; undefined when the ring no longer reaches back that far. */
+  take(position: number): Batch | undefined
+  /** One delta with all the text of each block that is still growing. */
+  snapshot(): Delta[]
+  /** Rebuilds the growing blocks without publishing: what a new server reads again was seen before. */
+  track(items: StreamItem[]): void
+  /** The block does not grow any more: what ended it was published before. */
+  settle(block: string): void
+  /** Resolves when there is more than `position`, when the feed ends, or on abort. */
+  changed(position: number, signal: AbortSignal): Promise<void>
+  ended(): boolean
+  end(): void
+}
+
+const maxBytes = 1024 * 1024
+/** Readers are woken at once, but not more often than this for long: then items gather. */
+const wake = { burst: 8, everyMs: 12 }
+
+type Entry = { item: StreamItem; json: string }
+
+/** Neighbouring deltas of one block are one delta. */
+const merge = (items: StreamItem[]): StreamItem[] => {
+  const merged: StreamItem[] = []
+  for (const item of items) {
+    const last = merged.at(-1)
+    if (item.type === 'delta' && last?.type === 'delta' && last.block === item.block && last.at + last.text.length === item.at)
+      merged[merged.length - 1] = { ...last, text: last.text + item.text }
+    else merged.push(item)
+  }
+  return merged
+}
+
+export const createFeed = (initialSeq: number): Feed => {
+  let lastSeq = initialSeq
+  let ring: Entry[] = []
+  let base = 0
+  let bytes = 0
+  let finished = false
+  let batches = new Map<number, Batch>()
+  const growing = new Map<string, Delta>()
+  const waiting = new Set<() => void>()
+  let credit = wake.burst
+  let credited = performance.now()
+  let timer: NodeJS.Timeout | NodeJS.Immediate | undefined
+
+  const head = (): number => base + ring.length
+
+  const wakeAll = (): void => {
+    timer = undefined
+    for (const resolve of waiting) resolve()
+  }
+
+  const scheduleWake = (): void => {
+    if (timer !== undefined || waiting.size === 0) return
+    const now = performance.now()
+    credit = Math.min(wake.burst, credit + (now - credited) / wake.everyMs)
+    credited = now
+    if (credit >= 1) timer = setImmediate(wakeAll)
+    else timer = setTimeout(wakeAll, (1 - credit) * wake.everyMs)
+    credit -= 1
+  }
+
+  const track = (items: StreamItem[]): void => {
+    for (const item of items) {
+      if (item.type === 'delta') {
+        const before = growing.get(item.block)
+        growing.set(item.block, before === undefined ? item : { ...item, at: 0, text: before.text.slice(0, item.at) + item.text })
+      } else {
+        lastSeq = Math.max(lastSeq, item.seq)
+        if ('block' in item) growing.delete(item.block)
+      }
+    }
+  }
+
+  return {
+    lastSeq: () => lastSeq,
+    head,
+    track,
+    settle: (block) => void growing.delete(block),
+    publish: (raw) => {
+      if (raw.length === 0) return
+      const items = merge(raw)
+      track(items)
+      for (const item of items) {
+        const json = JSON.stringify(item)
+        ring.push({ item, json })
+        bytes += json.length
+      }
+      let dropped = 0
+      while (bytes > maxBytes && dropped < ring.length) bytes -= ring[dropped++]?.json.length ?? 0
+      if (dropped > 0) {
+        ring = ring.slice(dropped)
+        base += dropped
+      }
+      batches = new Map()
+      scheduleWake()
+    },
+    take: (position) => {
+      if (position < base) return undefined
+      const cached = batches.get(position)
+      if (cached !== undefined) return cached
+      const entries = ring.slice(position - base)
+      const items = merge(entries.map((entry) => entry.item))
+      const json = items.length === entries.length ? entries.map((entry) => entry.json).join(',') : items.map((item) => JSON.stringify(item)).join(',')
+      const batch = { items, json: `[${json}]` }
+      batches.set(position, batch)
+      return batch
+    },
+    snapshot: () => [...growing.values()].map((delta) => ({ ...delta, after: lastSeq })),
+    changed: (position, signal) =>
+      new Promise((resolve) => {
+        if (head() > position || finished || signal.aborted) return resolve()
+        const settle = (): void => {
+          waiting.delete(settle)
+          signal.removeEventListener('abort', settle)
+          resolve()
+        }
+        waiting.add(settle)
+        signal.addEventListener('abort', settle)
+      }),
+    ended: () => finished,
+    end: () => {
+      finished = true
+      wakeAll()
+    },
+  }
+}

@@ -1,0 +1,59 @@
+import type { Cursor, StreamItem } from '@aicm/protocol'
+import type { EventStore } from '../storage/event-store.ts'
+import type { Batch, Feed } from './feed.ts'
+
+/** Messages read from the log at a time. */
+const page = 500
+
+const batchOf = (items: StreamItem[]): Batch => ({ items, json: `[${items.map((item) => JSON.stringify(item)).join(',')}]` })
+
+/**
+ * A session's stream after a cursor, then what comes: the one way to read it, for live and late readers alike. It is pulled:
+ * a reader that does not ask gets nothing and costs nothing; when the live ring has moved on, the log takes over. Every
+ * durable message comes exactly once and in order; a growing block may be repeated from its beginning (`at` 0).
+ * Ends when `signal` is aborted or the session is deleted.
+ */
+export async function* follow({
+  events,
+  feed,
+  sessionId,
+  after,
+  signal,
+}: {
+  events: EventStore
+  feed: Feed
+  sessionId: string
+  after: Cursor
+  signal: AbortSignal
+}): AsyncGenerator<Batch, void, void> {
+  let { seq } = after
+  while (!signal.aborted && !feed.ended()) {
+    // The log, until nothing that was published is missing.
+    while (seq < feed.lastSeq() && !signal.aborted) {
+      // Stored is not yet published: what was, will come by the feed.
+      const stored = await events.read({ sessionId, after: seq, limit: page })
+      const messages = stored.filter((message) => message.seq <= feed.lastSeq())
+      const last = messages.at(-1)
+      if (last === undefined) break
+      seq = last.seq
+      yield batchOf(messages)
+    }
+    if (seq < feed.lastSeq()) continue
+
+    // From here to the first wait nothing else runs: the growing blocks and the position belong together.
+    let position = feed.head()
+    const growing = feed.snapshot()
+    if (growing.length > 0) yield batchOf(growing)
+
+    while (!signal.aborted && !feed.ended()) {
+      await feed.changed(position, signal)
+      if (signal.aborted) return
+      const batch = feed.take(position)
+      if (batch === undefined) break
+      if (batch.items.length === 0) continue
+      position = feed.head()
+      for (const item of batch.items) if (item.type !== 'delta') seq = item.seq
+      yield batch
+    }
+  }
+}

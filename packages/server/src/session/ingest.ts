@@ -1,0 +1,42 @@
+import type { BlockDelta, AgentOutput } from '../claude/output.ts'
+import { createDecoder } from '../claude/decode.ts'
+import type { SessionProcess } from '../process/session-process.ts'
+
+/** What one read of the journal holds, in order, and the byte offset behind it. */
+export type Ingested = {
+  generation: number
+  parts: Part[]
+  offset: number
+  /** Reading may start again at `offset` without missing a growing block. */
+  quiet: boolean
+}
+
+/** `seen`: this was stored before the server was restarted; only growing blocks are rebuilt from it. */
+export type Part = { seen: boolean } & ({ kind: 'delta'; delta: BlockDelta } | { kind: 'output'; output: Exclude<AgentOutput, { kind: 'delta' }> })
+
+/**
+ * Reads what a process says from its journal and hands it on, one read at a time, until the process has ended and all was
+ * read. `from` is where reading starts, `storedTo` up to where the log has everything already.
+ */
+export const ingest = async (options: {
+  process: SessionProcess
+  generation: number
+  from: number
+  storedTo: number
+  onCaughtUp?: () => void
+  deliver: (ingested: Ingested) => Promise<void>
+}): Promise<void> => {
+  const { generation, storedTo } = options
+  const decoder = createDecoder({ generation })
+  const partOf = (output: AgentOutput, seen: boolean): Part =>
+    output.kind === 'delta' ? { kind: 'delta', delta: output.delta, seen } : { kind: 'output', output, seen }
+
+  let offset = options.from
+  for await (const lines of options.process.output(options.from, options.onCaughtUp)) {
+    const parts = lines.flatMap((line) => decoder.decode(line).map((output) => partOf(output, line.end <= storedTo)))
+    offset = lines.at(-1)?.end ?? offset
+    await options.deliver({ generation, parts, offset, quiet: decoder.quiet() })
+  }
+  const rest = decoder.end().map((output) => partOf(output, false))
+  if (rest.length > 0) await options.deliver({ generation, parts: rest, offset, quiet: true })
+}

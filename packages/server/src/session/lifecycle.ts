@@ -1,0 +1,78 @@
+import type { Input } from './input.ts'
+import { classifyExit, retryDelay, type Failure, type RetryPolicy } from './recovery.ts'
+import { endTurns } from './requests.ts'
+import { emit, launch, runNext, setStatus, withdrawApprovals, type Work } from './work.ts'
+
+/** What happens to a session's process: its end, its replacement, its adoption by a new server. */
+
+export const exited = (work: Work, input: Extract<Input, { type: 'process.exited' }>, policy: RetryPolicy): void => {
+  const { state } = work
+  const wasReady = state.process === 'ready'
+  const wanted = state.process === 'stopping'
+  withdrawApprovals(work, 'claude ended before it had an answer.')
+  state.process = 'none'
+  if (state.status === 'closed' || wanted) return
+  relearnConversation(work, input.stderr)
+  const failure = classifyExit(input.exit, input.stderr, wasReady)
+  if (state.status === 'idle') {
+    emit(work, { type: 'progress', kind: 'process_ended', text: `${failure.message} The next prompt starts it again.` })
+    return
+  }
+  recover(work, failure, policy)
+}
+
+export const launchFailed = (work: Work, message: string, policy: RetryPolicy): void => {
+  work.state.process = 'none'
+  if (work.state.status !== 'closed') recover(work, { code: 'start_failed', message }, policy)
+}
+
+/** claude says itself when we are wrong about whether a conversation exists. */
+const relearnConversation = (work: Work, stderr: string): void => {
+  const { state } = work
+  if (/already in use/i.test(stderr)) state.resumable = true
+  if (/no conversation found/i.test(stderr)) {
+    state.resumable = false
+    state.claudeSessionId = work.newUuid()
+  }
+}
+
+const recover = (work: Work, failure: Failure, policy: RetryPolicy): void => {
+  const { state } = work
+  emit(work, { type: 'error', code: failure.code, message: failure.message })
+  setStatus(work, 'error', failure.message)
+  state.failures++
+  if (state.turn !== null) {
+    state.turn.phase = 'waiting'
+    if (state.turn.interrupt === 'sent') state.turn.interrupt = 'wanted'
+  }
+  if (state.failures > policy.maxRetries) {
+    endTurns(work, 'error', failure.code)
+    setStatus(work, 'closed', `${failure.message} It was started ${policy.maxRetries} more times in vain.`)
+    return
+  }
+  setStatus(work, 'recovering', failure.message)
+  launch(work, retryDelay(policy, state.failures))
+}
+
+/** What the last server had decided but perhaps not done is done again: each of these is harmless the second time. */
+export const adopted = (work: Work, alive: boolean, policy: RetryPolicy): void => {
+  const { state } = work
+  if (state.status === 'closed') {
+    if (alive) work.effects.push({ type: 'stop', generation: state.generation })
+    else state.process = 'none'
+    return
+  }
+  if (!alive) {
+    if (state.process !== 'none') exited(work, { type: 'process.exited', generation: state.generation, exit: { code: null, signal: null }, stderr: '' }, policy)
+    else if (state.status !== 'idle') launch(work, 0)
+    else runNext(work)
+    return
+  }
+  if (state.process === 'starting') work.effects.push({ type: 'initialize' })
+  if (state.process !== 'ready') return
+  const { turn } = state
+  if (turn !== null && turn.phase === 'sent') work.effects.push({ type: 'prompt', turnId: turn.id, promptId: turn.promptId })
+  if (turn !== null && turn.interrupt === 'sent') work.effects.push({ type: 'interrupt' })
+  for (const { approvalId, answer } of state.approvals) if (answer !== null) work.effects.push({ type: 'answer', approvalId })
+  runNext(work)
+}

@@ -1,0 +1,158 @@
+import type { AgentOutput, TurnResult } from '../claude/output.ts'
+import { unreachable } from '../lib/unreachable.ts'
+import type { Input } from './input.ts'
+import { close } from './requests.ts'
+import { emit, runNext, sendPrompt, setStatus, withdrawApprovals, type Work } from './work.ts'
+
+/** What claude says, as it changes a session. */
+
+export const continuationText =
+  'The previous answer was cut off by a restart of the program. Go on from where it stopped. Do not repeat what was done already; if nothing is left to do, say so in one sentence.'
+
+export const output = (work: Work, { output: said }: Extract<Input, { type: 'output' }>): void => {
+  const { state } = work
+  switch (said.kind) {
+    case 'ready':
+      return ready(work)
+    case 'conversation':
+      return conversation(work, said)
+    case 'prompt':
+      return promptMoved(work, said)
+    case 'message':
+      if (said.draft.type === 'tool_use' && said.draft.partial !== true) state.turn?.openTools.push(said.draft.toolUseId)
+      if (said.draft.type === 'tool_result') toolFinished(work, said.draft.toolUseId)
+      return emit(work, said.draft)
+    case 'permission':
+      return permission(work, said)
+    case 'permission-withdrawn': {
+      const open = state.approvals.filter((approval) => approval.requestId === said.requestId)
+      const others = state.approvals.filter((approval) => approval.requestId !== said.requestId)
+      state.approvals = open
+      withdrawApprovals(work, 'claude no longer asks.')
+      state.approvals = others
+      return
+    }
+    case 'unsupported-request':
+      emit(work, { type: 'system', subtype: 'unsupported_request', data: { request: said.subtype } })
+      work.effects.push({ type: 'refuse', requestId: said.requestId, subtype: said.subtype })
+      return
+    case 'result':
+      return ended(work, said.result)
+    default:
+      return unreachable(said)
+  }
+}
+
+const ready = (work: Work): void => {
+  const { state } = work
+  if (state.process !== 'starting') return
+  state.process = 'ready'
+  if (state.status === 'creating' || state.status === 'recovering') setStatus(work, 'idle')
+  if (state.turn === null) {
+    state.failures = 0
+    runNext(work)
+  } else {
+    setStatus(work, 'running')
+    sendPrompt(work)
+  }
+}
+
+const conversation = (work: Work, said: Extract<AgentOutput, { kind: 'conversation' }>): void => {
+  const { state } = work
+  state.claudeSessionId = said.claudeSessionId
+  state.resumable = true
+  const { kind: _, claudeSessionId: __, ...metadata } = said
+  const announced = JSON.stringify({ ...metadata, generation: state.generation })
+  if (announced === state.announced) return
+  state.announced = announced
+  emit(work, { type: 'metadata', ...metadata, generation: state.generation })
+}
+
+const promptMoved = (work: Work, { turnId: promptId, state: moved }: Extract<AgentOutput, { kind: 'prompt' }>): void => {
+  const { turn } = work.state
+  if (turn === null || turn.promptId !== promptId) return
+  if (moved === 'started') {
+    work.state.resumable = true
+    turn.phase = 'started'
+    if (turn.interrupt === 'wanted') {
+      turn.interrupt = 'sent'
+      work.effects.push({ type: 'interrupt' })
+    }
+  }
+  // A result always comes first. Without one, claude knows the prompt from before a crash: it was cut off in the middle.
+  if (moved === 'completed') continueTurn(work)
+  if (moved === 'cancelled') finish(work, { result: 'interrupted', reason: 'cancelled' })
+}
+
+/** Nothing runs twice: what was cut off after the model had answered goes on by a prompt of its own, in the same turn. */
+const continueTurn = (work: Work): void => {
+  const { turn } = work.state
+  if (turn === null) return
+  if (turn.interrupt !== 'none') return finish(work, { result: 'interrupted', reason: 'interrupted_before_start' })
+  if (turn.openTools.length > 0) {
+    emit(work, {
+      type: 'error',
+      code: 'turn_cut_off',
+      message: 'claude ended while a tool was running: it may have run in part, and it was not run again.',
+      hint: 'Look at what it did, then send "continue".',
+    })
+    return finish(work, { result: 'error', reason: 'turn_cut_off' })
+  }
+  turn.promptId = work.newUuid()
+  emit(work, { type: 'progress', kind: 'continued', text: 'The turn was cut off after tools had run; claude is asked to go on from there.' })
+  sendPrompt(work)
+}
+
+const toolFinished = (work: Work, toolUseId: string): void => {
+  const { state } = work
+  if (state.turn !== null) state.turn.openTools = state.turn.openTools.filter((id) => id !== toolUseId)
+  state.approvals = state.approvals.filter((approval) => approval.answer === null || approval.toolUseId !== toolUseId)
+}
+
+const permission = (work: Work, said: Extract<AgentOutput, { kind: 'permission' }>): void => {
+  const { kind: _, ...request } = said
+  const approvalId = work.newApprovalId()
+  work.state.approvals.push({ ...request, approvalId, answer: null })
+  emit(work, {
+    type: 'approval',
+    approvalId,
+    state: 'pending',
+    toolUseId: said.toolUseId,
+    tool: said.tool,
+    input: said.input,
+    canRemember: said.suggestions.length > 0,
+  })
+}
+
+const ended = (work: Work, result: TurnResult): void => {
+  const { state } = work
+  const costUsd = Math.max(0, result.totalCostUsd - state.processCostUsd)
+  state.processCostUsd = Math.max(state.processCostUsd, result.totalCostUsd)
+  // claude also reports on what it did by itself, between turns.
+  if (state.turn === null || state.turn.phase === 'waiting')
+    return emit(work, { type: 'system', subtype: 'result', data: { reason: result.reason, text: result.text } })
+  state.costUsd += costUsd
+  state.usage = {
+    inputTokens: state.usage.inputTokens + result.usage.inputTokens,
+    outputTokens: state.usage.outputTokens + result.usage.outputTokens,
+    cacheReadTokens: state.usage.cacheReadTokens + result.usage.cacheReadTokens,
+    cacheWriteTokens: state.usage.cacheWriteTokens + result.usage.cacheWriteTokens,
+  }
+  const { outcome, totalCostUsd: _, ...rest } = result
+  finish(work, { ...rest, result: outcome, costUsd })
+}
+
+const finish = (
+  work: Work,
+  complete: { result: 'success' | 'error' | 'interrupted'; reason: string } & Partial<Omit<TurnResult, 'outcome' | 'totalCostUsd'>> & { costUsd?: number },
+): void => {
+  const { state } = work
+  withdrawApprovals(work, 'The turn ended.')
+  emit(work, { type: 'complete', ...complete })
+  state.turns++
+  state.failures = 0
+  state.turn = null
+  setStatus(work, 'idle')
+  if (work.record.oneShot && state.queue.length === 0) close(work, 'its only prompt was answered')
+  else runNext(work)
+}

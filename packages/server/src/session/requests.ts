@@ -1,0 +1,99 @@
+import { AppError } from '../lib/app-error.ts'
+import type { Input } from './input.ts'
+import { emit, launch, runNext, setStatus, withdrawApprovals, type Work } from './work.ts'
+
+/** What clients ask of a session. A refusal throws, and nothing has changed then. */
+
+/** Prompts that may wait behind the running one. */
+const maxQueued = 200
+
+export const start = (work: Work): void => launch(work, 0)
+
+export const execute = (work: Work, input: Extract<Input, { type: 'execute' }>): void => {
+  const { state } = work
+  if (state.status === 'closed') throw new AppError('session_closed', 'This session is closed.')
+  if (state.queue.length >= maxQueued) throw new AppError('queue_full', `${maxQueued} prompts are waiting already.`, { retryAfter: 5 })
+  emit(work, { type: 'prompt', content: input.content, userId: input.userId }, input.turnId)
+  state.queue.push(input.turnId)
+  runNext(work)
+}
+
+export const interrupt = (work: Work): void => {
+  const { state } = work
+  const { turn } = state
+  if (turn === null) throw new AppError('no_turn_running', 'No turn is running.')
+  switch (turn.phase) {
+    case 'waiting':
+      // claude has not seen it: there is nobody to ask.
+      emit(work, { type: 'complete', result: 'interrupted', reason: 'interrupted_before_start' })
+      state.turn = null
+      if (state.status === 'running') setStatus(work, 'idle')
+      runNext(work)
+      return
+    case 'sent':
+      // An interrupt that comes before the turn has started does nothing: it is sent when claude says "started".
+      turn.interrupt = 'wanted'
+      return
+    case 'started':
+      turn.interrupt = 'sent'
+      work.effects.push({ type: 'interrupt' })
+  }
+}
+
+export const answer = (work: Work, { approvalId, decision, userId }: Extract<Input, { type: 'answer' }>): void => {
+  const approval = work.state.approvals.find((open) => open.approvalId === approvalId)
+  if (approval === undefined || approval.answer !== null)
+    throw new AppError('approval_already_answered', 'This permission request was answered or withdrawn before.')
+  const allowed = decision.decision === 'allow'
+  const input = allowed ? (decision.updatedInput ?? approval.input) : approval.input
+  const remembered = allowed && decision.remember === true && approval.suggestions.length > 0
+  approval.answer = allowed
+    ? { behavior: 'allow', updatedInput: input, ...(remembered ? { updatedPermissions: approval.suggestions } : {}) }
+    : { behavior: 'deny', message: decision.message ?? 'The user denied this.' }
+  emit(work, {
+    type: 'approval',
+    approvalId,
+    state: allowed ? 'allowed' : 'denied',
+    toolUseId: approval.toolUseId,
+    tool: approval.tool,
+    input,
+    canRemember: false,
+    decidedBy: userId,
+    message: decision.message,
+  })
+  work.effects.push({ type: 'answer', approvalId })
+}
+
+export const update = (work: Work, changes: Extract<Input, { type: 'update' }>): void => {
+  const { record, state } = work
+  record.name = changes.name ?? record.name
+  if (changes.model !== undefined && changes.model !== record.model) {
+    record.model = changes.model
+    if (state.process === 'ready') work.effects.push({ type: 'set-model', model: changes.model })
+  }
+  if (changes.permissionMode !== undefined && changes.permissionMode !== record.permissionMode) {
+    record.permissionMode = changes.permissionMode
+    if (state.process === 'ready') work.effects.push({ type: 'set-permission-mode', mode: changes.permissionMode })
+  }
+}
+
+/** Every accepted prompt gets its `complete`, also those that will not run any more. */
+export const endTurns = (work: Work, result: 'interrupted' | 'error', reason: string): void => {
+  const { state } = work
+  for (const turnId of [...(state.turn === null ? [] : [state.turn.id]), ...state.queue])
+    emit(work, { type: 'complete', result, reason }, turnId)
+  state.turn = null
+  state.queue = []
+}
+
+export const close = (work: Work, reason: string): void => {
+  const { state } = work
+  if (state.status === 'closed') return
+  withdrawApprovals(work, 'The session was closed.')
+  endTurns(work, 'interrupted', 'session_closed')
+  setStatus(work, 'closed', reason)
+  if (state.process !== 'none') {
+    state.process = 'stopping'
+    work.effects.push({ type: 'stop', generation: state.generation })
+  }
+}

@@ -1,0 +1,64 @@
+import { unreachable } from '../lib/unreachable.ts'
+import type { SessionRecord } from '../storage/session-store.ts'
+import type { Effect, Input } from './input.ts'
+import { adopted, exited, launchFailed } from './lifecycle.ts'
+import { output } from './outputs.ts'
+import type { RetryPolicy } from './recovery.ts'
+import { answer, close, execute, interrupt, start, update } from './requests.ts'
+import type { DraftEvent, Work } from './work.ts'
+
+export type StepContext = { policy: RetryPolicy; newUuid: () => string; newApprovalId: () => string }
+export type Step = { record: SessionRecord; events: DraftEvent[]; effects: Effect[] }
+
+/**
+ * The session's state machine: what a session becomes by an input, what is told of it and what is to be done. Pure: the
+ * session given is left as it is. Throws AppError when a request is refused. Inputs of an older process than the newest
+ * change nothing.
+ */
+export const step = (record: SessionRecord, input: Input, context: StepContext): Step => {
+  const copy = copyOf(record)
+  const work: Work = { record: copy, state: copy.state, events: [], effects: [], newUuid: context.newUuid, newApprovalId: context.newApprovalId }
+  if (!('generation' in input) || input.generation === record.state.generation) apply(work, input, context.policy)
+  return { record: work.record, events: work.events, effects: work.effects }
+}
+
+/** Deep as far as the rules change it; messages' contents are never changed in place. */
+const copyOf = (record: SessionRecord): SessionRecord => {
+  const { state } = record
+  return {
+    ...record,
+    state: {
+      ...state,
+      turn: state.turn === null ? null : { ...state.turn, openTools: [...state.turn.openTools] },
+      queue: [...state.queue],
+      approvals: state.approvals.map((approval) => ({ ...approval })),
+    },
+  }
+}
+
+const apply = (work: Work, input: Input, policy: RetryPolicy): void => {
+  switch (input.type) {
+    case 'start':
+      return start(work)
+    case 'execute':
+      return execute(work, input)
+    case 'interrupt':
+      return interrupt(work)
+    case 'answer':
+      return answer(work, input)
+    case 'update':
+      return update(work, input)
+    case 'close':
+      return close(work, input.reason)
+    case 'output':
+      return work.state.status === 'closed' ? undefined : output(work, input)
+    case 'launch.failed':
+      return launchFailed(work, input.message, policy)
+    case 'process.exited':
+      return exited(work, input, policy)
+    case 'adopted':
+      return adopted(work, input.alive, policy)
+    default:
+      return unreachable(input)
+  }
+}

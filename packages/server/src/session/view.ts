@@ -1,0 +1,30 @@
+import type { Session } from '@aicm/protocol'
+import { isoTime } from '../lib/clock.ts'
+import type { SessionRecord } from '../storage/session-store.ts'
+
+/** A session as clients see it. */
+export const viewSession = (record: SessionRecord): Session => {
+  const { state } = record
+  return {
+    id: record.id,
+    name: record.name,
+    workspaceId: record.workspaceId,
+    model: record.model,
+    permissionMode: record.permissionMode,
+    systemPrompt: record.systemPrompt,
+    maxTurns: record.maxTurns,
+    status: state.status,
+    reason: state.reason,
+    process: state.process,
+    generation: state.generation,
+    turnId: state.turn?.id ?? null,
+    queued: state.queue.length,
+    awaiting: state.approvals.filter((approval) => approval.answer === null).length,
+    lastSeq: record.lastSeq,
+    turns: state.turns,
+    usage: state.usage,
+    costUsd: state.costUsd,
+    createdAt: isoTime(record.createdAt),
+    updatedAt: isoTime(record.updatedAt),
+  }
+}

@@ -1,0 +1,71 @@
+import type { SessionStatus } from '@aicm/protocol'
+import type { Draft } from '../claude/output.ts'
+import type { SessionRecord, SessionState } from '../storage/session-store.ts'
+import type { Effect } from './input.ts'
+
+export type DraftEvent = { draft: Draft; turnId?: string }
+
+/** A step in the making: a copy of the session that the step's rules change, and what they want told and done. */
+export type Work = {
+  record: SessionRecord
+  state: SessionState
+  events: DraftEvent[]
+  effects: Effect[]
+  newUuid: () => string
+  newApprovalId: () => string
+}
+
+export const emit = (work: Work, draft: Draft, turnId: string | undefined = work.state.turn?.id): void => {
+  work.events.push({ draft, turnId })
+}
+
+export const setStatus = (work: Work, status: SessionStatus, reason?: string): void => {
+  if (work.state.status === status) return
+  work.state.status = status
+  work.state.reason = status === 'error' || status === 'recovering' || status === 'closed' ? (reason ?? work.state.reason) : null
+  emit(work, { type: 'status', status, reason: reason ?? undefined })
+}
+
+/** Starts the next process. Its generation is fixed here, so whatever still comes of the last one is known as old. */
+export const launch = (work: Work, delayMs: number): void => {
+  work.state.generation++
+  work.state.process = 'starting'
+  work.state.processCostUsd = 0
+  work.effects.push({ type: 'launch', generation: work.state.generation, delayMs })
+}
+
+/** Gives the turn to the process, or again to a new one: claude knows a prompt by its id and never runs it twice. */
+export const sendPrompt = (work: Work): void => {
+  const { turn } = work.state
+  if (turn === null) return
+  turn.phase = 'sent'
+  work.effects.push({ type: 'prompt', turnId: turn.id, promptId: turn.promptId })
+}
+
+/** Takes the next prompt, when there is one and nothing runs. */
+export const runNext = (work: Work): void => {
+  const { state } = work
+  if (state.status !== 'idle' || state.turn !== null) return
+  const id = state.queue.shift()
+  if (id === undefined) return
+  state.turn = { id, promptId: id, phase: 'waiting', interrupt: 'none', openTools: [] }
+  setStatus(work, 'running')
+  if (state.process === 'ready') sendPrompt(work)
+  else if (state.process === 'none') launch(work, 0)
+}
+
+export const withdrawApprovals = (work: Work, message: string): void => {
+  for (const approval of work.state.approvals)
+    if (approval.answer === null)
+      emit(work, {
+        type: 'approval',
+        approvalId: approval.approvalId,
+        state: 'withdrawn',
+        toolUseId: approval.toolUseId,
+        tool: approval.tool,
+        input: approval.input,
+        canRemember: false,
+        message,
+      })
+  work.state.approvals = []
+}

@@ -1,0 +1,21 @@
+import type { ApprovalStore } from './approval-store.ts'
+import type { EventStore } from './event-store.ts'
+import type { ProjectStore } from './project-store.ts'
+import type { SessionStore } from './session-store.ts'
+import type { TaskStore } from './task-store.ts'
+import type { UserStore } from './user-store.ts'
+import type { WorkspaceStore } from './workspace-store.ts'
+
+/** All stores that share one database, so that an append can change several of them in one transaction. */
+export type Database = {
+  events: EventStore
+  sessions: SessionStore
+  approvals: ApprovalStore
+  workspaces: WorkspaceStore
+  projects: ProjectStore
+  tasks: TaskStore
+  users: UserStore
+  /** For /v1/health: the kind of database, and its newest migration. */
+  describe(): { kind: string; schemaVersion: string }
+  [Symbol.asyncDispose](): Promise<void>
+}

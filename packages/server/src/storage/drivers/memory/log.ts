@@ -1,0 +1,119 @@
+import type { Message } from '@aicm/protocol'
+import { AppError } from '../../../lib/app-error.ts'
+import { appendConflict, checkAppend, secondOfTurn } from '../../append-checks.ts'
+import type { ApprovalRecord } from '../../approval-store.ts'
+import type { Database } from '../../database.ts'
+import { foldCase } from '../../fold-case.ts'
+import type { SessionRecord } from '../../session-store.ts'
+import { copy } from './copy.ts'
+import { createTable } from './table.ts'
+
+type Turns = { prompt: Set<string>; complete: Set<string> }
+
+/** Sessions, their events and approvals: what one append changes together. */
+export const createLog = (): Pick<Database, 'sessions' | 'events' | 'approvals'> => {
+  const sessions = createTable<SessionRecord>()
+  const approvals = createTable<ApprovalRecord>()
+  const logs = new Map<string, Message[]>()
+  const turns = new Map<string, Turns>()
+
+  const logOf = (sessionId: string): Message[] => logs.get(sessionId) ?? []
+  const turnsOf = (sessionId: string): Turns => turns.get(sessionId) ?? { prompt: new Set(), complete: new Set() }
+
+  /** The turns after these events. */
+  const addTurns = (before: Turns, events: Message[]): Turns => {
+    const after = { prompt: new Set(before.prompt), complete: new Set(before.complete) }
+    for (const { type, turnId } of events) {
+      if ((type !== 'prompt' && type !== 'complete') || turnId === undefined) continue
+      if (after[type].has(turnId)) throw secondOfTurn(type, turnId)
+      after[type].add(turnId)
+    }
+    return after
+  }
+
+  const toApprovals = ({ id, userId }: SessionRecord, events: Message[]): ApprovalRecord[] =>
+    events
+      .filter((event) => event.type === 'approval')
+      .map((event) => ({
+        id: event.approvalId,
+        sessionId: id,
+        userId,
+        turnId: event.turnId ?? null,
+        tool: event.tool,
+        toolUseId: event.toolUseId,
+        input: event.input ?? null,
+        canRemember: event.canRemember,
+        state: event.state,
+        createdAt: Date.parse(event.time),
+      }))
+
+  const newestFirst = (records: SessionRecord[]): SessionRecord[] => records.reverse()
+  const isOpen = (record: SessionRecord): boolean => record.state.status !== 'closed'
+
+  return {
+    events: {
+      append: async (append) => {
+        // Whatever can be refused is refused before anything changes.
+        checkAppend(append)
+        const { record, events, expectedSeq } = copy(append)
+        const stored = sessions.get(record.id)
+        if (stored?.lastSeq !== expectedSeq) throw appendConflict(append, stored?.lastSeq)
+        const nextTurns = addTurns(turnsOf(record.id), events)
+
+        const { userId, workspaceId, createdAt } = stored
+        sessions.update(record.id, { ...record, userId, workspaceId, createdAt })
+        logs.set(record.id, [...logOf(record.id), ...events])
+        turns.set(record.id, nextTurns)
+        for (const approval of toApprovals(record, events)) {
+          if (approvals.get(approval.id) === undefined) approvals.insert(approval)
+          else approvals.update(approval.id, { state: approval.state })
+        }
+      },
+      read: async ({ sessionId, after, limit }) => copy(logOf(sessionId).slice(Math.max(after, 0), Math.max(after, 0) + limit)),
+      findPrompt: async (sessionId, turnId) => {
+        const found = logOf(sessionId).find((event) => event.type === 'prompt' && event.turnId === turnId)
+        return found?.type === 'prompt' ? copy(found) : undefined
+      },
+      findComplete: async (sessionId, turnId) => {
+        const found = logOf(sessionId).find((event) => event.type === 'complete' && event.turnId === turnId)
+        return found?.type === 'complete' ? copy(found) : undefined
+      },
+    },
+    sessions: {
+      create: async (record) => sessions.insert(record),
+      get: async (id) => sessions.get(id),
+      list: async ({ userId, status, workspaceId, text, before, limit }) => {
+        const part = text === undefined ? '' : foldCase(text)
+        const found = sessions.where(
+          (record) =>
+            record.userId === userId &&
+            (status === undefined || record.state.status === status) &&
+            (workspaceId === undefined || record.workspaceId === workspaceId) &&
+            (before === undefined || record.id < before) &&
+            foldCase(record.name).includes(part),
+        )
+        return newestFirst(found).slice(0, limit)
+      },
+      listOpen: async () => sessions.where(isOpen),
+      countOpen: async (workspaceId) => sessions.where((record) => record.workspaceId === workspaceId && isOpen(record)).length,
+      counts: async () => ({
+        total: sessions.size,
+        running: sessions.where((record) => record.state.status === 'running').length,
+      }),
+      delete: async (id) => {
+        sessions.delete(id)
+        logs.delete(id)
+        turns.delete(id)
+        for (const approval of approvals.where((record) => record.sessionId === id)) approvals.delete(approval.id)
+      },
+    },
+    approvals: {
+      get: async (id) => approvals.get(id),
+      listPending: async ({ userId, sessionId }) =>
+        approvals.where(
+          (record) =>
+            record.userId === userId && record.state === 'pending' && (sessionId === undefined || record.sessionId === sessionId),
+        ),
+    },
+  }
+}

@@ -1,0 +1,33 @@
+import { AppError } from '../../../lib/app-error.ts'
+import { createGroupCommit, type GroupCommit } from './group-commit.ts'
+import type { SqliteFile } from './open-file.ts'
+import { toStorageError } from './sqlite-error.ts'
+
+/** What the stores share: one file, one way to write, one way to read. */
+export type Connection = {
+  file: SqliteFile
+  write: GroupCommit['run']
+  /** Runs a query, and gives its errors their code. */
+  read<T>(query: () => T): T
+  close(): void
+}
+
+export const createConnection = (file: SqliteFile): Connection => {
+  const group = createGroupCommit(file)
+  return {
+    file,
+    write: group.run,
+    read: (query) => {
+      if (!file.open) throw new AppError('storage_unavailable', 'The database is closed.')
+      try {
+        return query()
+      } catch (error) {
+        throw toStorageError(error)
+      }
+    },
+    close: () => {
+      group.close()
+      file.close()
+    },
+  }
+}

@@ -1,0 +1,79 @@
+import type { Message, MessageType } from '@aicm/protocol'
+import { appendConflict, checkAppend, secondOfTurn } from '../../append-checks.ts'
+import type { Append, EventStore } from '../../event-store.ts'
+import { toApprovalRow, type ApprovalRow } from '../sql/approval-row.ts'
+import { toSessionRow, type SessionRow } from '../sql/session-row.ts'
+import type { Connection } from './connection.ts'
+import { sqliteErrors } from './sqlite-error.ts'
+
+type EventRow = [seq: number, type: MessageType, turnId: string | null, time: string, data: string]
+
+/** An append as rows. Made when append is called, so what the caller changes afterwards is not stored. */
+type Rows = { session: SessionRow; events: EventRow[]; approvals: ApprovalRow[] }
+
+const toRows = ({ record, events }: Append): Rows => ({
+  session: toSessionRow(record),
+  events: events.map((event) => [event.seq, event.type, event.turnId ?? null, event.time, JSON.stringify(event)]),
+  approvals: events.filter((event) => event.type === 'approval').map((event) => toApprovalRow(record, event)),
+})
+
+export const createEvents = ({ file, read, write }: Connection): EventStore => {
+  // Whose it is, where it works and when it began never change.
+  const updateSession = file.prepare<[SessionRow & { expected: number }]>(`
+    UPDATE sessions SET
+      name = @name, name_folded = @name_folded, model = @model, permission_mode = @permission_mode,
+      system_prompt = @system_prompt, max_turns = @max_turns, one_shot = @one_shot, status = @status, last_seq = @last_seq,
+      source_generation = @source_generation, source_offset = @source_offset, updated_at = @updated_at, state = @state
+    WHERE id = @id AND last_seq = @expected`)
+  const lastSeq = file.prepare<[string], number>('SELECT last_seq FROM sessions WHERE id = ?').pluck()
+  const insertEvent = file.prepare<[string, ...EventRow]>(
+    'INSERT INTO events (session_id, seq, type, turn_id, time, data) VALUES (?, ?, ?, ?, ?, ?)',
+  )
+  const upsertApproval = file.prepare<[ApprovalRow]>(`
+    INSERT INTO approvals (id, session_id, user_id, turn_id, tool, tool_use_id, input, can_remember, state, created_at)
+    VALUES (@id, @session_id, @user_id, @turn_id, @tool, @tool_use_id, @input, @can_remember, @state, @created_at)
+    ON CONFLICT (id) DO UPDATE SET state = excluded.state`)
+  const readEvents = file
+    .prepare<[string, number, number], string>('SELECT data FROM events WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT ?')
+    .pluck()
+  const findPrompt = file
+    .prepare<[string, string], string>("SELECT data FROM events WHERE session_id = ? AND turn_id = ? AND type = 'prompt'")
+    .pluck()
+  const findComplete = file
+    .prepare<[string, string], string>("SELECT data FROM events WHERE session_id = ? AND turn_id = ? AND type = 'complete'")
+    .pluck()
+
+  const insert = (sessionId: string, event: EventRow): void => {
+    try {
+      insertEvent.run(sessionId, ...event)
+    } catch (error) {
+      const [, type, turnId] = event
+      if ((type === 'prompt' || type === 'complete') && turnId !== null && sqliteErrors.isTaken(error)) throw secondOfTurn(type, turnId)
+      throw error
+    }
+  }
+
+  return {
+    append: async (append) => {
+      checkAppend(append)
+      const { record, expectedSeq } = append
+      const rows = toRows(append)
+      await write(() => {
+        const { changes } = updateSession.run({ ...rows.session, expected: expectedSeq })
+        if (changes === 0) throw appendConflict(append, lastSeq.get(record.id))
+        for (const event of rows.events) insert(record.id, event)
+        for (const approval of rows.approvals) upsertApproval.run(approval)
+      })
+    },
+    read: async ({ sessionId, after, limit }) =>
+      read(() => readEvents.all(sessionId, after, limit)).map((data): Message => JSON.parse(data)),
+    findPrompt: async (sessionId, turnId) => {
+      const data = read(() => findPrompt.get(sessionId, turnId))
+      return data === undefined ? undefined : JSON.parse(data)
+    },
+    findComplete: async (sessionId, turnId) => {
+      const data = read(() => findComplete.get(sessionId, turnId))
+      return data === undefined ? undefined : JSON.parse(data)
+    },
+  }
+}

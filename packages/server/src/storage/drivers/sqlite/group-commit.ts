@@ -1,0 +1,99 @@
+import { AppError } from '../../../lib/app-error.ts'
+import type { SqliteFile } from './open-file.ts'
+import { toStorageError } from './sqlite-error.ts'
+
+export type GroupCommit = {
+  /** Runs `change` in the next transaction, after those given before it. Resolves once it is on disk; rejects when nothing of it is. */
+  run(change: () => void): Promise<void>
+  /** Commits what waits, then refuses the rest. */
+  close(): void
+}
+
+type Waiting = { change(): void; resolve(): void; reject(error: AppError): void }
+
+/** So many changes at most in one transaction: the event loop stands still for them. */
+const groupLimit = 500
+
+/**
+ * A commit costs one sync of the disk however much is in it. So the changes that one turn of the event loop brings (the
+ * requests of many clients, the lines of many processes) share a transaction. A lone change waits only until the turn ends.
+ * Each runs in a savepoint: one that is refused takes nothing else with it.
+ */
+export const createGroupCommit = (file: SqliteFile): GroupCommit => {
+  const begin = file.prepare('BEGIN IMMEDIATE')
+  const commit = file.prepare('COMMIT')
+  const rollback = file.prepare('ROLLBACK')
+  const savepoint = file.prepare('SAVEPOINT change')
+  const release = file.prepare('RELEASE change')
+  const undo = file.prepare('ROLLBACK TO change')
+
+  const queue: Waiting[] = []
+  let next: NodeJS.Immediate | undefined
+  let closed = false
+
+  /** The refusal of this change alone; throws what is wrong with the whole database. */
+  const tryChange = (change: () => void): AppError | undefined => {
+    savepoint.run()
+    try {
+      change()
+    } catch (cause) {
+      const error = toStorageError(cause)
+      if (error.code !== 'internal' || !file.inTransaction) throw error
+      undo.run()
+      release.run()
+      return error
+    }
+    release.run()
+    return undefined
+  }
+
+  const commitGroup = (group: Waiting[]): void => {
+    let refusals: (AppError | undefined)[]
+    try {
+      // A ROLLBACK that failed with the disk is still owed.
+      if (file.inTransaction) rollback.run()
+      begin.run()
+      refusals = group.map(({ change }) => tryChange(change))
+      commit.run()
+    } catch (cause) {
+      const error = toStorageError(cause)
+      try {
+        if (file.inTransaction) rollback.run()
+      } catch {
+        // The next group tries again.
+      }
+      // What is small may still fit: one large prompt must not take the others with it.
+      if (error.code === 'storage_full' && group.length > 1) for (const waiting of group) commitGroup([waiting])
+      else for (const waiting of group) waiting.reject(error)
+      return
+    }
+    for (const [index, waiting] of group.entries()) {
+      const refusal = refusals[index]
+      if (refusal === undefined) waiting.resolve()
+      else waiting.reject(refusal)
+    }
+  }
+
+  const flush = (): void => {
+    next = undefined
+    commitGroup(queue.splice(0, groupLimit))
+    if (queue.length > 0) next = setImmediate(flush)
+  }
+
+  return {
+    run: (change) =>
+      new Promise((resolve, reject) => {
+        if (closed) {
+          reject(new AppError('storage_unavailable', 'The database is closed.'))
+          return
+        }
+        queue.push({ change, resolve, reject })
+        next ??= setImmediate(flush)
+      }),
+    close: () => {
+      closed = true
+      clearImmediate(next)
+      while (queue.length > 0) flush()
+    },
+  }
+}

@@ -1,0 +1,53 @@
+import type { SqlStores } from '../sql/stores.ts'
+import type { Connection } from './connection.ts'
+import { sqliteErrors } from './sqlite-error.ts'
+
+/**
+ * The stores written with Kysely, which is loaded when one of them is first used: it takes longer to load (0.1 s) than the
+ * rest of the server's start. What every start asks is answered without it.
+ */
+export const createSharedStores = ({ file, read }: Connection): SqlStores => {
+  const countUsers = file.prepare<[], number>('SELECT count(*) FROM users').pluck()
+
+  let loading: Promise<SqlStores> | undefined
+  const load = async (): Promise<SqlStores> => {
+    const [{ Kysely, SqliteDialect }, { createSqlStores }] = await Promise.all([import('kysely'), import('../sql/stores.ts')])
+    return createSqlStores(new Kysely({ dialect: new SqliteDialect({ database: file }) }), sqliteErrors)
+  }
+  const stores = (): Promise<SqlStores> => {
+    loading ??= load()
+    return loading.then((loaded) => read(() => loaded))
+  }
+
+  return {
+    workspaces: {
+      create: async (record) => (await stores()).workspaces.create(record),
+      get: async (id) => (await stores()).workspaces.get(id),
+      list: async (userId) => (await stores()).workspaces.list(userId),
+      update: async (id, changes) => (await stores()).workspaces.update(id, changes),
+      listCloning: async () => (await stores()).workspaces.listCloning(),
+      delete: async (id) => (await stores()).workspaces.delete(id),
+    },
+    projects: {
+      create: async (record) => (await stores()).projects.create(record),
+      get: async (id) => (await stores()).projects.get(id),
+      list: async (userId) => (await stores()).projects.list(userId),
+      update: async (id, changes) => (await stores()).projects.update(id, changes),
+      delete: async (id) => (await stores()).projects.delete(id),
+    },
+    tasks: {
+      create: async (record) => (await stores()).tasks.create(record),
+      get: async (id) => (await stores()).tasks.get(id),
+      list: async (filter) => (await stores()).tasks.list(filter),
+      move: async (id, from, changes) => (await stores()).tasks.move(id, from, changes),
+      delete: async (id) => (await stores()).tasks.delete(id),
+    },
+    users: {
+      create: async (record) => (await stores()).users.create(record),
+      get: async (id) => (await stores()).users.get(id),
+      findByUsername: async (username) => (await stores()).users.findByUsername(username),
+      count: async () => read(() => countUsers.get()) ?? 0,
+      saveRefreshToken: async (record) => (await stores()).users.saveRefreshToken(record),
+    },
+  }
+}

@@ -1,0 +1,22 @@
+import type { Message, PromptMessage } from '@aicm/protocol'
+import type { SessionRecord } from './session-store.ts'
+
+export type Append = {
+  /** The session as it is after these events: stored in the same transaction. `record.lastSeq` is the last event's seq. */
+  record: SessionRecord
+  /** What the stored lastSeq must be before; another value means a second writer, and nothing is written. */
+  expectedSeq: number
+  /** Gapless from expectedSeq + 1. May be empty when only the record changed. */
+  events: Message[]
+}
+
+/** The append-only log of every session. What append has resolved for survives a power cut. */
+export type EventStore = {
+  /** All or nothing. Rejects with AppError storage_full, storage_unavailable, or internal for a sequence conflict. */
+  append(append: Append): Promise<void>
+  /** Events with seq > after, in order. */
+  read(query: { sessionId: string; after: number; limit: number }): Promise<Message[]>
+  findPrompt(sessionId: string, turnId: string): Promise<PromptMessage | undefined>
+  /** The `complete` of a turn, once it is there. */
+  findComplete(sessionId: string, turnId: string): Promise<Extract<Message, { type: 'complete' }> | undefined>
+}

@@ -1,0 +1,12 @@
+/**
+ * Every migration, oldest first, by the name under which a database remembers it. To add one: write
+ * `NNNN-what-it-does.ts` with an `up`, and add its line here. One that was released is never changed, and there is no way
+ * back. They are loaded only when a database lacks one: with them comes Kysely, which a start should not pay for.
+ */
+export const migrations = {
+  '0001-initial': () => import('./0001-initial.ts'),
+} as const
+
+export const migrationNames: string[] = Object.keys(migrations).sort()
+
+export const newestMigration = migrationNames.at(-1) ?? ''

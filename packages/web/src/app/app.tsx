@@ -1,0 +1,97 @@
+import { createClient, login, type Client } from '@aicm/client'
+import { MutationCache, QueryCache, QueryClient } from '@tanstack/react-query'
+import { createContext, use, useSyncExternalStore, type ReactNode } from 'react'
+import { createFeeds, type Feeds } from '../session/feeds.ts'
+import { createDrafts, type Drafts } from '../session/drafts.ts'
+import { createOutbox, type Outbox } from '../session/outbox.ts'
+import { isLoggedOut, isTransient } from '../ui/describe-error.ts'
+import { createAuth, type Auth, type Login } from './auth.ts'
+
+/** Everything that lives as long as the page. Made once, in main.tsx. */
+export type App = {
+  auth: Auth
+  client: Client
+  queries: QueryClient
+  feeds: Feeds
+  outbox: Outbox
+  drafts: Drafts
+  logIn: (username: string, password: string) => Promise<void>
+  logOut: () => void
+  /** To be called with every error that reaches the page: an ended log-in leads back to the log-in form. */
+  noteError: (error: unknown) => void
+}
+
+export const createApp = ({
+  url,
+  tabStorage,
+  storage,
+}: {
+  url: string
+  tabStorage: Storage
+  storage: Storage
+}): App => {
+  const auth = createAuth(tabStorage)
+  const noteError = (error: unknown) => {
+    if (isLoggedOut(error)) auth.clear()
+  }
+  const client = createClient({ url, getToken: () => auth.current()?.accessToken })
+  const queries = new QueryClient({
+    queryCache: new QueryCache({ onError: noteError }),
+    mutationCache: new MutationCache({ onError: noteError }),
+    defaultOptions: {
+      queries: { retry: (failures, error) => failures < 2 && isTransient(error), staleTime: 2000 },
+      mutations: { retry: false },
+    },
+  })
+  const feeds = createFeeds({ client, noteError })
+  const drafts = createDrafts(storage)
+  const outbox = createOutbox({ client, storage: tabStorage, noteError })
+
+  const forget = () => {
+    feeds.clear()
+    outbox.clear()
+    queries.clear()
+  }
+  return {
+    auth,
+    client,
+    queries,
+    feeds,
+    outbox,
+    drafts,
+    noteError,
+    async logIn(username, password) {
+      const tokens = await login({ url, username, password })
+      // What another user of this tab had loaded must not be seen by the next one.
+      forget()
+      auth.set({
+        username,
+        accessToken: tokens.accessToken,
+        refreshToken: tokens.refreshToken,
+        expiresAt: Date.now() + tokens.expiresIn * 1000,
+      })
+    },
+    logOut() {
+      drafts.clear()
+      auth.clear()
+      forget()
+    },
+  }
+}
+
+const AppContext = createContext<App | undefined>(undefined)
+
+export const AppProvider = ({ app, children }: { app: App; children: ReactNode }) => (
+  <AppContext value={app}>{children}</AppContext>
+)
+
+export const useApp = (): App => {
+  const app = use(AppContext)
+  if (app === undefined) throw new Error('useApp is called outside of AppProvider')
+  return app
+}
+
+export const useLogin = (): Login | undefined => {
+  const { auth } = useApp()
+  return useSyncExternalStore(auth.subscribe, auth.current)
+}

@@ -1,0 +1,94 @@
+import type { SessionStatus } from '@aicm/protocol'
+import {
+  createRootRouteWithContext,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  Outlet,
+  redirect,
+} from '@tanstack/react-router'
+import type { App } from './app/app.tsx'
+import { nextPath } from './app/next-path.ts'
+import { ApprovalsPage } from './routes/approvals.tsx'
+import { Failed, NotFound } from './routes/failed.tsx'
+import { Frame } from './routes/frame.tsx'
+import { HealthPage } from './routes/health.tsx'
+import { LoginPage } from './routes/login.tsx'
+import { SessionsIndex, SessionsPage } from './routes/sessions.tsx'
+import { statuses } from './ui/status.tsx'
+
+const root = createRootRouteWithContext<{ app: App }>()({ component: Outlet, notFoundComponent: NotFound })
+
+const login = createRoute({
+  getParentRoute: () => root,
+  path: '/login',
+  validateSearch: (search): { next?: string } => (typeof search.next === 'string' ? { next: search.next } : {}),
+  beforeLoad: ({ context, search }) => {
+    if (context.app.auth.current() !== undefined) throw redirect({ href: nextPath(search.next), replace: true })
+  },
+  component: LoginPage,
+})
+
+/** Everything but the log-in form. */
+const inside = createRoute({
+  getParentRoute: () => root,
+  id: 'inside',
+  beforeLoad: ({ context, location }) => {
+    if (context.app.auth.current() === undefined) {
+      throw redirect({ to: '/login', search: location.href === '/' ? {} : { next: location.href }, replace: true })
+    }
+  },
+  component: Frame,
+})
+
+const home = createRoute({
+  getParentRoute: () => inside,
+  path: '/',
+  beforeLoad: () => {
+    throw redirect({ to: '/sessions', replace: true })
+  },
+})
+
+const isStatus = (value: unknown): value is SessionStatus => statuses.some((status) => status === value)
+
+const sessions = createRoute({
+  getParentRoute: () => inside,
+  path: '/sessions',
+  validateSearch: (search): { status?: SessionStatus; q?: string } => ({
+    ...(isStatus(search.status) ? { status: search.status } : {}),
+    ...(search.q === undefined || search.q === '' ? {} : { q: String(search.q).slice(0, 200) }),
+  }),
+  component: SessionsPage,
+})
+
+const sessionsIndex = createRoute({ getParentRoute: () => sessions, path: '/', component: SessionsIndex })
+
+const session = createRoute({
+  getParentRoute: () => sessions,
+  path: '$id',
+  component: lazyRouteComponent(() => import('./routes/session.tsx'), 'SessionPage'),
+})
+
+const approvals = createRoute({ getParentRoute: () => inside, path: '/approvals', component: ApprovalsPage })
+const health = createRoute({ getParentRoute: () => inside, path: '/health', component: HealthPage })
+
+const tree = root.addChildren([
+  login,
+  inside.addChildren([home, sessions.addChildren([sessionsIndex, session]), approvals, health]),
+])
+
+export const createAppRouter = (app: App) =>
+  createRouter({
+    routeTree: tree,
+    context: { app },
+    defaultPreload: 'intent',
+    defaultErrorComponent: Failed,
+    // The parts that scroll are inside the page.
+    scrollRestoration: false,
+  })
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: ReturnType<typeof createAppRouter>
+  }
+}

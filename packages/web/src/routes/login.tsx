@@ -1,0 +1,78 @@
+import { useSearch } from '@tanstack/react-router'
+import { useState, type FormEvent } from 'react'
+import { useApp } from '../app/app.tsx'
+import { Button } from '../ui/button.tsx'
+import { ErrorNote } from '../ui/error-note.tsx'
+import { TextField } from '../ui/field.tsx'
+import { Logo } from '../ui/logo.tsx'
+
+export const LoginPage = () => {
+  const app = useApp()
+  const { next } = useSearch({ from: '/login' })
+  const [username, setUsername] = useState('admin')
+  const [password, setPassword] = useState('')
+  const [busy, setBusy] = useState(false)
+  const [error, setError] = useState<unknown>()
+
+  const submit = async (event: FormEvent) => {
+    event.preventDefault()
+    if (busy) return
+    setBusy(true)
+    setError(undefined)
+    try {
+      // The router leaves this page by itself: the log-in changed.
+      await app.logIn(username.trim(), password)
+    } catch (cause) {
+      setError(cause)
+      setBusy(false)
+    }
+  }
+
+  return (
+    <main className="grid min-h-full place-items-center px-4 py-10">
+      <div className="w-full max-w-sm">
+        <div className="mb-6 flex items-center gap-3">
+          <Logo className="size-9" />
+          <h1 className="text-xl font-semibold tracking-tight">AICode Manager</h1>
+        </div>
+        <form onSubmit={submit} className="grid gap-4 rounded-xl border border-line bg-surface p-5">
+          {next !== undefined && error === undefined && (
+            <p className="text-sm text-muted">Log in to go on where you were.</p>
+          )}
+          {error !== undefined && <ErrorNote error={error} />}
+          <TextField
+            label="User name"
+            name="username"
+            autoComplete="username"
+            autoCapitalize="none"
+            spellCheck={false}
+            required
+            maxLength={100}
+            value={username}
+            onChange={(event) => setUsername(event.target.value)}
+          />
+          <TextField
+            label="Password"
+            name="password"
+            type="password"
+            autoComplete="current-password"
+            required
+            autoFocus
+            maxLength={1000}
+            value={password}
+            onChange={(event) => setPassword(event.target.value)}
+            hint="The first password of admin is printed by the server at its first start."
+          />
+          <Button type="submit" look="primary" busy={busy}>
+            Log in
+          </Button>
+        </form>
+        <p className="mt-4 text-sm text-muted">
+          <a href="/docs" className="underline underline-offset-2 hover:text-ink">
+            API reference
+          </a>
+        </p>
+      </div>
+    </main>
+  )
+}

@@ -1,0 +1,52 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { run } from './run.js'
+
+/**
+ * What the tests use of the machine: a command to look for, and the Debian package that brings it. The names on the left
+ * are those that `requires` of packages/testing knows.
+ */
+const parts = {
+  bwrap: { command: 'bwrap', debian: 'bubblewrap' },
+  chromium: { command: 'chromium', debian: 'chromium' },
+  curl: { command: 'curl', debian: 'curl' },
+  git: { command: 'git', debian: 'git' },
+  'net-namespace': { command: 'unshare', debian: 'util-linux' },
+  prlimit: { command: 'prlimit', debian: 'util-linux' },
+  ps: { command: 'ps', debian: 'procps' },
+  tmux: { command: 'tmux', debian: 'tmux' },
+}
+
+/** @param {string} command */
+const isThere = (command) =>
+  [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'].some((folder) => existsSync(join(folder, command)))
+
+const missing = () => Object.entries(parts).filter(([, { command }]) => !isThere(command))
+
+const isDebianRoot = () =>
+  process.getuid?.() === 0 &&
+  existsSync('/etc/os-release') &&
+  /^ID(_LIKE)?=.*\b(debian|ubuntu)\b/m.test(readFileSync('/etc/os-release', 'utf8')) &&
+  spawnSync('apt-get', ['--version'], { stdio: 'ignore' }).status === 0
+
+/**
+ * Installs the system parts that are missing where that is ours to do (Debian, root); names those that stay missing.
+ * @returns {string[]} names of the parts that are not there
+ */
+export const ensureSystemParts = () => {
+  const wanted = missing()
+  if (wanted.length > 0 && isDebianRoot()) {
+    const packages = [...new Set(wanted.map(([, { debian }]) => debian))]
+    console.log(`Installing ${packages.join(', ')} (apt-get) …`)
+    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+    run('apt-get', ['update', '-qq'], { env })
+    run('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], { env })
+  }
+  const left = missing()
+  if (left.length > 0) {
+    const names = left.map(([name, { debian }]) => `${name} (Debian: ${debian})`)
+    console.log(`Missing on this machine: ${names.join(', ')}. The tests that need them are skipped, by name.`)
+  }
+  return left.map(([name]) => name)
+}
