@@ -109,7 +109,9 @@ const main = () => {
   const root = resolve(process.argv[2] ?? join(dirname(fileURLToPath(import.meta.url)), '..'))
   const { files, imports, problems } = checkBoundaries(root)
   for (const problem of problems) console.error(problem)
-  console.log(`${imports} imports in ${files} files, ${problems.length} against the rules (${relative('.', root) || '.'})`)
+  console.log(
+    `${imports} imports in ${files} files, ${problems.length} against the rules (${relative('.', root) || '.'})`,
+  )
   process.exitCode = problems.length > 0 ? 1 : 0
 }
 

@@ -21,11 +21,16 @@ test('a folder without sources is refused: nothing was checked', () => {
 })
 
 test('a planted import against the arrows is refused, with its place', async () => {
-  await plant('packages/server/src/session/step.ts', "import type { Id } from '@aicm/protocol'\nimport { go } from '../gateway/http/go.ts'\n")
+  await plant(
+    'packages/server/src/session/step.ts',
+    "import type { Id } from '@aicm/protocol'\nimport { go } from '../gateway/http/go.ts'\n",
+  )
   const { files, imports, problems } = checkBoundaries(root)
   expect({ files, imports }).toEqual({ files: 1, imports: 2 })
   expect(problems).toEqual([
-    expect.stringMatching(/session\/step\.ts:2: packages\/server\/src\/session may not import packages\/server\/src\/gateway/),
+    expect.stringMatching(
+      /session\/step\.ts:2: packages\/server\/src\/session may not import packages\/server\/src\/gateway/,
+    ),
   ])
 })
 
@@ -66,7 +71,9 @@ test.each([
 
 test('a source file outside every room is refused, and the message says what to do', async () => {
   await plant('packages/server/src/helpers/misc.ts', "import 'node:fs'\n")
-  expect(checkBoundaries(root).problems).toEqual([expect.stringMatching(/misc\.ts: in no room\. Add its folder to scripts\/rooms\.js/)])
+  expect(checkBoundaries(root).problems).toEqual([
+    expect.stringMatching(/misc\.ts: in no room\. Add its folder to scripts\/rooms\.js/),
+  ])
 })
 
 test('imports are found in every form, and not in comments', () => {
@@ -83,7 +90,15 @@ test('imports are found in every form, and not in comments', () => {
     "const eight = require('eight')",
     'import type nine from "nine"',
   ].join('\n')
-  expect(importsOf(text).map(({ specifier }) => specifier)).toEqual(['one', 'two', './three.ts', './four.ts', 'nine', 'five', 'eight'])
+  expect(importsOf(text).map(({ specifier }) => specifier)).toEqual([
+    'one',
+    'two',
+    './three.ts',
+    './four.ts',
+    'nine',
+    'five',
+    'eight',
+  ])
 })
 
 test('the table has no circles, and every name in it is a room', () => {
@@ -98,7 +113,10 @@ test('the table has no circles, and every name in it is a room', () => {
     }
   }
   for (const { path } of rooms) visit(path, [])
-  for (const place of keepers.flatMap(({ within, onlyIn }) => [...onlyIn, ...(within.endsWith('/src') ? [] : [within])])) {
+  for (const place of keepers.flatMap(({ within, onlyIn }) => [
+    ...onlyIn,
+    ...(within.endsWith('/src') ? [] : [within]),
+  ])) {
     expect(paths).toContain(place)
   }
 })

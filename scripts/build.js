@@ -22,7 +22,8 @@ try {
   step('Bundling', [join(root, 'scripts', 'lib', 'bundle.js')])
   step('Writing the declarations of the client', [join(root, 'scripts', 'lib', 'declarations.js')])
   cpSync(webBuild, join(dist, 'web'), { recursive: true, filter: (path) => !path.endsWith('.sources') })
-  if (!existsSync(join(dist, 'web', 'index.html'))) throw new Error('The web page has no index.html: its build is broken.')
+  if (!existsSync(join(dist, 'web', 'index.html')))
+    throw new Error('The web page has no index.html: its build is broken.')
 } catch (error) {
   console.error(error instanceof Error ? error.message : error)
   process.exit(1)

@@ -19,7 +19,10 @@ const sizeOf = (path) => {
 
 /** @param {string} command @param {string[]} args @param {string} cwd */
 const must = async (command, args, cwd) => {
-  const { npm_config_local_prefix: _, ...env } = systemEnv()
+  /** @type {NodeJS.ProcessEnv} */
+  const env = systemEnv()
+  // Set by the `npm run` we may be part of: it would make npm work on this repository instead.
+  delete env.npm_config_local_prefix
   const { ok, output } = await capture(command, args, { cwd, env })
   if (!ok) throw new Error(`${command} ${args.join(' ')} failed in ${cwd}:\n${output}`)
   return output
@@ -56,9 +59,13 @@ const main = async () => {
 
     const { megabytes, packages, sizes } = measure(empty)
     console.log(`${tarball}: ${(lstatSync(join(folder, tarball)).size / 1e6).toFixed(1)} MB packed`)
-    console.log(`production install: ${megabytes.toFixed(1)} MB of ${budget.megabytes}, ${packages} packages of ${budget.packages}`)
-    for (const { name, megabytes: size } of sizes.slice(0, 6)) console.log(`  ${size.toFixed(1).padStart(6)} MB  ${name}`)
-    if (megabytes > budget.megabytes || packages > budget.packages) throw new Error('The production install is over budget.')
+    console.log(
+      `production install: ${megabytes.toFixed(1)} MB of ${budget.megabytes}, ${packages} packages of ${budget.packages}`,
+    )
+    for (const { name, megabytes: size } of sizes.slice(0, 6))
+      console.log(`  ${size.toFixed(1).padStart(6)} MB  ${name}`)
+    if (megabytes > budget.megabytes || packages > budget.packages)
+      throw new Error('The production install is over budget.')
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

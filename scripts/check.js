@@ -23,7 +23,11 @@ const checks = () => [
  */
 export const runChecks = async () => {
   const results = await Promise.all(
-    checks().map(async ({ name, tool, args, fix }) => ({ name, fix, ...(await capture(tool, args, { env: toolEnv() })) })),
+    checks().map(async ({ name, tool, args, fix }) => ({
+      name,
+      fix,
+      ...(await capture(tool, args, { env: toolEnv() })),
+    })),
   )
   for (const { name, fix, ok, output } of results) {
     if (ok) console.log(`✓ ${name}`)

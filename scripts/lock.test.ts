@@ -16,14 +16,20 @@ const missingFrom = (packages: Record<string, Entry>): string[] =>
 /** Where Node looks for a dependency of the package at `path`: its own node_modules, then each folder above. */
 const placesFor = (path: string, name: string): string[] => {
   const places = [`${path === '' ? '' : `${path}/`}node_modules/${name}`]
-  for (let at = path.lastIndexOf('node_modules/'); at !== -1; at = at === 0 ? -1 : path.lastIndexOf('node_modules/', at - 1)) {
+  for (
+    let at = path.lastIndexOf('node_modules/');
+    at !== -1;
+    at = at === 0 ? -1 : path.lastIndexOf('node_modules/', at - 1)
+  ) {
     places.push(`${path.slice(0, at)}node_modules/${name}`)
   }
   return [...places, `node_modules/${name}`]
 }
 
 const addressesIn = (packages: Record<string, Entry>): string[] =>
-  Object.values(packages).flatMap(({ resolved }) => (resolved !== undefined && /^[a-z+]+:/i.test(resolved) ? [resolved] : []))
+  Object.values(packages).flatMap(({ resolved }) =>
+    resolved !== undefined && /^[a-z+]+:/i.test(resolved) ? [resolved] : [],
+  )
 
 const packages: Record<string, Entry> = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages
 

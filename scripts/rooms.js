@@ -20,6 +20,7 @@ const isolation = `${server}/isolation`
 const claude = `${server}/claude`
 const session = `${server}/session`
 const auth = `${server}/auth`
+const workspaces = `${server}/workspaces`
 
 const base = [protocol, lib]
 const ground = [...base, config, storage]
@@ -47,6 +48,7 @@ export const rooms = [
   { path: claude, may: [...machine, `${claude}/wire.ts`] },
   { path: session, may: [...machine, claude] },
   { path: auth, may: ground },
+  { path: workspaces, may: [...ground, process, isolation, auth] },
   { path: `${server}/rate-limit`, may: ground },
   { path: `${server}/observability`, may: ground },
   { path: `${server}/tasks`, may: [...machine, session, auth] },
@@ -58,6 +60,7 @@ export const rooms = [
       ...machine,
       session,
       auth,
+      workspaces,
       `${server}/rate-limit`,
       `${server}/observability`,
       `${server}/tasks`,

@@ -1,13 +1,14 @@
 import tailwindcss from '@tailwindcss/vite'
 import react from '@vitejs/plugin-react'
 import { defineConfig } from 'vite'
-import { docsPage } from './docs-page/plugin.ts'
+import { docsPage } from './build/docs-page.ts'
+import { leaveOut } from './build/leave-out.ts'
 
 const server = 'http://127.0.0.1:2426'
 
 export default defineConfig({
   root: import.meta.dirname,
-  plugins: [react(), tailwindcss(), docsPage()],
+  plugins: [react(), tailwindcss(), docsPage(), leaveOut()],
   build: {
     outDir: 'dist',
     emptyOutDir: true,

@@ -16,6 +16,7 @@ for (const name of readdirSync(types, { recursive: true, encoding: 'utf8' }).fil
   const text = readFileSync(file, 'utf8')
     .replaceAll(/(['"])@aicm\/protocol\1/g, `'${protocol}'`)
     .replaceAll(/((?:from|import\()\s*['"]\.[^'"]*)\.ts(?=['"])/g, '$1.js')
-  if (text.includes('@aicm/')) throw new Error(`${name} names a package of the workspace, which is not installed with it`)
+  if (text.includes('@aicm/'))
+    throw new Error(`${name} names a package of the workspace, which is not installed with it`)
   writeFileSync(file, text)
 }

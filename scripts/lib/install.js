@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { systemEnv } from './node24.js'
+import { existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { bundledNode, systemEnv } from './node24.js'
 import { root } from './root.js'
 import { run } from './run.js'
 
@@ -25,6 +25,12 @@ export const matchesLock = (folder) => {
   return versions && complete
 }
 
+/** npm 10 forgets the link to a `node` that several platform packages bring; with it, every `npm run` uses Node 24. */
+const linkNode = () => {
+  const link = join(root, 'node_modules', '.bin', 'node')
+  if (existsSync(bundledNode) && !existsSync(link)) symlinkSync(relative(dirname(link), bundledNode), link)
+}
+
 /** Installs what the lock names unless that was done before. The second call costs one hash of the lock. */
 export const ensureInstalled = () => {
   const lock = readFileSync(join(root, 'package-lock.json'))
@@ -39,5 +45,6 @@ export const ensureInstalled = () => {
       throw new Error('npm ci failed: the reason is above. Nothing was started.')
     }
   }
+  linkNode()
   writeFileSync(stamp, hash)
 }

@@ -20,7 +20,9 @@ const parts = {
 
 /** @param {string} command */
 const isThere = (command) =>
-  [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'].some((folder) => existsSync(join(folder, command)))
+  [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'].some((folder) =>
+    existsSync(join(folder, command)),
+  )
 
 const missing = () => Object.entries(parts).filter(([, { command }]) => !isThere(command))
 

@@ -27,7 +27,10 @@ export const hashOfSources = () => {
   const hash = createHash('sha256')
   const files = packages.flatMap((name) => filesBelow(join(root, 'packages', name)))
   for (const file of [join(root, 'package-lock.json'), ...files]) {
-    hash.update(`${file.slice(root.length)}\0`).update(readFileSync(file)).update('\0')
+    hash
+      .update(`${file.slice(root.length)}\0`)
+      .update(readFileSync(file))
+      .update('\0')
   }
   return hash.digest('hex')
 }

@@ -29,6 +29,10 @@ export const sendApiError = (
     return
   }
   const body = JSON.stringify(apiErrorBody(status, message))
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body), ...headers })
+  response.writeHead(status, {
+    'content-type': 'application/json',
+    'content-length': Buffer.byteLength(body),
+    ...headers,
+  })
   response.end(body)
 }

@@ -47,7 +47,9 @@ export const apiHandler =
     }
 
     if ((method === 'HEAD' || method === 'GET') && greetings.includes(path)) {
-      response.writeHead(200, { 'content-type': 'application/json' }).end(method === 'GET' ? '{"message":"hello"}' : undefined)
+      response
+        .writeHead(200, { 'content-type': 'application/json' })
+        .end(method === 'GET' ? '{"message":"hello"}' : undefined)
       return
     }
     if (identity === null) return refuse(401, 'This broker wants the token of a session.')
@@ -68,5 +70,9 @@ const splitUrl = (url: string): [string, string?] => {
 const identify = ({ headers }: IncomingMessage, key: Buffer): SessionIdentity | null => {
   const apiKey = headers['x-api-key']
   const bearer = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
-  return [apiKey, bearer].flatMap((token) => (typeof token === 'string' ? (verifySessionToken(key, token) ?? []) : [])).at(0) ?? null
+  return (
+    [apiKey, bearer]
+      .flatMap((token) => (typeof token === 'string' ? (verifySessionToken(key, token) ?? []) : []))
+      .at(0) ?? null
+  )
 }

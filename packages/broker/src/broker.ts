@@ -60,8 +60,16 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
   }
 
   // `claude` thinks between requests: a connection kept for a minute is one it need not make again.
-  const api = createServer({ keepAliveTimeout: 60_000 }, apiHandler({ key, backend: () => backend, stopping: () => stopping, log }))
-  api.on('connect', (_request, socket) => socket.end('HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'))
+  const api = createServer(
+    { keepAliveTimeout: 60_000 },
+    apiHandler({ key, backend: () => backend, stopping: () => stopping, log }),
+  )
+  // Destroyed, not only ended: a child that keeps its half open would keep the broker from stopping.
+  api.on('connect', (_request, socket) => {
+    socket.end('HTTP/1.1 405 Method Not Allowed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n', () =>
+      socket.destroy(),
+    )
+  })
   api.on('request', (_request, response) => {
     active += 1
     response.once('close', () => {
@@ -83,8 +91,9 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
     const closed = Promise.all([closeServer(api), closeServer(control)])
     // The sockets are gone: the next broker may start while this one finishes what it streams.
     lock.release()
-    const idle = setInterval(() => api.closeIdleConnections(), 50)
-    const deadline = setTimeout(() => api.closeAllConnections(), drainMs)
+    const servers = [api, control]
+    const idle = setInterval(() => servers.forEach((server) => server.closeIdleConnections()), 50)
+    const deadline = setTimeout(() => servers.forEach((server) => server.closeAllConnections()), drainMs)
     await closed
     clearInterval(idle)
     clearTimeout(deadline)

@@ -15,7 +15,14 @@ export const brokerControl = (dir: string): BrokerControl => {
   const { control } = socketPaths(dir)
   const ask = (method: string, path: string, body: unknown, signal = AbortSignal.timeout(5_000)): Promise<unknown> =>
     new Promise((resolve, reject) => {
-      const sent = request({ socketPath: control, method, path, signal, agent: false, headers: { 'content-type': 'application/json' } })
+      const sent = request({
+        socketPath: control,
+        method,
+        path,
+        signal,
+        agent: false,
+        headers: { 'content-type': 'application/json' },
+      })
       sent.on('error', reject)
       sent.on('response', async (response) => {
         try {

@@ -35,9 +35,11 @@ export const parseConfig = (value: unknown): BrokerConfig => {
 const parseUpstream = (value: unknown): string => {
   const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : null
   if (url === null) throw new InvalidConfig('upstream must be a URL')
-  if (url.protocol !== 'https:' && url.protocol !== 'http:') throw new InvalidConfig('upstream must be an http or https URL')
+  if (url.protocol !== 'https:' && url.protocol !== 'http:')
+    throw new InvalidConfig('upstream must be an http or https URL')
   // They would show in status and logs.
-  if (url.username !== '' || url.password !== '') throw new InvalidConfig('upstream must not contain a user name or password')
+  if (url.username !== '' || url.password !== '')
+    throw new InvalidConfig('upstream must not contain a user name or password')
   if (url.search !== '' || url.hash !== '') throw new InvalidConfig('upstream must not contain a query or a fragment')
   return url.origin + url.pathname.replace(/\/+$/, '')
 }
@@ -61,7 +63,8 @@ const parseCredential = (value: unknown): Credential => {
 }
 
 const record = (value: unknown, name: string): Record<string, unknown> => {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new InvalidConfig(`${name} must be a JSON object`)
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new InvalidConfig(`${name} must be a JSON object`)
   return { ...value }
 }
 

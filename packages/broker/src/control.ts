@@ -31,7 +31,9 @@ export const controlHandler =
           send(response, 404, { error: 'There are GET /status, PUT /config and POST /stop.' })
       }
     } catch (error) {
-      send(response, error instanceof InvalidConfig ? 400 : 500, { error: error instanceof InvalidConfig ? error.message : 'internal error' })
+      send(response, error instanceof InvalidConfig ? 400 : 500, {
+        error: error instanceof InvalidConfig ? error.message : 'internal error',
+      })
     }
   }
 

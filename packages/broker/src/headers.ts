@@ -2,7 +2,16 @@ import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from '
 import type { Credential } from './config.ts'
 
 /** Headers that speak about one connection, not about the message (RFC 9110, section 7.6.1). */
-const hopByHop = ['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'expect']
+const hopByHop = [
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'expect',
+]
 
 /** What a child must not be able to tell the upstream: who it is, and which host it meant. */
 const notTheChilds = ['x-api-key', 'authorization', 'proxy-authorization', 'cookie', 'host']
@@ -26,13 +35,21 @@ export const upstreamHeaders = (headers: IncomingHttpHeaders, credential: Creden
     case 'auth-token':
       return { ...kept, authorization: `Bearer ${credential.value}` }
     case 'oauth-token':
-      return { ...kept, authorization: `Bearer ${credential.value}`, 'anthropic-beta': withOauthBeta(headers['anthropic-beta']) }
+      return {
+        ...kept,
+        authorization: `Bearer ${credential.value}`,
+        'anthropic-beta': withOauthBeta(headers['anthropic-beta']),
+      }
   }
 }
 
 /** The API takes an OAuth token only from those who ask for this beta. */
 const withOauthBeta = (value: string | string[] | undefined): string => {
-  const betas = [value ?? []].flat().flatMap((line) => line.split(',')).map((beta) => beta.trim()).filter((beta) => beta !== '')
+  const betas = [value ?? []]
+    .flat()
+    .flatMap((line) => line.split(','))
+    .map((beta) => beta.trim())
+    .filter((beta) => beta !== '')
   return [...new Set([...betas, oauthBeta])].join(',')
 }
 

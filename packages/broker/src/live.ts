@@ -25,7 +25,11 @@ export const liveBackend = ({ upstream, credential }: { upstream: string; creden
     credential: credential.kind,
     answer: (request, response, path) => {
       let answered = false
-      const sent = send(upstream + path, { agent, method: request.method, headers: upstreamHeaders(request.headers, credential) })
+      const sent = send(upstream + path, {
+        agent,
+        method: request.method,
+        headers: upstreamHeaders(request.headers, credential),
+      })
       limitConnecting(sent, secure)
 
       sent.on('response', (answer) => {
@@ -58,7 +62,10 @@ export const liveBackend = ({ upstream, credential }: { upstream: string; creden
 const limitConnecting = (sent: ClientRequest, secure: boolean): void => {
   sent.once('socket', (socket) => {
     if (!socket.connecting) return
-    const timer = setTimeout(() => sent.destroy(new Error(`no connection within ${connectTimeout / 1000} seconds`)), connectTimeout)
+    const timer = setTimeout(
+      () => sent.destroy(new Error(`no connection within ${connectTimeout / 1000} seconds`)),
+      connectTimeout,
+    )
     const stop = () => clearTimeout(timer)
     socket.once(secure ? 'secureConnect' : 'connect', stop)
     socket.once('close', stop)

@@ -1,7 +1,10 @@
 import { closeSync, openSync, renameSync, writeSync, fstatSync } from 'node:fs'
 
 /** Fields are logged as they are: never give it headers, bodies or a configuration. */
-export type Log = { write: (message: string, fields?: Record<string, string | number | null>) => void; close: () => void }
+export type Log = {
+  write: (message: string, fields?: Record<string, string | number | null>) => void
+  close: () => void
+}
 
 /**
  * JSON lines in a file. At `maxBytes` the file becomes `<path>.1` (replacing the last one), so both together stay below
@@ -33,7 +36,8 @@ export const openLog = (path: string, { maxBytes = 2 * 1024 * 1024 } = {}): Log 
     }
   }
   return {
-    write: (message, fields = {}) => write(`${JSON.stringify({ time: new Date().toISOString(), message, ...fields })}\n`),
+    write: (message, fields = {}) =>
+      write(`${JSON.stringify({ time: new Date().toISOString(), message, ...fields })}\n`),
     close,
   }
 }

@@ -3,7 +3,8 @@ import { parseArgs } from 'node:util'
 import { openBroker } from './broker.ts'
 import { openLog } from './log.ts'
 
-const usage = 'Usage: node main.ts --dir DIR\nThe broker between claude and the model API. The AICode Manager server starts it.\n'
+const usage =
+  'Usage: node main.ts --dir DIR\nThe broker between claude and the model API. The AICode Manager server starts it.\n'
 
 const parseDir = (): string | undefined => {
   try {
@@ -25,7 +26,9 @@ process.umask(0o077)
 process.removeAllListeners('warning')
 process.on('SIGHUP', () => {})
 // Usually nobody sees its stderr. The log takes the reason of a crash, and the crash goes on.
-process.on('uncaughtExceptionMonitor', (error) => openLog(join(dir, 'broker.log')).write('crashed', { error: error.stack ?? error.message }))
+process.on('uncaughtExceptionMonitor', (error) =>
+  openLog(join(dir, 'broker.log')).write('crashed', { error: error.stack ?? error.message }),
+)
 
 const broker = await openBroker({ dir })
 if (broker !== null) {

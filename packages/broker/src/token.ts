@@ -26,7 +26,9 @@ const readKey = (path: string): Buffer | null => {
     if (isCode(error, 'ENOENT')) return null
     throw error
   }
-  throw new Error(`${path} is damaged: it should hold ${keyBytes} bytes. Remove it and restart; sessions get new tokens.`)
+  throw new Error(
+    `${path} is damaged: it should hold ${keyBytes} bytes. Remove it and restart; sessions get new tokens.`,
+  )
 }
 
 const createKey = (dir: string, path: string): Buffer => {

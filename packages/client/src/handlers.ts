@@ -1,4 +1,5 @@
 import type { StreamItem } from '@aicm/protocol'
+import { AicmError } from './aicm-error.ts'
 
 /** What `on` listens to: the type of a stream item, `'*'` for each of them, or `'failed'` when following ended with an error. */
 export type HandlerType = StreamItem['type'] | '*' | 'failed'
@@ -47,7 +48,8 @@ export const createHandlers = ({
     try {
       for await (const item of follow(await start, signal)) dispatch([item.type, '*'], item)
     } catch (error) {
-      if (signal.aborted) return
+      // The program closed the client itself: no failure to tell it of.
+      if (signal.aborted || (error instanceof AicmError && error.code === 'client_closed')) return
       following = undefined
       if ([...handlers].some(({ type }) => type === 'failed')) dispatch(['failed'], error)
       else rethrow(error)

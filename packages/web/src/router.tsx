@@ -9,12 +9,8 @@ import {
 } from '@tanstack/react-router'
 import type { App } from './app/app.tsx'
 import { nextPath } from './app/next-path.ts'
-import { ApprovalsPage } from './routes/approvals.tsx'
 import { Failed, NotFound } from './routes/failed.tsx'
-import { Frame } from './routes/frame.tsx'
-import { HealthPage } from './routes/health.tsx'
 import { LoginPage } from './routes/login.tsx'
-import { SessionsIndex, SessionsPage } from './routes/sessions.tsx'
 import { statuses } from './ui/status.tsx'
 
 const root = createRootRouteWithContext<{ app: App }>()({ component: Outlet, notFoundComponent: NotFound })
@@ -38,7 +34,7 @@ const inside = createRoute({
       throw redirect({ to: '/login', search: location.href === '/' ? {} : { next: location.href }, replace: true })
     }
   },
-  component: Frame,
+  component: lazyRouteComponent(() => import('./routes/frame.tsx'), 'Frame'),
 })
 
 const home = createRoute({
@@ -58,10 +54,14 @@ const sessions = createRoute({
     ...(isStatus(search.status) ? { status: search.status } : {}),
     ...(search.q === undefined || search.q === '' ? {} : { q: String(search.q).slice(0, 200) }),
   }),
-  component: SessionsPage,
+  component: lazyRouteComponent(() => import('./routes/sessions.tsx'), 'SessionsPage'),
 })
 
-const sessionsIndex = createRoute({ getParentRoute: () => sessions, path: '/', component: SessionsIndex })
+const sessionsIndex = createRoute({
+  getParentRoute: () => sessions,
+  path: '/',
+  component: lazyRouteComponent(() => import('./routes/sessions.tsx'), 'SessionsIndex'),
+})
 
 const session = createRoute({
   getParentRoute: () => sessions,
@@ -69,8 +69,16 @@ const session = createRoute({
   component: lazyRouteComponent(() => import('./routes/session.tsx'), 'SessionPage'),
 })
 
-const approvals = createRoute({ getParentRoute: () => inside, path: '/approvals', component: ApprovalsPage })
-const health = createRoute({ getParentRoute: () => inside, path: '/health', component: HealthPage })
+const approvals = createRoute({
+  getParentRoute: () => inside,
+  path: '/approvals',
+  component: lazyRouteComponent(() => import('./routes/approvals.tsx'), 'ApprovalsPage'),
+})
+const health = createRoute({
+  getParentRoute: () => inside,
+  path: '/health',
+  component: lazyRouteComponent(() => import('./routes/health.tsx'), 'HealthPage'),
+})
 
 const tree = root.addChildren([
   login,

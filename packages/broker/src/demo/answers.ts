@@ -37,12 +37,27 @@ Start the server with \`ANTHROPIC_API_KEY\` set to talk to a model.
 `
 
 const topics = [
-  ['a stream is not a message', 'A message arrives whole; a stream arrives in pieces, and somebody has to decide what a piece means on its own'],
-  ['a process may end at any moment', 'Machines restart, networks drop, and people close their laptops in the middle of a sentence'],
+  [
+    'a stream is not a message',
+    'A message arrives whole; a stream arrives in pieces, and somebody has to decide what a piece means on its own',
+  ],
+  [
+    'a process may end at any moment',
+    'Machines restart, networks drop, and people close their laptops in the middle of a sentence',
+  ],
   ['an order must be kept', 'What was said first has to stay first, for every reader and after every restart'],
-  ['a reader may be slow', 'One reader on a train must not hold up another in the office, nor fill the memory of the server'],
-  ['a question may wait', 'Some steps need a person to agree, and people take their time, so waiting must cost nothing'],
-  ['a failure should be told', 'An error that is named can be dealt with; one that is swallowed comes back later and larger'],
+  [
+    'a reader may be slow',
+    'One reader on a train must not hold up another in the office, nor fill the memory of the server',
+  ],
+  [
+    'a question may wait',
+    'Some steps need a person to agree, and people take their time, so waiting must cost nothing',
+  ],
+  [
+    'a failure should be told',
+    'An error that is named can be dealt with; one that is swallowed comes back later and larger',
+  ],
   ['a record is worth more than a memory', 'What is written down can be read again by anybody who comes late'],
   ['small parts are easier to trust', 'Each does one thing, and what it does can be tried out by itself'],
 ] as const

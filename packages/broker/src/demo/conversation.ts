@@ -23,8 +23,10 @@ export type Conversation = {
 export type ToolCall = { id: string; name: string; input: Record<string, unknown>; result: ToolResult | null }
 export type ToolResult = { toolUseId: string; text: string; isError: boolean }
 
-const insertedByTheCli = /^\[Request interrupted by user[^\]]*\]$|^Tool loaded\.$|^Your response above was cut off mid-stream\./
+const insertedByTheCli =
+  /^\[Request interrupted by user[^\]]*\]$|^Tool loaded\.$|^Your response above was cut off mid-stream\./
 const reminder = /<system-reminder>[\s\S]*?<\/system-reminder>/g
+const sentMeanwhile = /The user sent a new message while you were working:\n([\s\S]*?)\n\nThis is how Claude Code/g
 const workingDirectory = /^[ -]*(?:Primary working directory|Working directory): (.+)$/gm
 
 /** Throws a TypeError that says what is missing when it is not a Messages API request at all. */
@@ -56,7 +58,7 @@ export const readConversation = (body: unknown): Conversation => {
 const readMessage = (conversation: Conversation, message: Record<string, unknown>): void => {
   const blocks = typeof message.content === 'string' ? [{ type: 'text', text: message.content }] : list(message.content)
   if (message.role === 'system') {
-    conversation.cwd = lastWorkingDirectory(textOf(message.content)) ?? conversation.cwd
+    readInserted(conversation, textOf(message.content))
     return
   }
   if (message.role === 'assistant') {
@@ -75,12 +77,18 @@ const readMessage = (conversation: Conversation, message: Record<string, unknown
       conversation.said = ''
     }
     if (block.type !== 'text' || typeof block.text !== 'string') continue
-    for (const [inserted] of block.text.matchAll(reminder)) conversation.cwd = lastWorkingDirectory(inserted) ?? conversation.cwd
+    for (const [inserted] of block.text.matchAll(reminder)) readInserted(conversation, inserted)
     const text = block.text.replaceAll(reminder, '').trim()
     // Prompts that were never answered come merged into one message: only the last one counts.
     if (text === '' || insertedByTheCli.test(text)) continue
     Object.assign(conversation, { prompt: text, images, calls: [], answered: 0, said: '' })
   }
+}
+
+/** A prompt that came while tools ran gets no turn of its own: the CLI adds it to the running one, and so does the script. */
+const readInserted = (conversation: Conversation, text: string): void => {
+  conversation.cwd = lastWorkingDirectory(text) ?? conversation.cwd
+  for (const [, added = ''] of text.matchAll(sentMeanwhile)) conversation.prompt += `\n${added}`
 }
 
 const toolCallOf = (block: Record<string, unknown>): ToolCall => ({
@@ -96,7 +104,8 @@ const toolResultOf = (block: Record<string, unknown>): ToolResult => ({
   isError: block.is_error === true,
 })
 
-const lastWorkingDirectory = (text: string): string | null => [...text.matchAll(workingDirectory)].at(-1)?.[1]?.trim() ?? null
+const lastWorkingDirectory = (text: string): string | null =>
+  [...text.matchAll(workingDirectory)].at(-1)?.[1]?.trim() ?? null
 
 const textOf = (content: unknown): string =>
   typeof content === 'string'

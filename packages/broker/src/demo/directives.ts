@@ -45,7 +45,8 @@ export class BadDirective extends Error {}
 /** The text of `@tokens(n)` and `@reset(n)`. */
 export const tokensText = (n: number): string => tokenPieces(n).join('')
 
-const tokenPieces = (n: number): string[] => Array.from({ length: n }, (_, index) => (index === 0 ? 'tok0' : ` tok${index}`))
+const tokenPieces = (n: number): string[] =>
+  Array.from({ length: n }, (_, index) => (index === 0 ? 'tok0' : ` tok${index}`))
 
 const opening = /(?<=^|\s)@(tokens|text|think|bash|write|tool|error|hang|reset|malformed)(?![\w-])/g
 const bare = ['hang', 'malformed']
@@ -125,7 +126,9 @@ const directiveOf = (name: string, argument: string | null): Directive => {
 const numbers = (name: string, text: string, least: number, most: number): number[] => {
   const parts = text.split(',').map((part) => part.trim())
   if (parts.length < least || parts.length > most || !parts.every((part) => /^\d{1,7}$/.test(part))) {
-    throw new BadDirective(`@${name}: expected ${least === most ? least : `${least} to ${most}`} whole number(s), not (${text})`)
+    throw new BadDirective(
+      `@${name}: expected ${least === most ? least : `${least} to ${most}`} whole number(s), not (${text})`,
+    )
   }
   return parts.map(Number)
 }
@@ -172,10 +175,18 @@ const stepsOf = (directive: Directive, cwd: string | null, misfire: (times: numb
       return [{ kind: 'tool', name: directive.tool, input: directive.input }]
     case 'write': {
       const { path, content } = directive
-      return [{ kind: 'tool', name: 'Write', input: { file_path: isAbsolute(path) ? path : join(cwd ?? '/', path), content } }]
+      return [
+        {
+          kind: 'tool',
+          name: 'Write',
+          input: { file_path: isAbsolute(path) ? path : join(cwd ?? '/', path), content },
+        },
+      ]
     }
     case 'error':
-      return misfire(directive.times) ? [{ kind: 'error', status: directive.status, message: `Scripted error ${directive.status}` }] : []
+      return misfire(directive.times)
+        ? [{ kind: 'error', status: directive.status, message: `Scripted error ${directive.status}` }]
+        : []
     case 'hang':
       return [{ kind: 'hang', after: directive.after }]
     case 'reset':

@@ -3,11 +3,21 @@ import { errorAnswer, fileContent, longAnswer, plainAnswer, thoughts } from './a
 import type { Conversation, ToolCall } from './conversation.ts'
 import { piecesOf, type Pace, type Reply, type Step } from './reply.ts'
 
-const fileName = /(?<![\w/.-])((?:[\w-]+\/)*[\w-]+\.(?:txt|md|json|ya?ml|toml|csv|html|css|jsx?|tsx?|mjs|py|sh|go|rs|java|c|sql))\b/i
-const wantsFile = /\b(create|write|make|add|save|generate|edit|change|update)\b[^.?!\n]{0,80}(\bfiles?\b|\.\w{1,5}\b)/i
-const wantsCommand =
-  /\b(run|execute)\b[^.?!\n]{0,60}(`|\b(command|script|shell|bash|tests?|ls|pwd|date|git)\b)|\blist\b[^.?!\n]{0,30}\bfiles\b|\b(shell|bash|terminal) command\b|\bin the (shell|terminal)\b/i
-const wantsLong = /\b(essay|long (answer|text|story|article|reply|response)|\d{3,5} words|in (great )?detail|very long|something long)\b/i
+const fileName =
+  /(?<![\w/.-])((?:[\w-]+\/)*[\w-]+\.(?:txt|md|json|ya?ml|toml|csv|html|css|jsx?|tsx?|mjs|py|sh|go|rs|java|c|sql))\b/i
+const wantsToWrite = /\b(create|write|make|add|save|generate|edit|change|update)\b[^?!\n]{0,80}/i
+const commands = 'ls|pwd|date|echo|whoami|uname|cat|git|npm|node|python3?|make'
+const wantsCommand = new RegExp(
+  [
+    String.raw`\b(run|execute)\b[^.?!\n]{0,60}(\`|\b(command|script|shell|bash|tests?|${commands})\b)`,
+    String.raw`\blist\b[^.?!\n]{0,30}\bfiles\b`,
+    String.raw`\b(shell|bash|terminal)\b`,
+  ].join('|'),
+  'i',
+)
+const namedCommand = new RegExp(String.raw`\b(?:run|execute)\s+((?:${commands})\b[^\n;&|<>$"'()?!]*)`, 'i')
+const wantsLong =
+  /\b(essay|long (answer|text|story|article|reply|response)|\d{3,5} words|in (great )?detail|very long|something long)\b/i
 const wantsThought = /\b(think|reason)\b/i
 const wantsError = /\berror (4\d\d|5\d\d)\b/i
 
@@ -18,11 +28,16 @@ export const peopleReply = (conversation: Conversation, pace: Pace): Reply => {
   const can = (tool: string) => conversation.tools.includes(tool)
   const status = statusAskedFor(prompt)
   if (status !== null) return [errorStep(status)]
-  if (wantsFile.test(prompt) && can('Write')) return writeFile(conversation, say)
+  if (wantsFile(prompt) && can('Write')) return writeFile(conversation, say)
   if (wantsCommand.test(prompt) && can('Bash')) return runCommand(conversation, say)
   if (wantsLong.test(prompt)) return [say(longAnswer(prompt))]
   const thinking: Step[] = wantsThought.test(prompt) ? [{ kind: 'thinking', pieces: piecesOf(thoughts), pace }] : []
   return [...thinking, say(plainAnswer(conversation))]
+}
+
+const wantsFile = (prompt: string): boolean => {
+  const wish = wantsToWrite.exec(prompt)?.[0] ?? ''
+  return /\bfiles?\b/i.test(wish) || fileName.test(wish)
 }
 
 const statusAskedFor = (prompt: string): number | null => {
@@ -47,11 +62,18 @@ const writeFile = ({ prompt, calls, cwd }: Conversation, say: Say): Reply => {
   const input = { file_path: join(cwd ?? '/', path), content: fileContent(extname(path), prompt) }
   const last = calls.at(-1)
 
-  if (last === undefined) return [say(`I will write \`${path}\`. (This is the demo API: a script, not a model.)`), { kind: 'tool', name: 'Write', input }]
+  if (last === undefined)
+    return [
+      say(`I will write \`${path}\`. (This is the demo API: a script, not a model.)`),
+      { kind: 'tool', name: 'Write', input },
+    ]
   if (last.result?.isError === true) {
     // Claude Code overwrites only what it has read.
     if (calls.length === 1 && /\bread\b/i.test(last.result.text)) {
-      return [say('The file exists already, so I read it first.'), { kind: 'tool', name: 'Read', input: { file_path: input.file_path } }]
+      return [
+        say('The file exists already, so I read it first.'),
+        { kind: 'tool', name: 'Read', input: { file_path: input.file_path } },
+      ]
     }
     return [say(refusedAnswer(last))]
   }
@@ -83,6 +105,8 @@ const runCommand = ({ prompt, calls }: Conversation, say: Say): Reply => {
 const commandAskedFor = (prompt: string): string => {
   const quoted = /`+([^`\n]{1,500})`+/.exec(prompt)?.[1]?.trim()
   if (quoted !== undefined && quoted !== '') return quoted
+  const named = namedCommand.exec(prompt)?.[1]?.replace(/[\s.,]+$|\s+(please|for me|and|then)\b.*$/gi, '')
+  if (named !== undefined && named !== '') return named
   if (/\bgit\b/i.test(prompt)) return 'git status --short --branch'
   if (/\b(pwd|current (directory|folder))\b/i.test(prompt)) return 'pwd'
   if (/\b(date|time)\b/i.test(prompt)) return 'date'

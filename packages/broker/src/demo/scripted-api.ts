@@ -39,7 +39,9 @@ export type ScriptedApi = {
   /** Oldest first; empty it by `calls.length = 0`. */
   calls: Call[]
   /** Serves it on 127.0.0.1 (any free port) or on a unix socket. `close` breaks off what is still open. */
-  listen: (where?: { port?: number } | { path: string }) => Promise<{ url: string; close: () => Promise<void> } & AsyncDisposable>
+  listen: (
+    where?: { port?: number } | { path: string },
+  ) => Promise<{ url: string; close: () => Promise<void> } & AsyncDisposable>
 }
 
 /** The API refuses more than this too. */
@@ -92,16 +94,28 @@ export const scriptedApi = ({ pace = 60, record = true }: ScriptedApiOptions = {
     if (typeof conversation === 'string') return sendApiError(response, { status: 400, message: conversation })
     if (record) calls.push(callOf(request, conversation))
     if (path === '/v1/messages/count_tokens') {
-      response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ input_tokens: countTokens(text) }))
+      response
+        .writeHead(200, { 'content-type': 'application/json' })
+        .end(JSON.stringify({ input_tokens: countTokens(text) }))
       return
     }
-    const reply = afterText(decide(conversation, headerOf(request, 'x-claude-code-session-id') ?? ''), conversation.said)
-    const envelope = { id: newId('msg'), model: conversation.model, inputTokens: countTokens(text), maxTokens: conversation.maxTokens }
+    const reply = afterText(
+      decide(conversation, headerOf(request, 'x-claude-code-session-id') ?? ''),
+      conversation.said,
+    )
+    const envelope = {
+      id: newId('msg'),
+      model: conversation.model,
+      inputTokens: countTokens(text),
+      maxTokens: conversation.maxTokens,
+    }
     const first = reply[0]
     if (first?.kind === 'error') return sendApiError(response, first)
     if (conversation.stream) return streamReply(response, { reply, envelope, signal: closedSignal(response) })
 
-    const failure = reply.find(({ kind }) => kind === 'hang' || kind === 'reset' || kind === 'malformed' || kind === 'error')
+    const failure = reply.find(
+      ({ kind }) => kind === 'hang' || kind === 'reset' || kind === 'malformed' || kind === 'error',
+    )
     if (failure?.kind === 'error') return sendApiError(response, failure)
     if (failure?.kind === 'hang') return
     if (failure?.kind === 'reset') return void response.destroy()
@@ -123,7 +137,8 @@ export const scriptedApi = ({ pace = 60, record = true }: ScriptedApiOptions = {
     else server.listen(where.port ?? 0, '127.0.0.1')
     await once(server, 'listening')
     const address = server.address()
-    const url = typeof address === 'object' && address !== null ? `http://127.0.0.1:${address.port}` : 'http://localhost'
+    const url =
+      typeof address === 'object' && address !== null ? `http://127.0.0.1:${address.port}` : 'http://localhost'
     const close = () =>
       new Promise<void>((done) => {
         server.close(() => done())

@@ -12,7 +12,9 @@ const wantsSummary = /\b(detailed summary of (the|this|our) conversation|summary
 export const sideReply = (conversation: Conversation): Reply | null => {
   const { system, prompt, tools, outputSchema } = conversation
   if (wantsSummary.test(prompt)) {
-    return say('<analysis>Scripted.</analysis>\n<summary>\nThe conversation so far ran on the demo API. Nothing needs to be remembered.\n</summary>')
+    return say(
+      '<analysis>Scripted.</analysis>\n<summary>\nThe conversation so far ran on the demo API. Nothing needs to be remembered.\n</summary>',
+    )
   }
   if (tools.length > 0) return null
   if (outputSchema !== null) return say(JSON.stringify(exampleOf(outputSchema)))

@@ -108,7 +108,11 @@ const streamBlock = async (
     if (behind !== undefined) await behind
   }
   if (!isText) {
-    await writer.event({ type: 'content_block_delta', index, delta: { type: 'signature_delta', signature: scriptedSignature } })
+    await writer.event({
+      type: 'content_block_delta',
+      index,
+      delta: { type: 'signature_delta', signature: scriptedSignature },
+    })
   }
   await writer.event({ type: 'content_block_stop', index })
 }

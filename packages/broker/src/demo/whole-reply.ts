@@ -17,7 +17,11 @@ export const wholeReply = (reply: Reply, envelope: Envelope) => {
     if (step.kind !== 'text' && step.kind !== 'thinking') continue
     const pieces = step.pieces.slice(0, Math.max(0, envelope.maxTokens - outputTokens))
     const text = pieces.join('')
-    content.push(step.kind === 'text' ? { type: 'text', text } : { type: 'thinking', thinking: text, signature: scriptedSignature })
+    content.push(
+      step.kind === 'text'
+        ? { type: 'text', text }
+        : { type: 'thinking', thinking: text, signature: scriptedSignature },
+    )
     outputTokens += pieces.length
     if (pieces.length < step.pieces.length) stopReason = 'max_tokens'
   }

@@ -20,7 +20,12 @@ export type Assets = {
 
 const versionIn = (file: string): string => {
   const manifest: unknown = JSON.parse(readFileSync(file, 'utf8'))
-  if (typeof manifest === 'object' && manifest !== null && 'version' in manifest && typeof manifest.version === 'string') {
+  if (
+    typeof manifest === 'object' &&
+    manifest !== null &&
+    'version' in manifest &&
+    typeof manifest.version === 'string'
+  ) {
     return manifest.version
   }
   throw new Error(`${file} names no version: the installation is damaged`)

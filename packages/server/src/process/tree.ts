@@ -29,15 +29,26 @@ export const terminate = async (record: ProcessRecord): Promise<void> => {
  */
 export const killTree = async (record: ProcessRecord): Promise<void> => {
   const sandboxInit = await readSandboxPid(processFiles(record.dir).exit)
-  // The file outlives the process: its pid is only trusted while the marker says it is ours.
-  for (let round = 0; round < 5; round++) {
-    const marked = await processesWithMarker(record.marker)
-    const targets = new Set(marked)
+  await killRounds(async () => {
+    const targets = new Set(await processesWithMarker(record.marker))
+    // The status file outlives the process: its pid is only trusted while the outer process still runs.
     if (isAlive(record.identity)) {
       targets.add(record.identity.pid)
       for (const pid of await descendantsOf(record.identity.pid)) targets.add(pid)
       if (sandboxInit !== undefined) targets.add(sandboxInit)
     }
+    return targets
+  })
+}
+
+/** Ends every process with this marker: for one that was started and never written down. */
+export const killMarked = (marker: string): Promise<void> => killRounds(async () => new Set(await processesWithMarker(marker)))
+
+const maxRounds = 5
+
+const killRounds = async (find: () => Promise<Set<number>>): Promise<void> => {
+  for (let round = 0; round < maxRounds; round++) {
+    const targets = await find()
     if (targets.size === 0) return
     for (const pid of targets) signal(pid, 'SIGKILL')
     // A process that was forking while it was looked for shows up in the next round.

@@ -1,5 +1,14 @@
-import type { SessionProcess } from '../process/session-process.ts'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { markerName, startClaude, type StartClaude } from '../claude/start.ts'
+import { AppError } from '../lib/app-error.ts'
+import { adopt } from '../process/adopt.ts'
+import { isAlive } from '../process/identity.ts'
+import type { ProcessRecord, SessionProcess } from '../process/session-process.ts'
+import { killTree, killMarked } from '../process/tree.ts'
+import type { Json, KeyValueStore } from '../storage/key-value-store.ts'
 import type { SessionRecord } from '../storage/session-store.ts'
+import type { WorkspaceStore } from '../storage/workspace-store.ts'
 
 /** The processes of this node's sessions: started, found again after a restart of the server, forgotten when they have ended. */
 export type RunningProcesses = {
@@ -11,7 +20,108 @@ export type RunningProcesses = {
   checkpoint(sessionId: string, generation: number, offset: number): void
   /** Its end is in the log: its files are no longer needed. */
   forget(sessionId: string, process: SessionProcess): Promise<void>
-  /** Ends what is left of sessions that no longer exist or are closed. Resolves with the number of trees ended. */
+  /** The folder of a session that is deleted. */
+  removeFiles(sessionId: string): Promise<void>
+  /** Ends what is on record for sessions that are closed or gone. Resolves with the number of trees ended. */
   sweep(isWanted: (sessionId: string) => boolean): Promise<number>
   count(): number
+}
+
+/** What is the same for every start of claude on this server. */
+export type ProcessSettings = Pick<StartClaude, 'limits' | 'brokerDir'> & {
+  dataDir: string
+  /** Looked up at each start: claude may have been installed or moved since the last one. */
+  program(): string
+  isolation(): Promise<StartClaude['isolation']>
+  token(session: { sessionId: string; userId: string }): string
+}
+
+/** `process/<session>` in the key-value store. */
+type StoredProcess = ProcessRecord & { generation: number }
+
+const processKey = (sessionId: string): string => `process/${sessionId}`
+const cursorKey = (sessionId: string): string => `cursor/${sessionId}`
+
+export const createProcesses = (kv: KeyValueStore, workspaces: WorkspaceStore, settings: ProcessSettings): RunningProcesses => {
+  const running = new Set<SessionProcess>()
+  const sessionDir = (sessionId: string): string => join(settings.dataDir, 'sessions', sessionId)
+
+  const track = (process: SessionProcess): SessionProcess => {
+    running.add(process)
+    void process.exited.then(() => running.delete(process))
+    return process
+  }
+
+  return {
+    start: async (record) => {
+      const workspace = await workspaces.get(record.workspaceId)
+      if (workspace === undefined) throw new AppError('workspace_not_found', 'The workspace of this session was deleted.')
+      const { generation, claudeSessionId, resumable } = record.state
+      const started = await startClaude({
+        sessionId: record.id,
+        generation,
+        settings: record,
+        conversation: resumable ? { resume: claudeSessionId } : { create: claudeSessionId },
+        workspace: workspace.path,
+        home: join(settings.dataDir, 'users', record.userId, 'home'),
+        sessionDir: sessionDir(record.id),
+        program: settings.program(),
+        isolation: await settings.isolation(),
+        limits: settings.limits,
+        brokerDir: settings.brokerDir,
+        token: settings.token({ sessionId: record.id, userId: record.userId }),
+      })
+      const stored: StoredProcess = { generation, ...started.record }
+      try {
+        await kv.put(processKey(record.id), stored as Json)
+      } catch (error) {
+        await started.stop(0)
+        throw error
+      }
+      return track(started)
+    },
+
+    adopt: async (record) => {
+      const stored = (await kv.get(processKey(record.id))) as StoredProcess | undefined
+      if (stored === undefined || stored.generation !== record.state.generation) {
+        // The last server died between starting it and writing it down: without its record it cannot be trusted.
+        await killMarked(`${markerName}=${record.id}/${record.state.generation}`)
+        await rm(join(sessionDir(record.id), String(record.state.generation)), { recursive: true, force: true })
+        return undefined
+      }
+      const cursor = (await kv.get(cursorKey(record.id))) as { generation: number; offset: number } | undefined
+      const alive = isAlive(stored.identity)
+      return { process: track(adopt(stored)), alive, checkpoint: cursor?.generation === stored.generation ? cursor.offset : 0 }
+    },
+
+    checkpoint: (sessionId, generation, offset) => void kv.put(cursorKey(sessionId), { generation, offset }).catch(() => undefined),
+
+    forget: async (sessionId, process) => {
+      const stored = (await kv.get(processKey(sessionId))) as StoredProcess | undefined
+      if (stored?.dir === process.record.dir) {
+        await kv.delete(processKey(sessionId))
+        await kv.delete(cursorKey(sessionId))
+      }
+      await rm(process.record.dir, { recursive: true, force: true })
+    },
+
+    removeFiles: (sessionId) => rm(sessionDir(sessionId), { recursive: true, force: true }),
+
+    sweep: async (isWanted) => {
+      let ended = 0
+      for (const { key, value } of await kv.list('process/')) {
+        const sessionId = key.slice('process/'.length)
+        if (isWanted(sessionId)) continue
+        const stored = value as StoredProcess
+        if (isAlive(stored.identity)) ended++
+        await killTree(stored)
+        await kv.delete(key)
+        await kv.delete(cursorKey(sessionId))
+        await rm(stored.dir, { recursive: true, force: true })
+      }
+      return ended
+    },
+
+    count: () => running.size,
+  }
 }

@@ -195,9 +195,11 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
 
   // --- the process ----------------------------------------------------------------------------------------------------
 
+  const wants = (generation: number): boolean => record.state.generation === generation && record.state.status !== 'closed'
+
   const launchProcess = async (generation: number, delayMs: number): Promise<void> => {
     if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs))
-    if (lifetime.signal.aborted || record.state.generation !== generation || record.state.status === 'closed') return
+    if (lifetime.signal.aborted || !wants(generation)) return
     let started: SessionProcess
     try {
       started = await deps.processes.start(record)
@@ -206,7 +208,7 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
       return insist(() => post({ type: 'launch.failed', generation, message }))
     }
     if (lifetime.signal.aborted) return started.release()
-    if (record.state.status === 'closed') return void started.stop(stopGraceMs)
+    if (!wants(generation)) return void started.stop(stopGraceMs)
     process = started
     send({ kind: 'initialize' })
     void watch(started, generation, 0, 0)
@@ -243,20 +245,29 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
     if (found.alive && process === found.process) await insist(() => post({ type: 'adopted', alive: true }))
   }
 
-  const execute: Session['execute'] = async ({ turnId, content, userId }) => {
+  /** Prompts on their way to the disk, by turn: a second request with the same id waits and sees what the first has stored. */
+  const accepting = new Map<string, Promise<Accepted>>()
+
+  const accept: Session['execute'] = async ({ turnId, content, userId }) => {
     const known = await events.findPrompt(sessionId, turnId)
-    if (known === undefined) {
-      try {
-        const { seq } = await post({ type: 'execute', turnId, content, userId })
-        return { turnId, seq }
-      } catch (error) {
-        // Two requests with one id at once: the second sees what the first has stored.
-        const stored = await events.findPrompt(sessionId, turnId)
-        if (stored === undefined) throw error
-        return sameTurn(stored.seq, stored.content, turnId, content)
-      }
+    if (known === undefined) return { turnId, seq: (await post({ type: 'execute', turnId, content, userId })).seq }
+    if (JSON.stringify(known.content) !== JSON.stringify(content))
+      throw new AppError('turn_conflict', `The id ${turnId} was used for another prompt in this session.`)
+    return { turnId, seq: known.seq }
+  }
+
+  const execute: Session['execute'] = (prompt) => {
+    const earlier = accepting.get(prompt.turnId) ?? Promise.resolve()
+    const accepted = earlier.then(
+      () => accept(prompt),
+      () => accept(prompt),
+    )
+    accepting.set(prompt.turnId, accepted)
+    const settle = (): void => {
+      if (accepting.get(prompt.turnId) === accepted) accepting.delete(prompt.turnId)
     }
-    return sameTurn(known.seq, known.content, turnId, content)
+    accepted.then(settle, settle)
+    return accepted
   }
 
   return {
@@ -284,12 +295,6 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
     },
     forget: () => feed.end(),
   }
-}
-
-const sameTurn = (seq: number, stored: ContentBlock[], turnId: string, content: ContentBlock[]): Accepted => {
-  if (JSON.stringify(stored) !== JSON.stringify(content))
-    throw new AppError('turn_conflict', `The id ${turnId} was used for another prompt in this session.`)
-  return { turnId, seq }
 }
 
 /** Whether anything but the reading position differs: that alone is not worth a write. */

@@ -6,42 +6,44 @@ const frozen = <T>(value: T): T => {
   if (typeof value !== 'object' || value === null) return value
   const entries = Array.isArray(value)
     ? value.map(frozen)
-    : Object.fromEntries(Object.entries(value).flatMap(([key, part]) => (part === undefined ? [] : [[key, frozen(part)]])))
+    : Object.fromEntries(
+        Object.entries(value).flatMap(([key, part]) => (part === undefined ? [] : [[key, frozen(part)]])),
+      )
   return Object.freeze(entries) as T
 }
 
 /** Rows by id. A row that was loaded while somebody wrote it is given to its reader, but not kept: it may be the old one. */
 const createRows = <Row extends { id: string }>(max: number, load: (id: string) => Promise<Row | undefined>) => {
   const rows = new LRUCache<string, Row>({ max })
-  const loads = new Map<string, { stale: boolean }>()
-  const outdateLoads = (id: string): void => {
-    const loading = loads.get(id)
-    if (loading !== undefined) loading.stale = true
-    loads.delete(id)
+  const loads = new Map<string, Promise<Row | undefined>>()
+
+  const startLoad = (id: string): Promise<Row | undefined> => {
+    const loading = load(id)
+      .then((row) => {
+        const loaded = frozen(row)
+        if (loaded !== undefined && loads.get(id) === loading) rows.set(id, loaded)
+        return loaded
+      })
+      .finally(() => {
+        if (loads.get(id) === loading) loads.delete(id)
+      })
+    loads.set(id, loading)
+    return loading
   }
 
   return {
-    get: async (id: string): Promise<Row | undefined> => {
-      const row = rows.get(id)
-      if (row !== undefined) return row
-      const loading = loads.get(id) ?? { stale: false }
-      loads.set(id, loading)
-      const loaded = frozen(await load(id))
-      if (loaded !== undefined && !loading.stale) rows.set(id, loaded)
-      if (loads.get(id) === loading) loads.delete(id)
-      return loaded
-    },
+    get: async (id: string): Promise<Row | undefined> => rows.get(id) ?? (await (loads.get(id) ?? startLoad(id))),
     /** Writes through: after success the row is `next`, and after a failure whatever the database says it is. */
     write: async (id: string, next: Row | undefined, write: () => Promise<void>): Promise<void> => {
       const row = frozen(next)
       try {
         await write()
       } catch (error) {
-        outdateLoads(id)
+        loads.delete(id)
         rows.delete(id)
         throw error
       }
-      outdateLoads(id)
+      loads.delete(id)
       if (row === undefined) rows.delete(id)
       else rows.set(id, row)
     },

@@ -15,6 +15,9 @@ export type ProjectStore = {
   get(id: string): Promise<ProjectRecord | undefined>
   /** Newest first. */
   list(userId: string): Promise<ProjectRecord[]>
-  update(id: string, changes: Partial<Pick<ProjectRecord, 'name' | 'description' | 'workspaceIds'>> & { updatedAt: number }): Promise<void>
+  update(
+    id: string,
+    changes: Partial<Pick<ProjectRecord, 'name' | 'description' | 'workspaceIds'>> & { updatedAt: number },
+  ): Promise<void>
   delete(id: string): Promise<void>
 }

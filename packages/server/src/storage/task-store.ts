@@ -19,6 +19,10 @@ export type TaskStore = {
   /** Oldest first. */
   list(filter: { userId: string; status?: TaskRecord['status']; limit: number }): Promise<TaskRecord[]>
   /** Changes it only while its status is still `from`; false when somebody else was first. */
-  move(id: string, from: TaskRecord['status'], changes: Partial<Pick<TaskRecord, 'status' | 'sessionId' | 'turnId'>> & { updatedAt: number }): Promise<boolean>
+  move(
+    id: string,
+    from: TaskRecord['status'],
+    changes: Partial<Pick<TaskRecord, 'status' | 'sessionId' | 'turnId'>> & { updatedAt: number },
+  ): Promise<boolean>
   delete(id: string): Promise<void>
 }

@@ -332,13 +332,16 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
         if (held.length > 0) send({ type: 'events', sessionId, items: held })
         held = []
       }
+      const early = chaos === undefined || chaos.random() < 0.5
+      // What is left out before the answer cannot be told from what an earlier subscription sent: that much must hold.
+      let behaviour = early || chaos === undefined ? chaos : { ...chaos, drop: 0 }
       const deliver = (item: StreamItem) => {
         const whole = (block: string) => {
           for (const open of session.since({ seq: session.log.length }))
             if (open.type === 'delta' && open.block === block) return open.text
           return ''
         }
-        const { items, cut, hold } = disturb(chaos, item, sent, whole)
+        const { items, cut, hold } = disturb(behaviour, item, sent, whole)
         held.push(...items)
         sent.push(item)
         if (cut) {
@@ -346,12 +349,12 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
           socket.terminate()
         } else if (!hold) flush()
       }
-      const early = chaos === undefined || chaos.random() < 0.5
       const subscribed = { type: 'subscribed', ref, sessionId, lastSeq: session.info.lastSeq } as const
       if (early) send(subscribed)
       for (const item of backlog) if (socket.readyState === socket.OPEN) deliver(item)
       flush()
       if (!early && socket.readyState === socket.OPEN) send(subscribed)
+      behaviour = chaos
       session.listeners.add(deliver)
       subscriptions.set(sessionId, () => session.listeners.delete(deliver))
     }

@@ -43,10 +43,18 @@ export const createApp = ({
       mutations: { retry: false },
     },
   })
-  const feeds = createFeeds({ client, noteError })
+  const feeds = createFeeds({
+    client,
+    noteError,
+    onNews: ({ approvals, sessions }) => {
+      if (approvals) void queries.invalidateQueries({ queryKey: ['approvals'] })
+      if (sessions) void queries.invalidateQueries({ queryKey: ['sessions'] })
+    },
+  })
   const drafts = createDrafts(storage)
   const outbox = createOutbox({ client, storage: tabStorage, noteError })
 
+  let lastUser = auth.current()?.username
   const forget = () => {
     feeds.clear()
     outbox.clear()
@@ -62,8 +70,9 @@ export const createApp = ({
     noteError,
     async logIn(username, password) {
       const tokens = await login({ url, username, password })
-      // What another user of this tab had loaded must not be seen by the next one.
-      forget()
+      // What another user of this tab had loaded must not be seen by the next one; the same one goes on with it.
+      if (lastUser !== undefined && lastUser !== username) forget()
+      lastUser = username
       auth.set({
         username,
         accessToken: tokens.accessToken,

@@ -10,7 +10,7 @@ export const useApprovals = () => {
   const login = useLogin()
   return useQuery({
     queryKey,
-    queryFn: ({ signal }) => client.approvals.list({}, { signal }),
+    queryFn: () => client.approvals.list(),
     refetchInterval: 5000,
     enabled: login !== undefined,
   })

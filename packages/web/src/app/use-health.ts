@@ -6,7 +6,7 @@ export const useHealth = () => {
   const login = useLogin()
   return useQuery({
     queryKey: ['health'],
-    queryFn: ({ signal }) => client.health({ signal }),
+    queryFn: () => client.health(),
     refetchInterval: 15_000,
     enabled: login !== undefined,
   })

@@ -1,5 +1,12 @@
 import type { CreateSession, Session, SessionStatus, Workspace } from '@aicm/protocol'
-import { keepPreviousData, useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
+import {
+  keepPreviousData,
+  useInfiniteQuery,
+  useMutation,
+  useQueries,
+  useQuery,
+  useQueryClient,
+} from '@tanstack/react-query'
 import { useApp } from './app.tsx'
 
 type Filter = { status?: SessionStatus | undefined; text?: string | undefined }
@@ -11,8 +18,7 @@ export const useSessionList = ({ status, text }: Filter) => {
   const { client } = useApp()
   return useInfiniteQuery({
     queryKey: ['sessions', 'list', { status, text }],
-    queryFn: ({ pageParam, signal }) =>
-      client.sessions.list({ status, text: text || undefined, cursor: pageParam, limit: 30 }, { signal }),
+    queryFn: ({ pageParam }) => client.sessions.list({ status, text, cursor: pageParam, limit: 30 }),
     initialPageParam: undefined as string | undefined,
     getNextPageParam: (page) => page.nextCursor ?? undefined,
     placeholderData: keepPreviousData,
@@ -24,8 +30,21 @@ export const useSession = (id: string) => {
   const { client } = useApp()
   return useQuery({
     queryKey: ['sessions', 'one', id],
-    queryFn: ({ signal }) => client.sessions.get(id, { signal }),
+    queryFn: () => client.sessions.get(id),
     refetchInterval: 4 * every,
+  })
+}
+
+/** The names of some sessions, as far as they are known yet. */
+export const useSessionNames = (ids: readonly string[]): Map<string, string> => {
+  const { client } = useApp()
+  return useQueries({
+    queries: [...new Set(ids)].map((id) => ({
+      queryKey: ['sessions', 'one', id],
+      queryFn: () => client.sessions.get(id),
+      staleTime: 60_000,
+    })),
+    combine: (results) => new Map(results.flatMap(({ data }) => (data === undefined ? [] : [[data.id, data.name]]))),
   })
 }
 
@@ -33,7 +52,7 @@ export const useWorkspaces = () => {
   const { client } = useApp()
   return useQuery({
     queryKey: ['workspaces'],
-    queryFn: ({ signal }) => client.workspaces.list({ signal }),
+    queryFn: () => client.workspaces.list(),
     staleTime: 30_000,
   })
 }

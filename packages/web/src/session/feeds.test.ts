@@ -90,7 +90,6 @@ test('a refusal ends the feed with its error, and following again tries again', 
 })
 
 test('lists hear of approvals and of changes, not of text', async () => {
-  const news: unknown[] = []
   const approval: StreamItem = {
     type: 'approval',
     seq: 2,
@@ -104,9 +103,9 @@ test('lists hear of approvals and of changes, not of text', async () => {
     canRemember: false,
   }
   const log = fakeLog([prompt(1), approval])
-  const feed = createFeeds({ client: log.client, noteError: () => {}, onNews: (item) => news.push(item) }).of('ses_1')
-  const leave = feed.follow()
-  await until(feed, () => news.length > 0)
-  leave()
-  expect(news).toEqual([{ approvals: true, sessions: true }])
+  const news = await new Promise((resolve) => {
+    const feed = createFeeds({ client: log.client, noteError: () => {}, onNews: resolve }).of('ses_1')
+    feed.follow()
+  })
+  expect(news).toEqual({ approvals: true, sessions: true })
 })

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { AppError } from '../../../lib/app-error.ts'
 import { checkKey } from '../../check-key.ts'
 import type { KeyValueStore } from '../../key-value-store.ts'
+import { checkStoreFile } from './check-file.ts'
 import { toKeyValueError } from './lmdb-error.ts'
 
 type Change = { key: string; /** JSON; undefined to delete. */ value: string | undefined }
@@ -11,11 +12,12 @@ type Waiting = Change & { resolve(): void; reject(error: AppError): void }
 const openStore = (folder: string): RootDatabase<string, string> => {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 })
+    checkStoreFile(folder)
     return open<string, string>({ path: folder, noSubdir: false, encoding: 'string', overlappingSync: false })
   } catch (cause) {
     const error = toKeyValueError(folder, cause)
     const reason = cause instanceof Error ? cause.message : error.message
-    throw new AppError(error.code, `Cannot open the key-value store ${folder}: ${reason}`, { cause })
+    throw new AppError(error.code, `Cannot open the key-value store ${folder}: ${reason}`, { cause, hint: error.hint })
   }
 }
 

@@ -22,7 +22,8 @@ const isDiskFull = (folder: string): boolean => {
 export const toKeyValueError = (folder: string, cause: unknown): AppError => {
   if (cause instanceof AppError) return cause
   const code = codeOf(cause)
-  const full = code === noSpace || code === overQuota || code === mapFull || (code === inputOutput && isDiskFull(folder))
+  const full =
+    code === noSpace || code === overQuota || code === mapFull || (code === inputOutput && isDiskFull(folder))
   return full
     ? new AppError('storage_full', 'The disk is full.', { cause })
     : new AppError('storage_unavailable', 'The key-value store failed.', { cause })

@@ -1,6 +1,6 @@
 import type { Message } from '@aicm/protocol'
 import { AppError } from '../../../lib/app-error.ts'
-import { appendConflict, checkAppend, secondOfTurn } from '../../append-checks.ts'
+import { checkAppend, findConflict, secondOfTurn } from '../../append-checks.ts'
 import type { ApprovalRecord } from '../../approval-store.ts'
 import type { Database } from '../../database.ts'
 import { foldCase } from '../../fold-case.ts'
@@ -55,21 +55,21 @@ export const createLog = (): Pick<Database, 'sessions' | 'events' | 'approvals'>
       append: async (append) => {
         // Whatever can be refused is refused before anything changes.
         checkAppend(append)
-        const { record, events, expectedSeq } = copy(append)
-        const stored = sessions.get(record.id)
-        if (stored?.lastSeq !== expectedSeq) throw appendConflict(append, stored?.lastSeq)
+        const { record, events } = copy(append)
+        const conflict = findConflict(append, sessions.get(record.id))
+        if (conflict !== undefined) throw conflict
         const nextTurns = addTurns(turnsOf(record.id), events)
 
-        const { userId, workspaceId, createdAt } = stored
-        sessions.update(record.id, { ...record, userId, workspaceId, createdAt })
-        logs.set(record.id, [...logOf(record.id), ...events])
+        sessions.update(record.id, record)
+        logs.set(record.id, logOf(record.id).concat(events))
         turns.set(record.id, nextTurns)
         for (const approval of toApprovals(record, events)) {
           if (approvals.get(approval.id) === undefined) approvals.insert(approval)
           else approvals.update(approval.id, { state: approval.state })
         }
       },
-      read: async ({ sessionId, after, limit }) => copy(logOf(sessionId).slice(Math.max(after, 0), Math.max(after, 0) + limit)),
+      read: async ({ sessionId, after, limit }) =>
+        copy(logOf(sessionId).slice(Math.max(after, 0), Math.max(after, 0) + limit)),
       findPrompt: async (sessionId, turnId) => {
         const found = logOf(sessionId).find((event) => event.type === 'prompt' && event.turnId === turnId)
         return found?.type === 'prompt' ? copy(found) : undefined
@@ -95,7 +95,8 @@ export const createLog = (): Pick<Database, 'sessions' | 'events' | 'approvals'>
         return newestFirst(found).slice(0, limit)
       },
       listOpen: async () => sessions.where(isOpen),
-      countOpen: async (workspaceId) => sessions.where((record) => record.workspaceId === workspaceId && isOpen(record)).length,
+      countOpen: async (workspaceId) =>
+        sessions.where((record) => record.workspaceId === workspaceId && isOpen(record)).length,
       counts: async () => ({
         total: sessions.size,
         running: sessions.where((record) => record.state.status === 'running').length,
@@ -112,7 +113,9 @@ export const createLog = (): Pick<Database, 'sessions' | 'events' | 'approvals'>
       listPending: async ({ userId, sessionId }) =>
         approvals.where(
           (record) =>
-            record.userId === userId && record.state === 'pending' && (sessionId === undefined || record.sessionId === sessionId),
+            record.userId === userId &&
+            record.state === 'pending' &&
+            (sessionId === undefined || record.sessionId === sessionId),
         ),
     },
   }

@@ -28,9 +28,13 @@ const createWorkspaces = (): Database['workspaces'] => {
 const createProjects = (): Database['projects'] => {
   const table = createTable<ProjectRecord>()
   const assertFree = (project: { id: string; userId: string; name: string }): void => {
-    const others = table.where(({ id, userId, name }) => id !== project.id && userId === project.userId && name === project.name)
+    const others = table.where(
+      ({ id, userId, name }) => id !== project.id && userId === project.userId && name === project.name,
+    )
     if (others.length > 0) {
-      throw new AppError('invalid_request', `You have a project named "${project.name}" already.`, { hint: 'Choose another name.' })
+      throw new AppError('invalid_request', `You have a project named "${project.name}" already.`, {
+        hint: 'Choose another name.',
+      })
     }
   }
   return {
@@ -56,7 +60,9 @@ const createTasks = (): Database['tasks'] => {
     create: async (record) => table.insert(record),
     get: async (id) => table.get(id),
     list: async ({ userId, status, limit }) =>
-      table.where((record) => record.userId === userId && (status === undefined || record.status === status)).slice(0, limit),
+      table
+        .where((record) => record.userId === userId && (status === undefined || record.status === status))
+        .slice(0, limit),
     move: async (id, from, changes) => {
       if (table.get(id)?.status !== from) return false
       table.update(id, changes)
@@ -74,7 +80,9 @@ const createUsers = (): Database['users'] => {
   return {
     create: async (record) => {
       if (findByUsername(record.username) !== undefined) {
-        throw new AppError('invalid_request', `The user name "${record.username}" is taken.`, { hint: 'Choose another name.' })
+        throw new AppError('invalid_request', `The user name "${record.username}" is taken.`, {
+          hint: 'Choose another name.',
+        })
       }
       table.insert(record)
     },

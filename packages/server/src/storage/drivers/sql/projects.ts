@@ -32,7 +32,9 @@ export const createProjects = (db: Kysely<Schema>, errors: SqlErrors): ProjectSt
     await runQuery(errors, () => db.insertInto('projects').values(toRow(record)).execute(), nameTaken(record.name))
   },
   get: async (id) => {
-    const row = await runQuery(errors, () => db.selectFrom('projects').selectAll().where('id', '=', id).executeTakeFirst())
+    const row = await runQuery(errors, () =>
+      db.selectFrom('projects').selectAll().where('id', '=', id).executeTakeFirst(),
+    )
     return row && fromRow(row)
   },
   list: async (userId) => {
@@ -48,7 +50,11 @@ export const createProjects = (db: Kysely<Schema>, errors: SqlErrors): ProjectSt
       ...(description !== undefined && { description }),
       ...(workspaceIds !== undefined && { workspace_ids: JSON.stringify(workspaceIds) }),
     }
-    await runQuery(errors, () => db.updateTable('projects').set(changes).where('id', '=', id).execute(), nameTaken(name))
+    await runQuery(
+      errors,
+      () => db.updateTable('projects').set(changes).where('id', '=', id).execute(),
+      nameTaken(name),
+    )
   },
   delete: async (id) => {
     await runQuery(errors, () => db.deleteFrom('projects').where('id', '=', id).execute())

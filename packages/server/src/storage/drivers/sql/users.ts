@@ -27,7 +27,10 @@ export const createUsers = (db: Kysely<Schema>, errors: SqlErrors): UserStore =>
     await runQuery(
       errors,
       () => db.insertInto('users').values(toRow(record)).execute(),
-      () => new AppError('invalid_request', `The user name "${record.username}" is taken.`, { hint: 'Choose another name.' }),
+      () =>
+        new AppError('invalid_request', `The user name "${record.username}" is taken.`, {
+          hint: 'Choose another name.',
+        }),
     )
   },
   get: async (id) => {

@@ -37,7 +37,9 @@ export const createWorkspaces = (db: Kysely<Schema>, errors: SqlErrors): Workspa
     )
   },
   get: async (id) => {
-    const row = await runQuery(errors, () => db.selectFrom('workspaces').selectAll().where('id', '=', id).executeTakeFirst())
+    const row = await runQuery(errors, () =>
+      db.selectFrom('workspaces').selectAll().where('id', '=', id).executeTakeFirst(),
+    )
     return row && fromRow(row)
   },
   list: async (userId) => {

@@ -1,5 +1,5 @@
 import type { Message, MessageType } from '@aicm/protocol'
-import { appendConflict, checkAppend, secondOfTurn } from '../../append-checks.ts'
+import { checkAppend, findConflict, secondOfTurn, type Stored } from '../../append-checks.ts'
 import type { Append, EventStore } from '../../event-store.ts'
 import { toApprovalRow, type ApprovalRow } from '../sql/approval-row.ts'
 import { toSessionRow, type SessionRow } from '../sql/session-row.ts'
@@ -18,14 +18,15 @@ const toRows = ({ record, events }: Append): Rows => ({
 })
 
 export const createEvents = ({ file, read, write }: Connection): EventStore => {
-  // Whose it is, where it works and when it began never change.
-  const updateSession = file.prepare<[SessionRow & { expected: number }]>(`
+  const findStored = file.prepare<[string], Stored>(
+    'SELECT user_id AS userId, workspace_id AS workspaceId, created_at AS createdAt, last_seq AS lastSeq FROM sessions WHERE id = ?',
+  )
+  const updateSession = file.prepare<[SessionRow]>(`
     UPDATE sessions SET
       name = @name, name_folded = @name_folded, model = @model, permission_mode = @permission_mode,
       system_prompt = @system_prompt, max_turns = @max_turns, one_shot = @one_shot, status = @status, last_seq = @last_seq,
       source_generation = @source_generation, source_offset = @source_offset, updated_at = @updated_at, state = @state
-    WHERE id = @id AND last_seq = @expected`)
-  const lastSeq = file.prepare<[string], number>('SELECT last_seq FROM sessions WHERE id = ?').pluck()
+    WHERE id = @id`)
   const insertEvent = file.prepare<[string, ...EventRow]>(
     'INSERT INTO events (session_id, seq, type, turn_id, time, data) VALUES (?, ?, ?, ?, ?, ?)',
   )
@@ -34,13 +35,19 @@ export const createEvents = ({ file, read, write }: Connection): EventStore => {
     VALUES (@id, @session_id, @user_id, @turn_id, @tool, @tool_use_id, @input, @can_remember, @state, @created_at)
     ON CONFLICT (id) DO UPDATE SET state = excluded.state`)
   const readEvents = file
-    .prepare<[string, number, number], string>('SELECT data FROM events WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT ?')
+    .prepare<[string, number, number], string>(
+      'SELECT data FROM events WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT ?',
+    )
     .pluck()
   const findPrompt = file
-    .prepare<[string, string], string>("SELECT data FROM events WHERE session_id = ? AND turn_id = ? AND type = 'prompt'")
+    .prepare<[string, string], string>(
+      "SELECT data FROM events WHERE session_id = ? AND turn_id = ? AND type = 'prompt'",
+    )
     .pluck()
   const findComplete = file
-    .prepare<[string, string], string>("SELECT data FROM events WHERE session_id = ? AND turn_id = ? AND type = 'complete'")
+    .prepare<[string, string], string>(
+      "SELECT data FROM events WHERE session_id = ? AND turn_id = ? AND type = 'complete'",
+    )
     .pluck()
 
   const insert = (sessionId: string, event: EventRow): void => {
@@ -48,7 +55,8 @@ export const createEvents = ({ file, read, write }: Connection): EventStore => {
       insertEvent.run(sessionId, ...event)
     } catch (error) {
       const [, type, turnId] = event
-      if ((type === 'prompt' || type === 'complete') && turnId !== null && sqliteErrors.isTaken(error)) throw secondOfTurn(type, turnId)
+      if ((type === 'prompt' || type === 'complete') && turnId !== null && sqliteErrors.isTaken(error))
+        throw secondOfTurn(type, turnId)
       throw error
     }
   }
@@ -56,13 +64,14 @@ export const createEvents = ({ file, read, write }: Connection): EventStore => {
   return {
     append: async (append) => {
       checkAppend(append)
-      const { record, expectedSeq } = append
-      const rows = toRows(append)
+      const { session, events, approvals } = toRows(append)
+      const given = { ...append, record: { ...append.record } }
       await write(() => {
-        const { changes } = updateSession.run({ ...rows.session, expected: expectedSeq })
-        if (changes === 0) throw appendConflict(append, lastSeq.get(record.id))
-        for (const event of rows.events) insert(record.id, event)
-        for (const approval of rows.approvals) upsertApproval.run(approval)
+        const conflict = findConflict(given, findStored.get(session.id))
+        if (conflict !== undefined) throw conflict
+        updateSession.run(session)
+        for (const event of events) insert(session.id, event)
+        for (const approval of approvals) upsertApproval.run(approval)
       })
     },
     read: async ({ sessionId, after, limit }) =>

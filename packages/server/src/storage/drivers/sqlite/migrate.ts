@@ -8,7 +8,9 @@ import type { SqliteFile } from './open-file.ts'
  */
 export const pendingMigrations = (file: SqliteFile): string[] => {
   const tables = file
-    .prepare<[], string>("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
+    .prepare<[], string>(
+      "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+    )
     .pluck()
     .all()
   if (tables.length === 0) return migrationNames
@@ -20,9 +22,13 @@ export const pendingMigrations = (file: SqliteFile): string[] => {
   const applied = file.prepare<[], string>('SELECT name FROM kysely_migration ORDER BY name').pluck().all()
   const unknown = applied.find((name) => !migrationNames.includes(name))
   if (unknown !== undefined) {
-    throw new AppError('storage_unavailable', `This database was written by a newer version of aicm (migration ${unknown}).`, {
-      hint: 'Install that version or a newer one, or choose another data folder with --data-dir. Nothing was changed.',
-    })
+    throw new AppError(
+      'storage_unavailable',
+      `This database was written by a newer version of aicm (migration ${unknown}).`,
+      {
+        hint: 'Install that version or a newer one, or choose another data folder with --data-dir. Nothing was changed.',
+      },
+    )
   }
   return migrationNames.filter((name) => !applied.includes(name))
 }
@@ -34,7 +40,9 @@ export const migrate = async (file: SqliteFile): Promise<void> => {
     db: new Kysely<unknown>({ dialect: new SqliteDialect({ database: file }) }),
     provider: {
       getMigrations: async () =>
-        Object.fromEntries(await Promise.all(Object.entries(migrations).map(async ([name, load]) => [name, await load()] as const))),
+        Object.fromEntries(
+          await Promise.all(Object.entries(migrations).map(async ([name, load]) => [name, await load()] as const)),
+        ),
     },
   })
   // Migrator uses no transaction on SQLite; on this connection its statements fall into ours, so a crash leaves no half.

@@ -1,5 +1,5 @@
 import BetterSqlite from 'better-sqlite3'
-import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 
 export type SqliteFile = BetterSqlite.Database
@@ -14,7 +14,7 @@ const busyTimeout = 250
 export const openFile = (path: string): SqliteFile => {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
   // SQLite gives the files beside it the same mode: only the server's user may read what people wrote.
-  closeSync(openSync(path, 'a', 0o600))
+  if (!existsSync(path)) closeSync(openSync(path, 'a', 0o600))
   return new BetterSqlite(path, { timeout: busyTimeout })
 }
 

@@ -3,7 +3,14 @@ import type { SessionFilter, SessionStore } from '../../session-store.ts'
 import { fromSessionRow, toSessionRow, type SessionRow } from '../sql/session-row.ts'
 import type { Connection } from './connection.ts'
 
-type ListParameters = { userId: string; limit: number; status?: string; workspaceId?: string; text?: string; before?: string }
+type ListParameters = {
+  userId: string
+  limit: number
+  status?: string
+  workspaceId?: string
+  text?: string
+  before?: string
+}
 
 const listSql = ({ status, workspaceId, text, before }: SessionFilter): string =>
   [
@@ -51,7 +58,9 @@ export const createSessions = ({ file, read, write }: Connection): SessionStore 
       const { userId, limit, status, workspaceId, before } = filter
       const text = filter.text === undefined ? undefined : foldCase(filter.text)
       const rows = read(() =>
-        file.prepare<[ListParameters], SessionRow>(listSql(filter)).all({ userId, limit, status, workspaceId, text, before }),
+        file
+          .prepare<[ListParameters], SessionRow>(listSql(filter))
+          .all({ userId, limit, status, workspaceId, text, before }),
       )
       return rows.map(fromSessionRow)
     },

@@ -11,7 +11,10 @@ export const createSharedStores = ({ file, read }: Connection): SqlStores => {
 
   let loading: Promise<SqlStores> | undefined
   const load = async (): Promise<SqlStores> => {
-    const [{ Kysely, SqliteDialect }, { createSqlStores }] = await Promise.all([import('kysely'), import('../sql/stores.ts')])
+    const [{ Kysely, SqliteDialect }, { createSqlStores }] = await Promise.all([
+      import('kysely'),
+      import('../sql/stores.ts'),
+    ])
     return createSqlStores(new Kysely({ dialect: new SqliteDialect({ database: file }) }), sqliteErrors)
   }
   const stores = (): Promise<SqlStores> => {

@@ -13,8 +13,9 @@ const types: Record<string, string> = {
 
 /** Puts the API reference (our page around swagger-ui) into the build as /docs/…, and serves it in development. */
 export const docsPage = (): Plugin => {
+  const ownFolder = join(import.meta.dirname, '..', 'docs-page')
   const swaggerFolder = dirname(createRequire(import.meta.url).resolve('swagger-ui-dist/package.json'))
-  const pathOf = (name: string) => join(swagger.includes(name) ? swaggerFolder : import.meta.dirname, name)
+  const pathOf = (name: string) => join(swagger.includes(name) ? swaggerFolder : ownFolder, name)
 
   return {
     name: 'aicm-docs-page',

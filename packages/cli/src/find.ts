@@ -1,0 +1,79 @@
+import type { Client } from '@aicm/client'
+import type { Approval, Session, Workspace } from '@aicm/protocol'
+import { CliError, exitCodes, usageError } from './cli-error.ts'
+
+/** What the user calls by its id, or by the beginning of it, with or without the kind (`ses_`). */
+const matches = (id: string, given: string): boolean =>
+  id.startsWith(given) || id.slice(id.indexOf('_') + 1).startsWith(given)
+
+const isWhole = (kind: string, id: string): boolean => new RegExp(`^${kind}_[0-9a-hjkmnp-tv-z]{26}$`).test(id)
+
+const onlyOne = <T extends { id: string }>(found: T[], given: string, what: string): T => {
+  const [first] = found
+  if (first === undefined)
+    throw new CliError({
+      code: `${what}_not_found`,
+      message: `No ${what} begins with "${given}".`,
+      hint: what === 'approval' ? 'See: aicm approve' : `See: aicm ${what}s ls`,
+      exitCode: exitCodes.failed,
+    })
+  if (found.length === 1) return first
+  const some = found.slice(0, 5).map(({ id }) => id)
+  const more = found.length > some.length ? `, and ${found.length - some.length} more` : ''
+  throw usageError(`"${given}" is the beginning of ${found.length} ${what} ids: ${some.join(', ')}${more}.`, 'Give more of it.')
+}
+
+/** All sessions that match, newest first, up to `limit`. */
+export const listSessions = async (
+  client: Client,
+  filter: { status?: Session['status']; workspaceId?: string } = {},
+  limit = Infinity,
+): Promise<Session[]> => {
+  const all: Session[] = []
+  let cursor: string | undefined
+  do {
+    const page = await client.sessions.list({
+      ...filter,
+      limit: Math.min(200, limit - all.length),
+      ...(cursor === undefined ? {} : { cursor }),
+    })
+    all.push(...page.sessions)
+    cursor = page.nextCursor ?? undefined
+  } while (cursor !== undefined && all.length < limit)
+  return all
+}
+
+export const findSession = async (client: Client, given: string): Promise<Session> => {
+  const id = given.toLowerCase()
+  if (isWhole('ses', id)) return client.sessions.get(id)
+  const all = await listSessions(client)
+  return onlyOne(
+    all.filter((session) => matches(session.id, id)),
+    given,
+    'session',
+  )
+}
+
+/** By name too: names are unique, and what people remember. */
+export const findWorkspace = async (client: Client, given: string): Promise<Workspace> => {
+  const all = await client.workspaces.list()
+  const named = all.find(({ name }) => name === given)
+  if (named !== undefined) return named
+  return onlyOne(
+    all.filter(({ id }) => matches(id, given.toLowerCase())),
+    given,
+    'workspace',
+  )
+}
+
+export const findApproval = async (client: Client, given: string): Promise<string> => {
+  const id = given.toLowerCase()
+  // A whole id goes to the server as it is: it says whether an approval was answered already.
+  if (isWhole('apr', id)) return id
+  const open: Approval[] = await client.approvals.list()
+  return onlyOne(
+    open.filter((approval) => matches(approval.id, id)),
+    given,
+    'approval',
+  ).id
+}

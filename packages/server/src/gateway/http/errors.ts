@@ -1,0 +1,28 @@
+import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import { AppError, toAppError } from '../../lib/app-error.ts'
+
+const known: Record<string, (error: FastifyError) => AppError> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: () => new AppError('unsupported_media_type', 'The body must be JSON.'),
+  FST_ERR_CTP_BODY_TOO_LARGE: () => new AppError('payload_too_large', 'The body is too large.'),
+  FST_ERR_CTP_INVALID_JSON_BODY: () => new AppError('invalid_json', 'The body is not JSON.'),
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: () => new AppError('invalid_request', 'The body is not as long as Content-Length says.'),
+}
+
+const refusal = (error: FastifyError): AppError => {
+  const named = known[error.code]?.(error)
+  if (named !== undefined) return named
+  if (error instanceof AppError) return error
+  if (error instanceof SyntaxError) return new AppError('invalid_json', 'The body is not JSON.', { cause: error })
+  if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500)
+    return new AppError('invalid_request', 'The request could not be read.', { cause: error })
+  return toAppError(error)
+}
+
+/** Every error of a route leaves by here: one form, one table of codes, the cause in the log only. */
+export const replyError = (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void => {
+  const refused = refusal(error)
+  if (refused.status >= 500) request.log.error({ err: refused, cause: refused.cause }, 'request failed')
+  if (refused.retryAfter !== undefined) reply.header('retry-after', String(refused.retryAfter))
+  if (refused.status === 401) reply.header('www-authenticate', 'Bearer')
+  void reply.code(refused.status).send(refused.toBody(request.id))
+}

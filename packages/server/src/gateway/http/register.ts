@@ -1,0 +1,70 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { ErrorBody, type Input, type Output, type Route } from '@aicm/protocol'
+import { Type } from 'typebox'
+import type { Identity } from '../../auth/tokens.ts'
+import type { UserRecord } from '../../storage/user-store.ts'
+import { authenticate, userOf } from '../access.ts'
+import type { Services } from '../services.ts'
+import { createCheck } from '../validate.ts'
+
+type Context<R extends Route> = (R['auth'] extends 'bearer' ? { user: UserRecord; identity: Identity } : unknown) & {
+  request: FastifyRequest
+  reply: FastifyReply
+}
+
+/** A handler answers with the route's response, or with `streamed` when it has written the reply itself. */
+export const streamed = Symbol('streamed')
+type Handler<R extends Route> = (call: Input<R> & Context<R>) => Promise<Output<R> | typeof streamed>
+
+const emptyQuery = Type.Object({}, { additionalProperties: false })
+
+/** Registers one operation of the protocol: the token before anything else, then the checks, then the handler. */
+export const createRegister =
+  (app: FastifyInstance, services: Services) =>
+  <R extends Route>(route: R, handler: Handler<R>, options: { bodyLimit?: number } = {}): void => {
+    const check = {
+      params: route.params && createCheck(route.params, 'path'),
+      query: createCheck(route.query ?? emptyQuery, 'query'),
+      body: route.body && createCheck(route.body, 'body'),
+    }
+    const users = new WeakMap<FastifyRequest, { user: UserRecord; identity: Identity }>()
+    app.route({
+      method: route.method,
+      url: route.path,
+      bodyLimit: options.bodyLimit,
+      schema: {
+        operationId: route.id,
+        summary: route.summary,
+        ...(route.description === undefined ? {} : { description: route.description }),
+        tags: [route.tag],
+        ...(route.auth === 'bearer' ? { security: [{ bearer: [] }] } : {}),
+        ...(route.params === undefined ? {} : { params: route.params }),
+        ...(route.query === undefined ? {} : { querystring: route.query }),
+        ...(route.body === undefined ? {} : { body: route.body }),
+        response: {
+          [route.status]: route.response ?? Type.Null({ description: 'Nothing' }),
+          default: ErrorBody,
+        },
+      },
+      onRequest: async (request) => {
+        if (route.auth !== 'bearer') return
+        const identity = await authenticate(services, request.headers)
+        users.set(request, { identity, user: await userOf(services, identity) })
+      },
+      handler: async (request, reply) => {
+        const call = {
+          ...(check.params && { params: check.params(request.params) }),
+          query: check.query(request.query, { convert: true }),
+          ...(check.body && { body: check.body(request.body ?? {}) }),
+          ...users.get(request),
+          request,
+          reply,
+        }
+        const answer = await handler(call as unknown as Input<R> & Context<R>)
+        if (answer === streamed) return reply
+        return reply.code(route.status).send(answer)
+      },
+    })
+  }
+
+export type Register = ReturnType<typeof createRegister>

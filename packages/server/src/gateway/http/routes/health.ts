@@ -1,0 +1,9 @@
+import { routes } from '@aicm/protocol'
+import type { Services } from '../../services.ts'
+import type { Register } from '../register.ts'
+
+export const registerHealth = (register: Register, services: Services): void => {
+  register(routes.health.live, async () => ({ status: 'ok' as const }))
+  register(routes.health.ready, async () => ({ status: 'ok' as const }))
+  register(routes.health.health, () => services.health())
+}

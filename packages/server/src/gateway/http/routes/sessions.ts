@@ -1,0 +1,136 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { parseCursor, routes, type CreateSession, type Cursor, type Message, type StreamItem } from '@aicm/protocol'
+import { AppError } from '../../../lib/app-error.ts'
+import { newId } from '../../../lib/id.ts'
+import type { Session } from '../../../session/session.ts'
+import { viewSession } from '../../../session/view.ts'
+import type { UserRecord } from '../../../storage/user-store.ts'
+import { sessionOf } from '../../access.ts'
+import { promptOf } from '../../prompt.ts'
+import type { Services } from '../../services.ts'
+import { sendEventStream, wantsEventStream } from '../event-stream.ts'
+import { streamed, type Register } from '../register.ts'
+
+/** Room for a prompt with several images. */
+const promptBytes = 32 * 1024 * 1024
+const defaultPage = 50
+
+export const registerSessions = (register: Register, services: Services): void => {
+  const { database, registry, workspaces } = services
+
+  const createSession = async (user: UserRecord, body: CreateSession, oneShot: boolean): Promise<Session> => {
+    services.assertCanStart()
+    const workspace =
+      body.workspaceId === undefined
+        ? await workspaces.create(user.id, { name: `session-${newId('ses', services.clock.now()).slice(4)}` })
+        : await workspaces.get(user.id, body.workspaceId)
+    if (workspace.status !== 'ready')
+      throw new AppError('workspace_not_ready', `The workspace is ${workspace.status}.${workspace.error === null ? '' : ` ${workspace.error}`}`)
+    return registry.create({ ...body, workspaceId: workspace.id, userId: user.id, oneShot })
+  }
+
+  register(routes.sessions.create, async ({ user, body }) => viewSession((await createSession(user, body, false)).record()))
+
+  register(routes.sessions.list, async ({ user, query }) => {
+    const limit = query.limit ?? defaultPage
+    const { cursor, ...filter } = query
+    const records = await database.sessions.list({ ...filter, userId: user.id, before: cursor, limit: limit + 1 })
+    const page = records.slice(0, limit)
+    return { sessions: page.map(viewSession), nextCursor: records.length > limit ? (page.at(-1)?.id ?? null) : null }
+  })
+
+  register(routes.sessions.get, async ({ user, params }) => viewSession((await sessionOf(services, user, params.id)).record()))
+
+  register(routes.sessions.update, async ({ user, params, body }) => {
+    const session = await sessionOf(services, user, params.id)
+    await session.update(body)
+    return viewSession(session.record())
+  })
+
+  register(routes.sessions.delete, async ({ user, params }) => {
+    await sessionOf(services, user, params.id)
+    return void (await registry.delete(params.id))
+  })
+
+  register(routes.sessions.interrupt, async ({ user, params }) => (await sessionOf(services, user, params.id)).interrupt())
+
+  register(routes.sessions.close, async ({ user, params }) => {
+    const session = await sessionOf(services, user, params.id)
+    await session.close('closed by its owner')
+    return viewSession(session.record())
+  })
+
+  /** A turn from its prompt to its end, as server-sent events. */
+  const streamTurn = (reply: FastifyReply, request: FastifyRequest, session: Session, accepted: { turnId: string; seq: number }): Promise<void> =>
+    sendEventStream({
+      request,
+      reply,
+      status: 200,
+      stream: (signal) => session.follow({ seq: accepted.seq - 1 }, signal),
+      skip: (item) => item.turnId !== undefined && item.turnId !== accepted.turnId,
+      until: (item) => isEndOf(accepted.turnId)(item),
+    })
+
+  register(
+    routes.sessions.execute,
+    async ({ user, params, body, request, reply }) => {
+      const session = await sessionOf(services, user, params.id)
+      const accepted = await session.execute({ ...promptOf(body), userId: user.id })
+      if (!wantsEventStream(request)) return accepted
+      await streamTurn(reply, request, session, accepted)
+      return streamed
+    },
+    { bodyLimit: promptBytes },
+  )
+
+  register(
+    routes.sessions.once,
+    async ({ user, body, request, reply }) => {
+      const { prompt, ...config } = body
+      const session = await createSession(user, { ...config, name: prompt.slice(0, 60).replaceAll(/\p{Cc}+/gu, ' ') }, true)
+      const accepted = await session.execute({ ...promptOf({ prompt }), userId: user.id })
+      if (wantsEventStream(request)) {
+        await streamTurn(reply, request, session, accepted)
+        return streamed
+      }
+      const gone = new AbortController()
+      reply.raw.on('close', () => gone.abort())
+      const complete = await endOfTurn(session, accepted, gone.signal)
+      return { sessionId: session.record().id, turnId: accepted.turnId, complete }
+    },
+    { bodyLimit: promptBytes },
+  )
+
+  register(routes.sessions.events, async ({ user, params, query, request, reply }) => {
+    const session = await sessionOf(services, user, params.id)
+    const after = cursorOf(request.headers['last-event-id'] ?? query.after)
+    if (wantsEventStream(request)) {
+      // Checked here, while it can still be refused.
+      session.follow(after, AbortSignal.abort())
+      await sendEventStream({ request, reply, stream: (signal) => session.follow(after, signal) })
+      return streamed
+    }
+    const events = await database.events.read({ sessionId: params.id, after: after.seq, limit: query.limit ?? 1000 })
+    return { events, nextAfter: events.at(-1)?.seq ?? after.seq, lastSeq: session.record().lastSeq }
+  })
+}
+
+const cursorOf = (text: string | string[] | undefined): Cursor => {
+  if (text === undefined) return { seq: 0 }
+  const cursor = typeof text === 'string' ? parseCursor(text) : undefined
+  if (cursor === undefined) throw new AppError('invalid_cursor', `${JSON.stringify(text)} is not a cursor.`)
+  return cursor
+}
+
+const isEndOf =
+  (turnId: string) =>
+  (item: StreamItem): item is Extract<Message, { type: 'complete' }> =>
+    item.type === 'complete' && item.turnId === turnId
+
+const endOfTurn = async (session: Session, { turnId, seq }: { turnId: string; seq: number }, signal: AbortSignal) => {
+  for await (const { items } of session.follow({ seq }, signal)) {
+    const complete = items.find(isEndOf(turnId))
+    if (complete !== undefined) return complete
+  }
+  throw new AppError('not_ready', 'The server is stopping; the prompt goes on.')
+}

@@ -1,0 +1,103 @@
+import fastifySwagger from '@fastify/swagger'
+import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import { AppError } from '../../lib/app-error.ts'
+import { newId } from '../../lib/id.ts'
+import { authenticate } from '../access.ts'
+import { checkOrigin, type OriginRules } from '../origin.ts'
+import type { Services } from '../services.ts'
+import { replyError } from './errors.ts'
+import { acceptJsonOnly } from './json-body.ts'
+import { securityHeaders, servePage } from './page.ts'
+import { createRegister } from './register.ts'
+import { registerApprovals } from './routes/approvals.ts'
+import { registerAuth } from './routes/auth.ts'
+import { registerHealth } from './routes/health.ts'
+import { registerSessions } from './routes/sessions.ts'
+import { registerWorkspaces } from './routes/workspaces.ts'
+
+const limits = { body: 1024 * 1024, requestMs: 60_000, headersMs: 20_000, keepAliveMs: 65_000 }
+
+/** The HTTP side of the gateway. Not listening yet. */
+export const createHttpServer = async (
+  services: Services,
+  options: { log: FastifyBaseLogger; rules: OriginRules; webRoot: string },
+): Promise<FastifyInstance> => {
+  const app = fastify({
+    loggerInstance: options.log,
+    disableRequestLogging: true,
+    genReqId: () => newId('req', services.clock.now()),
+    bodyLimit: limits.body,
+    requestTimeout: limits.requestMs,
+    keepAliveTimeout: limits.keepAliveMs,
+    http: { headersTimeout: limits.headersMs },
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 200 },
+    clientErrorHandler: (error, socket) => {
+      if (!socket.writable) return
+      const tooLarge = 'code' in error && error.code === 'HPE_HEADER_OVERFLOW'
+      const status = tooLarge ? '431 Request Header Fields Too Large' : '400 Bad Request'
+      const body = JSON.stringify(new AppError('invalid_request', 'The request is not valid HTTP.').toBody(newId('req', services.clock.now())))
+      socket.end(`HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`)
+    },
+  })
+  // Our own checks run in the handler, after the token; schemas here only describe.
+  app.setValidatorCompiler(() => () => true)
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data))
+  app.setErrorHandler(replyError)
+  acceptJsonOnly(app)
+
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers(securityHeaders)
+    reply.header('x-request-id', request.id)
+    checkOrigin(options.rules, request.raw)
+    const { origin } = request.headers
+    if (origin === undefined || !options.rules.origins.has(origin)) return
+    reply.headers({ 'access-control-allow-origin': origin, vary: 'origin', 'access-control-expose-headers': 'x-request-id, retry-after' })
+    if (request.method === 'OPTIONS')
+      await reply
+        .headers({
+          'access-control-allow-methods': 'GET, POST, PATCH, DELETE',
+          'access-control-allow-headers': 'authorization, content-type, last-event-id',
+          'access-control-max-age': '600',
+        })
+        .code(204)
+        .send()
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    request.log.debug({ method: request.method, path: request.routeOptions.url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }, 'request')
+  })
+
+  await app.register(fastifySwagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'AICode Manager', version: services.version, description: 'Sessions of the Claude Code CLI that outlive every process.' },
+      components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
+    },
+  })
+  const register = createRegister(app, services)
+  const known: { method: string; pattern: RegExp }[] = []
+  app.addHook('onRoute', ({ method, url }) => {
+    for (const one of [method].flat()) known.push({ method: one, pattern: new RegExp(`^${url.replaceAll(/:[a-z]+/gi, '[^/]+')}$`) })
+  })
+  registerAuth(register, services)
+  registerWorkspaces(register, services)
+  registerSessions(register, services)
+  registerApprovals(register, services)
+  registerHealth(register, services)
+  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+  const hasPage = await servePage(app, options.webRoot)
+
+  app.setNotFoundHandler(async (request, reply) => {
+    const path = request.url.split('?', 1)[0] ?? ''
+    if (path === '/v1' || path.startsWith('/v1/')) await authenticate(services, request.headers)
+    const methods = known.filter(({ pattern, method }) => pattern.test(path) && method !== 'HEAD').map(({ method }) => method)
+    if (methods.length > 0 && !methods.includes('*')) {
+      reply.header('allow', methods.join(', '))
+      throw new AppError('method_not_allowed', `${request.method} is not possible here; ${methods.join(', ')} is.`)
+    }
+    // An address of the page's own: it finds its way by itself.
+    if (hasPage && request.method === 'GET' && (request.headers.accept ?? '').includes('text/html')) return reply.header('cache-control', 'no-cache').sendFile('index.html')
+    throw new AppError('not_found', `There is nothing at ${request.method} ${path}.`)
+  })
+  return app
+}

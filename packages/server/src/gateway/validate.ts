@@ -1,0 +1,27 @@
+import { Compile } from 'typebox/compile'
+import type { Static, TSchema } from 'typebox'
+import { AppError } from '../lib/app-error.ts'
+
+/** The first thing that is wrong, in words: which key, and what it should be. */
+const complain = (part: string, errors: { instancePath: string; message: string; keyword: string; params: object }[]): string => {
+  // For a union the errors of every variant come one after the other; what is most specific says most.
+  const error = errors.find(({ keyword }) => keyword === 'additionalProperties') ?? errors[0]
+  if (error === undefined) return `${part} is not valid.`
+  const where = `${part}${error.instancePath.replaceAll('/', '.')}`
+  const keys = 'additionalProperties' in error.params && Array.isArray(error.params.additionalProperties) ? error.params.additionalProperties : []
+  return keys.length > 0 ? `${where} has unknown keys: ${keys.join(', ')}.` : `${where} ${error.message}.`
+}
+
+/**
+ * A check for values from outside, compiled when it is first used: most routes are not, and start-up is quicker so.
+ * `convert` takes the texts of a query string or path for numbers where the schema has numbers.
+ */
+export const createCheck = <S extends TSchema>(schema: S, part: string) => {
+  let compiled: ReturnType<typeof Compile<S>> | undefined
+  return (value: unknown, options: { convert?: boolean } = {}): Static<S> => {
+    compiled ??= Compile(schema)
+    const candidate: unknown = options.convert === true ? compiled.Default(compiled.Convert(value)) : value
+    if (compiled.Check(candidate)) return candidate as Static<S>
+    throw new AppError('invalid_request', complain(part, [...compiled.Errors(candidate)]))
+  }
+}

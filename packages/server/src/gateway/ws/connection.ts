@@ -1,0 +1,168 @@
+import { parseCursor, protocolVersion, UpMessage, type Cursor, type DownMessage } from '@aicm/protocol'
+import type { WebSocket } from 'ws'
+import { viewUser } from '../../auth/accounts.ts'
+import { AppError, toAppError } from '../../lib/app-error.ts'
+import { newId } from '../../lib/id.ts'
+import { unreachable } from '../../lib/unreachable.ts'
+import type { Batch } from '../../session/feed.ts'
+import type { UserRecord } from '../../storage/user-store.ts'
+import { sessionOf } from '../access.ts'
+import { answerApproval } from '../approvals.ts'
+import { promptOf } from '../prompt.ts'
+import type { Services } from '../services.ts'
+import { createCheck } from '../validate.ts'
+
+/** Bytes that may wait in a connection before its subscriptions pause: its reader then falls behind in the log, not here. */
+const highWater = 512 * 1024
+/** Requests that may wait for their turn; past that the socket is not read. */
+const maxWaiting = 64
+/** A connection that answers nothing for this long is gone, whatever TCP says. */
+const heartbeat = { everyMs: 10_000, deadMs: 25_000 }
+const maxSubscriptions = 1000
+
+const checkUp = createCheck(UpMessage, 'message')
+
+/** The frame of a batch, made once for all the connections that take it. */
+export type Frames = (sessionId: string, batch: Batch) => Buffer
+
+export const createFrames = (): Frames => {
+  const made = new WeakMap<Batch, Buffer>()
+  return (sessionId, batch) => {
+    const known = made.get(batch)
+    if (known !== undefined) return known
+    const frame = Buffer.from(`{"type":"events","sessionId":"${sessionId}","items":${batch.json}}`)
+    made.set(batch, frame)
+    return frame
+  }
+}
+
+/** Serves one WebSocket until it closes: requests in their order, subscriptions beside them. */
+export const serveConnection = (socket: WebSocket, user: UserRecord, services: Services, frames: Frames): void => {
+  const subscriptions = new Map<string, AbortController>()
+  let alive = Date.now()
+  let waiting = 0
+  let lastRequest: Promise<void> = Promise.resolve()
+
+  /** Resolves when the connection has room again. */
+  const send = (data: DownMessage | Buffer): Promise<void> =>
+    new Promise((resolve) => {
+      if (socket.readyState !== socket.OPEN) return resolve()
+      const full = socket.bufferedAmount > highWater
+      socket.send(data instanceof Buffer ? data : JSON.stringify(data), { binary: false }, full ? () => resolve() : undefined)
+      if (!full) resolve()
+    })
+
+  const refuse = (error: unknown, ref: string | undefined): void => {
+    const refused = toAppError(error)
+    const requestId = newId('req', services.clock.now())
+    if (refused.status >= 500) services.log.error({ err: refused, cause: refused.cause, requestId }, 'a WebSocket request failed')
+    void send({ type: 'error', ref, ...refused.toBody(requestId) })
+  }
+
+  const subscribe = async (ref: string, sessionId: string, after: Cursor): Promise<void> => {
+    const session = await sessionOf(services, user, sessionId)
+    if (subscriptions.size >= maxSubscriptions && !subscriptions.has(sessionId))
+      throw new AppError('too_many_requests', `A connection can follow ${maxSubscriptions} sessions.`)
+    const stop = new AbortController()
+    const stream = session.follow(after, stop.signal)
+    // A second subscription to a session replaces the first.
+    subscriptions.get(sessionId)?.abort()
+    subscriptions.set(sessionId, stop)
+    void send({ type: 'subscribed', ref, sessionId, lastSeq: session.record().lastSeq })
+    void (async () => {
+      for await (const batch of stream) {
+        if (stop.signal.aborted) return
+        await send(frames(sessionId, batch))
+      }
+      if (stop.signal.aborted) return
+      subscriptions.delete(sessionId)
+      void send({ type: 'unsubscribed', sessionId })
+    })().catch((error: unknown) => {
+      subscriptions.delete(sessionId)
+      refuse(error, ref)
+    })
+  }
+
+  const handle = async (message: UpMessage): Promise<void> => {
+    const { ref } = message
+    switch (message.type) {
+      case 'subscribe': {
+        const after = message.after === undefined ? { seq: 0 } : parseCursor(message.after)
+        if (after === undefined) throw new AppError('invalid_cursor', 'This is not a cursor.')
+        return subscribe(ref, message.sessionId, after)
+      }
+      case 'unsubscribe':
+        subscriptions.get(message.sessionId)?.abort()
+        subscriptions.delete(message.sessionId)
+        return send({ type: 'unsubscribed', ref, sessionId: message.sessionId })
+      case 'execute': {
+        const { sessionId } = message
+        const session = await sessionOf(services, user, sessionId)
+        const accepted = await session.execute({ ...promptOf(message), userId: user.id })
+        return send({ type: 'accepted', ref, sessionId, ...accepted })
+      }
+      case 'interrupt': {
+        const { sessionId } = message
+        const session = await sessionOf(services, user, sessionId)
+        return send({ type: 'interrupted', ref, sessionId, ...(await session.interrupt()) })
+      }
+      case 'approve':
+        return send({ type: 'approved', ref, approval: await answerApproval(services, user, message.approvalId, message.decision) })
+      case 'ping':
+        return send({ type: 'pong', ref })
+      default:
+        return unreachable(message)
+    }
+  }
+
+  const parse = (data: Buffer, isBinary: boolean): UpMessage => {
+    if (isBinary) throw new AppError('invalid_request', 'Send text frames with JSON.')
+    let value: unknown
+    try {
+      value = JSON.parse(data.toString('utf8'))
+    } catch (error) {
+      throw new AppError('invalid_json', 'The message is not JSON.', { cause: error })
+    }
+    try {
+      return checkUp(value)
+    } catch (error) {
+      refuse(error, refOf(value))
+      throw undefined
+    }
+  }
+
+  socket.on('message', (data: Buffer, isBinary) => {
+    alive = Date.now()
+    let message: UpMessage
+    try {
+      message = parse(data, isBinary)
+    } catch (error) {
+      if (error !== undefined) refuse(error, undefined)
+      return
+    }
+    if (++waiting >= maxWaiting) socket.pause()
+    lastRequest = lastRequest
+      .then(() => handle(message))
+      .catch((error: unknown) => refuse(error, message.ref))
+      .finally(() => {
+        if (--waiting < maxWaiting) socket.resume()
+      })
+  })
+  socket.on('pong', () => {
+    alive = Date.now()
+  })
+  const pulse = setInterval(() => {
+    if (Date.now() - alive > heartbeat.deadMs) socket.terminate()
+    else socket.ping()
+  }, heartbeat.everyMs)
+  socket.on('error', (error) => services.log.debug({ err: error }, 'a WebSocket failed'))
+  socket.on('close', () => {
+    clearInterval(pulse)
+    for (const stop of subscriptions.values()) stop.abort()
+  })
+
+  void send({ type: 'hello', protocol: protocolVersion, version: services.version, user: viewUser(user) })
+}
+
+const refOf = (value: unknown): string | undefined =>
+  typeof value === 'object' && value !== null && 'ref' in value && typeof value.ref === 'string' ? value.ref.slice(0, 64) : undefined

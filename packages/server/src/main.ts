@@ -1,0 +1,79 @@
+import { ConfigError, readConfig, type Config } from './config/config.ts'
+import { helpText } from './config/help.ts'
+import { AppError } from './lib/app-error.ts'
+import { assets } from './lib/assets.ts'
+import type { RunningServer } from './start-server.ts'
+
+/** How long a stop may take before it is forced. */
+const stopTimeoutMs = 9000
+
+const fail = (message: string, code: number): never => {
+  process.stderr.write(`aicm: ${message}\n`)
+  process.exit(code)
+}
+
+const settings = (argv: string[]): Config => {
+  try {
+    return readConfig(argv, process.env)
+  } catch (error) {
+    if (error instanceof ConfigError) return fail(error.message, 2)
+    throw error
+  }
+}
+
+/** An error of the start, in words for the person at the terminal. */
+const explain = (error: unknown, config: Config): string => {
+  if (error instanceof AppError) return `${error.message} ${error.hint}`
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  if (code === 'EADDRINUSE') return `Port ${config.port} on ${config.host} is in use. Choose another with --port (0 takes any free one).`
+  if (code === 'EACCES') return `No permission: ${error instanceof Error ? error.message : ''}`
+  return error instanceof Error ? error.message : String(error)
+}
+
+const banner = async (config: Config, server: RunningServer): Promise<string> => {
+  const [claude, isolation] = await Promise.all([server.claude, server.isolation])
+  const line = (name: string, text: string): string => `  ${name.padEnd(10)} ${text}`
+  const modelApi =
+    config.modelApi.mode === 'demo'
+      ? 'DEMO: the real Claude CLI answers from a built-in scripted API, not from the model.\n             Set ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or CLAUDE_CODE_OAUTH_TOKEN for the real one.'
+      : `live, ${config.modelApi.upstream} (credential: ${config.modelApi.credential.kind})`
+  return [
+    line('claude', claude.error ?? `${claude.version} (${claude.path})`),
+    line('model API', modelApi),
+    line('isolation', [isolation.level, ...isolation.missing.map((missing) => `(missing: ${missing})`)].join(' ')),
+    line('data', config.dataDir),
+    ...(server.firstAdminPassword === undefined
+      ? []
+      : ['', `First start: log in as admin with the password  ${server.firstAdminPassword}`, 'It is shown only now.']),
+    '',
+    `Try:  npx aicm login${config.port === 2426 ? '' : ` --server ${server.url}`}  and then  npx aicm run "What can you do?"`,
+    `Or open ${server.url} in a browser. API reference: ${server.url}/docs`,
+    '',
+  ].join('\n')
+}
+
+const main = async (argv: string[]): Promise<void> => {
+  if (argv.includes('--help') || argv.includes('-h')) return void process.stdout.write(helpText())
+  if (argv.includes('--version')) return void process.stdout.write(`${assets.version}\n`)
+  const config = settings(argv)
+  const { startServer } = await import('./start-server.ts')
+  const server = await startServer(config).catch((error: unknown) => fail(explain(error, config), 1))
+
+  const stop = (code: number): void => {
+    setTimeout(() => process.exit(1), stopTimeoutMs).unref()
+    void server.close().then(() => process.exit(code))
+  }
+  let interrupted = false
+  process.on('SIGTERM', () => stop(0))
+  process.on('SIGHUP', () => stop(0))
+  process.on('SIGINT', () => {
+    if (interrupted) process.exit(130)
+    interrupted = true
+    process.stdout.write('\nStopping. Sessions go on running; start the server again to see them.\n')
+    stop(0)
+  })
+  process.stdout.write(`AICode Manager ${assets.version} listens on ${server.url}\n`)
+  process.stdout.write(await banner(config, server))
+}
+
+await main(process.argv.slice(2))

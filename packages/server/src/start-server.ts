@@ -1,0 +1,135 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { mintSessionToken, tokenKey } from '@aicm/broker'
+import { destination, pino, type Logger } from 'pino'
+import { createAccounts } from './auth/accounts.ts'
+import { createTickets } from './auth/tickets.ts'
+import { createAccessTokens } from './auth/tokens.ts'
+import { createBrokerProcess } from './broker/broker-process.ts'
+import { askVersion, findClaude, type ClaudeProgram } from './claude/find.ts'
+import type { Config } from './config/config.ts'
+import { createHealth } from './gateway/health.ts'
+import { createHttpServer } from './gateway/http/server.ts'
+import { originRules } from './gateway/origin.ts'
+import type { Services } from './gateway/services.ts'
+import { createWebSocketServer } from './gateway/ws/server.ts'
+import { probeIsolation, type Isolation } from './isolation/level.ts'
+import { AppError } from './lib/app-error.ts'
+import { assets } from './lib/assets.ts'
+import { systemClock } from './lib/clock.ts'
+import { secretFile } from './lib/secret-file.ts'
+import { defaultLimits } from './process/limits.ts'
+import { createProcesses } from './session/processes.ts'
+import { defaultRetryPolicy } from './session/recovery.ts'
+import { createRegistry } from './session/registry.ts'
+import { cacheDatabase } from './storage/cached-database.ts'
+import { openLmdbKeyValue } from './storage/drivers/lmdb/key-value.ts'
+import { openSqliteDatabase } from './storage/drivers/sqlite/database.ts'
+import { lockFolder } from './storage/drivers/sqlite/folder-lock.ts'
+import { createWorkspaces } from './workspaces/workspaces.ts'
+
+export type RunningServer = {
+  url: string
+  /** Set on the very first start, when no password was given. */
+  firstAdminPassword: string | undefined
+  /** What was found out after the start. */
+  claude: Promise<ClaudeProgram>
+  isolation: Promise<Isolation>
+  /** Stops serving and lets go of all sessions' processes, which go on. */
+  close(): Promise<void>
+}
+
+const cachedRecords = 10_000
+
+const openLog = (config: Config): Logger =>
+  pino({ level: config.logLevel, base: { node: process.pid } }, destination({ dest: join(config.dataDir, 'server.log'), mkdir: true, sync: false, mode: 0o600 }))
+
+/** Wires the server together, in order: the only place that knows which drivers and parts there are. */
+export const startServer = async (config: Config): Promise<RunningServer> => {
+  const clock = systemClock
+  const stopping = new AbortController()
+  await using opened = new AsyncDisposableStack()
+  mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
+  const lock = lockFolder(config.dataDir)
+  opened.defer(() => lock.release())
+  const log = openLog(config)
+
+  const database = cacheDatabase(opened.use(await openSqliteDatabase({ path: join(config.dataDir, 'aicm.db') })), { max: cachedRecords })
+  const kv = opened.use(openLmdbKeyValue({ path: join(config.dataDir, 'kv') }))
+
+  const brokerDir = join(config.dataDir, 'broker')
+  const broker = createBrokerProcess({ dir: brokerDir, main: assets.brokerMain, config: config.modelApi, extraCaCerts: config.extraCaCerts, log })
+  const brokerReady = broker.ensure()
+  brokerReady.catch((error: unknown) => log.error({ err: error }, 'the broker could not be started'))
+  const brokerKey = await tokenKey(brokerDir)
+
+  const found = findClaude({ setting: config.claude, path: config.path })
+  const program = (): string => {
+    const now = 'path' in found ? found : findClaude({ setting: config.claude, path: config.path })
+    if ('error' in now) throw new AppError('claude_unavailable', now.error)
+    return now.path
+  }
+  const claude = 'path' in found ? askVersion(found.path) : Promise.resolve<ClaudeProgram>({ path: null, version: null, error: found.error })
+  const isolation = probeIsolation(join(config.dataDir, 'probe'))
+
+  const processes = createProcesses(kv, database.workspaces, {
+    dataDir: config.dataDir,
+    limits: defaultLimits,
+    brokerDir: broker.apiDir,
+    program,
+    isolation: async () => (await isolation).level,
+    token: (session) => mintSessionToken(brokerKey, session),
+  })
+  const registry = createRegistry(database, { processes, policy: defaultRetryPolicy, clock, log })
+  const workspaces = createWorkspaces(database, { dataDir: config.dataDir, roots: config.workspaceRoots, clock, log })
+
+  const accessTokens = createAccessTokens(await secretFile(join(config.dataDir, 'jwt.key')), clock)
+  const accounts = createAccounts(database.users, accessTokens, clock)
+  const firstAdmin = await accounts.createFirstAdmin(config.adminPassword)
+
+  const services: Services = {
+    database,
+    registry,
+    workspaces,
+    accounts,
+    accessTokens,
+    tickets: createTickets(clock),
+    health: createHealth({
+      config,
+      version: assets.version,
+      startedAt: clock.now(),
+      database,
+      keyValueKind: 'lmdb',
+      broker,
+      processes,
+      claude: () => claude,
+      isolation: () => isolation,
+    }),
+    assertCanStart: () => void program(),
+    clock,
+    log,
+    version: assets.version,
+  }
+
+  await workspaces.restore()
+  const restored = await registry.restore()
+  const rules = originRules(config)
+  const http = await createHttpServer(services, { log, rules, webRoot: assets.webRoot })
+  const webSockets = createWebSocketServer(http.server, services, rules)
+  const url = await http.listen({ host: config.host, port: config.port })
+  broker.watch(stopping.signal)
+  log.info({ url, ...restored, modelApi: config.modelApi.mode }, 'listening')
+
+  const resources = opened.move()
+  let closed: Promise<void> | undefined
+  const close = async (): Promise<void> => {
+    stopping.abort()
+    webSockets.close()
+    await http.close()
+    await registry.release()
+    await resources.disposeAsync()
+    log.info({}, 'stopped')
+    log.flush()
+  }
+  return { url, firstAdminPassword: firstAdmin?.password, claude, isolation, close: () => (closed ??= close()) }
+}

@@ -1,0 +1,104 @@
+import { mkdir, realpath, rm, stat } from 'node:fs/promises'
+import { join, sep } from 'node:path'
+import type { Input, routes, Workspace } from '@aicm/protocol'
+import { mayUse } from '../auth/authorize.ts'
+import { AppError } from '../lib/app-error.ts'
+import { isoTime, type Clock } from '../lib/clock.ts'
+import { newId } from '../lib/id.ts'
+import type { Log } from '../lib/log.ts'
+import type { Database } from '../storage/database.ts'
+import type { WorkspaceRecord } from '../storage/workspace-store.ts'
+import { cloneRepository, checkGitUrl } from './clone.ts'
+
+export type CreateWorkspace = Input<typeof routes.workspaces.create>['body']
+
+/** The folders that sessions work in. */
+export type Workspaces = {
+  create(userId: string, body: CreateWorkspace): Promise<WorkspaceRecord>
+  /** Rejects with workspace_not_found when it is not the user's. */
+  get(userId: string, id: string): Promise<WorkspaceRecord>
+  list(userId: string): Promise<WorkspaceRecord[]>
+  delete(userId: string, id: string): Promise<void>
+  /** After a start of the server: a clone that was under way did not finish. */
+  restore(): Promise<void>
+}
+
+export const viewWorkspace = ({ userId: _, createdAt, ...record }: WorkspaceRecord): Workspace => ({
+  ...record,
+  createdAt: isoTime(createdAt),
+})
+
+export const createWorkspaces = (
+  { workspaces, sessions }: Pick<Database, 'workspaces' | 'sessions'>,
+  options: { dataDir: string; roots: string[]; clock: Clock; log: Log },
+): Workspaces => {
+  const ownFolder = (userId: string, name: string): string => join(options.dataDir, 'workspaces', userId, name)
+
+  const existingFolder = async (path: string): Promise<string> => {
+    const real = await realpath(path).catch(() => undefined)
+    const roots = await Promise.all(options.roots.map((root) => realpath(root).catch(() => root)))
+    // What does not exist and what is outside get the same answer: the server tells nobody about its file system.
+    if (real === undefined || !roots.some((root) => real === root || real.startsWith(root.endsWith(sep) ? root : root + sep)))
+      throw new AppError('path_outside_roots', `${path} is not a folder inside an allowed root.`)
+    if (!(await stat(real)).isDirectory()) throw new AppError('path_outside_roots', `${path} is not a folder inside an allowed root.`)
+    return real
+  }
+
+  const clone = async (record: WorkspaceRecord, url: string, branch: string | undefined): Promise<void> => {
+    const error = await cloneRepository({ url, branch, into: record.path })
+    if (error !== undefined) options.log.warn({ workspaceId: record.id }, 'a clone failed')
+    await workspaces.update(record.id, error === undefined ? { status: 'ready', error: null } : { status: 'failed', error })
+  }
+
+  const get: Workspaces['get'] = async (userId, id) => {
+    const record = await workspaces.get(id)
+    if (record === undefined || !mayUse({ id: userId }, record)) throw new AppError('workspace_not_found', `There is no workspace ${id}.`)
+    return record
+  }
+
+  return {
+    create: async (userId, body) => {
+      if (body.path !== undefined && body.gitUrl !== undefined)
+        throw new AppError('invalid_request', 'Give gitUrl or path, not both.')
+      if (body.branch !== undefined && body.gitUrl === undefined) throw new AppError('invalid_request', 'branch needs gitUrl.')
+      if (body.gitUrl !== undefined) checkGitUrl(body.gitUrl)
+      const now = options.clock.now()
+      const record: WorkspaceRecord = {
+        id: newId('wsp', now),
+        userId,
+        name: body.name,
+        source: body.gitUrl !== undefined ? 'git' : body.path !== undefined ? 'folder' : 'empty',
+        path: body.path === undefined ? ownFolder(userId, body.name) : await existingFolder(body.path),
+        gitUrl: body.gitUrl ?? null,
+        status: body.gitUrl === undefined ? 'ready' : 'cloning',
+        error: null,
+        createdAt: now,
+      }
+      await workspaces.create(record)
+      if (record.source !== 'folder') await mkdir(record.path, { recursive: true, mode: 0o700 })
+      if (body.gitUrl !== undefined)
+        void clone(record, body.gitUrl, body.branch).catch((error: unknown) =>
+          options.log.error({ err: error, workspaceId: record.id }, 'the end of a clone could not be stored'),
+        )
+      return record
+    },
+
+    get,
+    list: (userId) => workspaces.list(userId),
+
+    delete: async (userId, id) => {
+      const record = await get(userId, id)
+      if ((await sessions.countOpen(id)) > 0) throw new AppError('workspace_in_use', 'Sessions that are not closed use this workspace.')
+      await workspaces.delete(id)
+      if (record.source !== 'folder') await rm(record.path, { recursive: true, force: true })
+    },
+
+    restore: async () => {
+      for (const record of await workspaces.listCloning()) {
+        await rm(record.path, { recursive: true, force: true })
+        await mkdir(record.path, { recursive: true, mode: 0o700 })
+        await workspaces.update(record.id, { status: 'failed', error: 'The server was restarted during the clone. Delete this workspace and create it again.' })
+      }
+    },
+  }
+}

@@ -1,0 +1,165 @@
+import type { Append } from '@aicm/server/storage/event-store'
+import type { ProjectRecord } from '@aicm/server/storage/project-store'
+import type { SessionRecord, SessionState, TurnState } from '@aicm/server/storage/session-store'
+import type { TaskRecord } from '@aicm/server/storage/task-store'
+import type { UserRecord } from '@aicm/server/storage/user-store'
+import type { WorkspaceRecord } from '@aicm/server/storage/workspace-store'
+import type {
+  ApprovalMessage,
+  ApprovalState,
+  CompleteMessage,
+  Message,
+  PromptMessage,
+  TextMessage,
+} from '@aicm/protocol'
+import { randomUUID } from 'node:crypto'
+
+/** Valid records, each as plain as can be; a test says only what it is about. */
+export const time = '2026-03-01T12:00:00.000Z'
+const created = Date.parse(time)
+
+/** An id that sorts by `order`. */
+export const idOf = (kind: string, order: number): string => `${kind}_${String(order).padStart(26, '0')}`
+
+/** An id that no other call has given. */
+export const freshId = (kind: string): string => `${kind}_${randomUUID().replaceAll('-', '').slice(0, 26)}`
+
+export const sessionState = (changes: Partial<SessionState> = {}): SessionState => ({
+  status: 'idle',
+  reason: null,
+  generation: 0,
+  process: 'none',
+  claudeSessionId: '33333333-3333-4333-8333-333333333333',
+  resumable: false,
+  turn: null,
+  queue: [],
+  approvals: [],
+  failures: 0,
+  announced: null,
+  turns: 0,
+  usage: { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0 },
+  costUsd: 0,
+  processCostUsd: 0,
+  ...changes,
+})
+
+export const turnState = (changes: Partial<TurnState> = {}): TurnState => ({
+  id: '11111111-1111-4111-8111-111111111111',
+  promptId: '11111111-1111-4111-8111-111111111111',
+  phase: 'sent',
+  interrupt: 'none',
+  openTools: [],
+  ...changes,
+})
+
+export const sessionRecord = (changes: Partial<SessionRecord> = {}): SessionRecord => ({
+  id: freshId('ses'),
+  userId: idOf('usr', 1),
+  workspaceId: idOf('wsp', 1),
+  name: 'A session',
+  model: null,
+  permissionMode: 'default',
+  systemPrompt: null,
+  maxTurns: null,
+  oneShot: false,
+  state: sessionState(),
+  lastSeq: 0,
+  source: null,
+  createdAt: created,
+  updatedAt: created,
+  ...changes,
+})
+
+export const textMessage = (seq: number, text = `text ${seq}`): TextMessage => ({
+  type: 'text',
+  seq,
+  time,
+  block: `b${seq}`,
+  text,
+})
+
+export const promptMessage = (seq: number, turnId: string): PromptMessage => ({
+  type: 'prompt',
+  seq,
+  time,
+  turnId,
+  content: [{ type: 'text', text: 'Hello' }],
+  userId: idOf('usr', 1),
+})
+
+export const completeMessage = (seq: number, turnId: string): CompleteMessage => ({
+  type: 'complete',
+  seq,
+  time,
+  turnId,
+  result: 'success',
+  reason: 'completed',
+})
+
+export const approvalMessage = (seq: number, approvalId: string, state: ApprovalState): ApprovalMessage => ({
+  type: 'approval',
+  seq,
+  time,
+  turnId: '00000000-0000-4000-8000-000000000001',
+  approvalId,
+  state,
+  toolUseId: 'toolu_1',
+  tool: 'Bash',
+  input: { command: 'ls' },
+  canRemember: true,
+})
+
+/** An append of these events to the session as it was read. */
+export const appendOf = (record: SessionRecord, events: Message[], changes: Partial<SessionRecord> = {}): Append => ({
+  record: { ...record, ...changes, lastSeq: record.lastSeq + events.length },
+  expectedSeq: record.lastSeq,
+  events,
+})
+
+export const workspaceRecord = (changes: Partial<WorkspaceRecord> = {}): WorkspaceRecord => ({
+  id: freshId('wsp'),
+  userId: idOf('usr', 1),
+  name: 'site',
+  source: 'empty',
+  path: '/srv/site',
+  gitUrl: null,
+  status: 'ready',
+  error: null,
+  createdAt: created,
+  ...changes,
+})
+
+export const projectRecord = (changes: Partial<ProjectRecord> = {}): ProjectRecord => ({
+  id: freshId('prj'),
+  userId: idOf('usr', 1),
+  name: 'Shop',
+  description: '',
+  workspaceIds: [],
+  createdAt: created,
+  updatedAt: created,
+  ...changes,
+})
+
+export const taskRecord = (changes: Partial<TaskRecord> = {}): TaskRecord => ({
+  id: freshId('tsk'),
+  userId: idOf('usr', 1),
+  projectId: null,
+  workspaceId: null,
+  sessionId: null,
+  turnId: null,
+  title: 'Tidy up',
+  prompt: 'Tidy up.',
+  status: 'pending',
+  createdAt: created,
+  updatedAt: created,
+  ...changes,
+})
+
+export const userRecord = (changes: Partial<UserRecord> = {}): UserRecord => ({
+  id: freshId('usr'),
+  username: 'Ada',
+  passwordHash: '$argon2id$…',
+  role: 'member',
+  createdAt: created,
+  ...changes,
+})

@@ -1,0 +1,22 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtemp, rmdir } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const run = (command: string, ...args: string[]): void => {
+  const { status, stderr, error } = spawnSync(command, args, { encoding: 'utf8', timeout: 20_000 })
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')}: ${error?.message ?? stderr}`)
+}
+
+/** A disk that is soon full: a tmpfs of so many kilobytes, until it is disposed of. Only root can mount one. */
+export const mountSmallDisk = async (kilobytes: number): Promise<AsyncDisposable & { path: string }> => {
+  const path = await mkdtemp(join(tmpdir(), 'aicm-disk-'))
+  run('mount', '-t', 'tmpfs', '-o', `size=${kilobytes}k`, 'tmpfs', path)
+  return {
+    path,
+    [Symbol.asyncDispose]: async () => {
+      run('umount', path)
+      await rmdir(path)
+    },
+  }
+}

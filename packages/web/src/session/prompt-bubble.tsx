@@ -1,0 +1,31 @@
+import type { ContentBlock } from '@aicm/protocol'
+import type { ReactNode } from 'react'
+import { imageUrl } from './images.ts'
+
+/** What a person said. */
+export const PromptBubble = ({ content, note }: { content: readonly ContentBlock[]; note?: ReactNode }) => (
+  <div className="grid justify-items-end gap-1">
+    <div className="max-w-[min(92%,40rem)] min-w-0 rounded-2xl rounded-br-md bg-tint px-4 py-2.5">
+      <h3 className="sr-only">Prompt</h3>
+      <div className="grid gap-2">
+        {content.map((block, index) =>
+          block.type === 'text' ? (
+            // oxlint-disable-next-line react/no-array-index-key
+            <p key={index} dir="auto" className="wrap-anywhere whitespace-pre-wrap">
+              {block.text}
+            </p>
+          ) : (
+            // oxlint-disable-next-line react/no-array-index-key
+            <img
+              key={index}
+              src={imageUrl(block)}
+              alt="Attached to the prompt"
+              className="max-h-64 max-w-full rounded-lg"
+            />
+          ),
+        )}
+      </div>
+    </div>
+    {note}
+  </div>
+)

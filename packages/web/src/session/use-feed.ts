@@ -1,0 +1,12 @@
+import { useEffect, useState, useSyncExternalStore } from 'react'
+import { useApp } from '../app/app.tsx'
+
+/** The live conversation of a session, while the component that asks for it is on the page. */
+export const useFeed = (sessionId: string) => {
+  const { feeds } = useApp()
+  const [feed] = useState(() => feeds.of(sessionId))
+  const [attempt, setAttempt] = useState(0)
+  const state = useSyncExternalStore(feed.subscribe, feed.state)
+  useEffect(() => feed.follow(), [feed, attempt])
+  return { ...state, again: () => setAttempt((count) => count + 1) }
+}
