@@ -12,7 +12,7 @@ export type ApprovalQuestions = {
   see(message: ApprovalMessage): void
   /** From now on questions are put; before, what is old may turn out to be answered. */
   start(): void
-  /** Gives a typed line to the question that is open; false when there is none, or it is no answer. */
+  /** Gives a typed line to the question that is open; false when there is none, and the line is free for other use. */
   answer(line: string): boolean
 }
 
@@ -25,21 +25,29 @@ type QuestionsOptions = {
   started: boolean
 }
 
-export const createApprovalQuestions = ({ context, client, interactive, note, started }: QuestionsOptions): ApprovalQuestions => {
+export const createApprovalQuestions = ({
+  context,
+  client,
+  interactive,
+  note,
+  started,
+}: QuestionsOptions): ApprovalQuestions => {
   const open = new Map<string, ApprovalMessage>()
   let asked: string | undefined
 
+  const describe = ({ tool, input }: ApprovalMessage) => `${inertLine(tool)}: ${inertLine(toolSummary(input, 300))}`
+
+  const announce = (approval: ApprovalMessage) => {
+    const title = context.err.style.yellow(`Waiting for an approval: ${describe(approval)}`)
+    note(`${title}\nAnswer it with: aicm approve ${approval.approvalId} [--deny]`)
+  }
+
   const askNext = () => {
     const [next] = open.values()
-    if (!started || next === undefined || asked === next.approvalId) return
+    if (next === undefined || asked === next.approvalId) return
     asked = next.approvalId
-    const what = `${inertLine(next.tool)}: ${inertLine(toolSummary(next.input, 300))}`
-    if (interactive) {
-      const always = next.canRemember ? ' / [a]lways' : ''
-      note(`${context.err.style.yellow(`Allow ${what}?`)} [y]es / [n]o${always}`)
-      return
-    }
-    note(`${context.err.style.yellow(`Waiting for an approval: ${what}`)}\nAnswer it with: aicm approve ${next.approvalId} [--deny]`)
+    const choices = `[y]es / [n]o${next.canRemember ? ' / [a]lways' : ''}`
+    note(`${context.err.style.yellow(`Allow ${describe(next)}?`)} ${choices}`)
   }
 
   const decide = async (approval: ApprovalMessage, decision: Decision) => {
@@ -55,21 +63,23 @@ export const createApprovalQuestions = ({ context, client, interactive, note, st
     see: (message) => {
       if (message.state === 'pending') open.set(message.approvalId, message)
       else open.delete(message.approvalId)
-      // Nobody to answer here: each is announced once, not only the first.
-      if (!interactive && message.state === 'pending') asked = undefined
-      askNext()
+      if (!started) return
+      if (interactive) askNext()
+      else if (message.state === 'pending') announce(message)
     },
     start: () => {
+      if (started) return
       started = true
-      askNext()
+      if (interactive) askNext()
+      else for (const approval of open.values()) announce(approval)
     },
     answer: (line) => {
       const approval = open.get(asked ?? '')
       if (approval === undefined) return false
-      const decision = decisions[line.trim().toLowerCase()]
+      const decision = decisions.get(line.trim().toLowerCase())
       if (decision === undefined) {
         note('Please answer y, n or a.')
-        return false
+        return true
       }
       open.delete(approval.approvalId)
       const { remember, ...once } = decision
@@ -80,11 +90,14 @@ export const createApprovalQuestions = ({ context, client, interactive, note, st
   }
 }
 
-const decisions: Record<string, Decision | undefined> = {
-  y: { decision: 'allow' },
-  yes: { decision: 'allow' },
-  n: { decision: 'deny' },
-  no: { decision: 'deny' },
-  a: { decision: 'allow', remember: true },
-  always: { decision: 'allow', remember: true },
-}
+const allow: Decision = { decision: 'allow' }
+const deny: Decision = { decision: 'deny' }
+const always: Decision = { decision: 'allow', remember: true }
+const decisions = new Map([
+  ['y', allow],
+  ['yes', allow],
+  ['n', deny],
+  ['no', deny],
+  ['a', always],
+  ['always', always],
+])

@@ -1,5 +1,5 @@
 import type { Client } from '@aicm/client'
-import { usageError } from './cli-error.ts'
+import { usageError, type ExitCode } from './cli-error.ts'
 import { configPath, readConfig, type Config } from './config-file.ts'
 import { inertJson } from './inert.ts'
 import type { Io } from './io.ts'
@@ -20,6 +20,11 @@ export type Context = {
   /** One client for the whole command; it is closed at its end. */
   client(): Promise<Client>
   close(): void
+  /** Aborted when the command is to end now: Ctrl-C, SIGTERM, or nobody reads the output any more. */
+  signal: AbortSignal
+  leave(exitCode: ExitCode): void
+  /** Undefined as long as nobody has left. */
+  leftWith(): ExitCode | undefined
 }
 
 export const defaultServer = 'http://127.0.0.1:2426'
@@ -27,6 +32,8 @@ export const defaultServer = 'http://127.0.0.1:2426'
 export const createContext = (io: Io, flags: GlobalFlags): Context => {
   let client: Promise<Client> | undefined
   let opened: Client | undefined
+  let left: ExitCode | undefined
+  const leaving = new AbortController()
 
   const config: Context['config'] = async () => {
     const path = configPath(io.env)
@@ -60,6 +67,12 @@ export const createContext = (io: Io, flags: GlobalFlags): Context => {
     server,
     client: () => (client ??= connect()),
     close: () => opened?.close(),
+    signal: leaving.signal,
+    leave: (exitCode) => {
+      left ??= exitCode
+      leaving.abort()
+    },
+    leftWith: () => left,
   }
 }
 

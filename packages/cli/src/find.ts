@@ -20,7 +20,10 @@ const onlyOne = <T extends { id: string }>(found: T[], given: string, what: stri
   if (found.length === 1) return first
   const some = found.slice(0, 5).map(({ id }) => id)
   const more = found.length > some.length ? `, and ${found.length - some.length} more` : ''
-  throw usageError(`"${given}" is the beginning of ${found.length} ${what} ids: ${some.join(', ')}${more}.`, 'Give more of it.')
+  throw usageError(
+    `"${given}" is the beginning of ${found.length} ${what} ids: ${some.join(', ')}${more}.`,
+    'Give more of it.',
+  )
 }
 
 /** All sessions that match, newest first, up to `limit`. */

@@ -20,7 +20,8 @@ export const createInert = (): ((piece: string) => string) => {
       const before: State = state
       state = next(state, char, length)
       length = state === 'text' ? 0 : length + 1
-      if (before === 'text' ? state === 'text' && isPlain(char) : state === 'text' && breaksOff(before, char)) out += char
+      if (before === 'text' ? state === 'text' && isPlain(char) : state === 'text' && breaksOff(before, char))
+        out += char
     }
     return out
   }

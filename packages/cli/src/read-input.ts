@@ -64,4 +64,5 @@ export const readSecret = (question: string, stdin: Input, stderr: Output): Prom
     stdin.resume()
   })
 
-const leave = (): CliError => new CliError({ code: 'interrupted', message: 'Interrupted.', exitCode: exitCodes.interrupted })
+const leave = (): CliError =>
+  new CliError({ code: 'interrupted', message: 'Interrupted.', exitCode: exitCodes.interrupted })

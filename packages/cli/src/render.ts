@@ -24,10 +24,14 @@ export const createRenderer = (
   const sameScreen = io.stdout.isTTY === true && io.stderr.isTTY === true
   let last: string | undefined
   let column = 0
+  let half = ''
   let answered = false
 
   const write = (text: string) => {
-    const safe = clean(text)
+    // Half a character cannot be written: it waits for its other half.
+    const joined = half + text
+    half = /[\ud800-\udbff]$/.test(joined) ? joined.slice(-1) : ''
+    const safe = clean(half === '' ? joined : joined.slice(0, -1))
     if (safe === '') return
     io.stdout.write(safe)
     column = safe.endsWith('\n') ? 0 : 1
@@ -88,7 +92,9 @@ export const createRenderer = (
         return
       case 'status':
         if (item.status === 'error' || item.status === 'recovering' || item.status === 'closed')
-          note(err.style.dim(`… session ${item.status}${item.reason === undefined ? '' : `: ${inertLine(item.reason)}`}`))
+          note(
+            err.style.dim(`… session ${item.status}${item.reason === undefined ? '' : `: ${inertLine(item.reason)}`}`),
+          )
         return
       case 'complete':
         return complete(item)
@@ -117,7 +123,8 @@ export const createRenderer = (
   }
 }
 
-const indent = ({ parentToolUseId }: { parentToolUseId?: string | undefined }): string => (parentToolUseId === undefined ? '' : '  ')
+const indent = ({ parentToolUseId }: { parentToolUseId?: string | undefined }): string =>
+  parentToolUseId === undefined ? '' : '  '
 
 const resultLine = (content: unknown): string => {
   const lines = toolResultText(content).trim().split('\n')
@@ -129,7 +136,9 @@ const resultLine = (content: unknown): string => {
 const figuresOf = ({ durationMs, usage, costUsd }: CompleteMessage): string =>
   [
     durationMs === undefined ? '' : `${(durationMs / 1000).toFixed(1)} s`,
-    usage === undefined ? '' : `${usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens} tokens in, ${usage.outputTokens} out`,
+    usage === undefined
+      ? ''
+      : `${usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens} tokens in, ${usage.outputTokens} out`,
     costUsd === undefined || costUsd === 0 ? '' : `$${costUsd.toFixed(4)}`,
   ]
     .filter((part) => part !== '')

@@ -26,7 +26,11 @@ export const failureOf = (error: unknown): Failure => {
       ...(requestId === undefined ? {} : { requestId }),
     }
   }
-  return { code: 'internal', message: error instanceof Error ? error.message : String(error), exitCode: exitCodes.failed }
+  return {
+    code: 'internal',
+    message: error instanceof Error ? error.message : String(error),
+    exitCode: exitCodes.failed,
+  }
 }
 
 /** What to do about it here, where the server's advice is written for programmers. */

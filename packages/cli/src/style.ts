@@ -8,6 +8,7 @@ export type Style = {
 
 /** Colours for a terminal that wants them; else the text as it is. */
 export const createStyle = (colour: boolean): Style => {
-  const paint = (on: number, off: number) => (text: string) => (colour && text !== '' ? `\u001b[${on}m${text}\u001b[${off}m` : text)
+  const paint = (on: number, off: number) => (text: string) =>
+    colour && text !== '' ? `\u001b[${on}m${text}\u001b[${off}m` : text
   return { bold: paint(1, 22), dim: paint(2, 22), red: paint(31, 39), green: paint(32, 39), yellow: paint(33, 39) }
 }

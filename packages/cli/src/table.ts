@@ -1,7 +1,11 @@
 import { inertLine } from './inert.ts'
 
 /** Columns as wide as their widest cell; the last one runs free. */
-export const table = (head: string[], rows: string[][], paintHead: (text: string) => string = (text) => text): string => {
+export const table = (
+  head: string[],
+  rows: string[][],
+  paintHead: (text: string) => string = (text) => text,
+): string => {
   const cells = [head, ...rows.map((row) => row.map(inertLine))]
   const widths = head.map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)))
   const lines = cells.map((row) =>

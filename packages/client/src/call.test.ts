@@ -19,7 +19,9 @@ test('a client logs in and calls the API with its token', async () => {
   expect(await client.approvals.list()).toEqual([])
   expect(await client.me()).toMatchObject({ username: 'admin' })
   expect(await client.health()).toMatchObject({ status: 'ok' })
-  expect(await client.call(routes.sessions.events, { params: { id: created.id }, query: {} })).toMatchObject({ events: [] })
+  expect(await client.call(routes.sessions.events, { params: { id: created.id }, query: {} })).toMatchObject({
+    events: [],
+  })
   expect(await client.sessions.delete(created.id)).toBeUndefined()
 })
 
@@ -59,7 +61,9 @@ test('a server that is not there is said so, with its address', async () => {
 })
 
 test('an answer of something that is not this server is told apart from a refusal', async () => {
-  const other = createServer((_, response) => response.writeHead(502, { 'retry-after': '7' }).end('<h1>Bad gateway</h1>'))
+  const other = createServer((_, response) =>
+    response.writeHead(502, { 'retry-after': '7' }).end('<h1>Bad gateway</h1>'),
+  )
   await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
   const { port } = other.address() as AddressInfo
   try {

@@ -104,7 +104,10 @@ const refusal = (base: URL, response: Response, text: string): AicmError => {
 const unexpected = (base: URL, response: Response): AicmError =>
   new AicmError({
     code: 'unexpected_answer',
-    message: `${base.origin} answered ${response.status} ${response.statusText}, but not as this server does.`.replace('  ', ' '),
+    message: `${base.origin} answered ${response.status} ${response.statusText}, but not as this server does.`.replace(
+      '  ',
+      ' ',
+    ),
     hint: 'Check the address, and any proxy in between.',
     status: response.status,
     ...retryAfter(response),

@@ -116,4 +116,8 @@ const socketUrl = (base: URL, ticket: string): string => {
 }
 
 const closedError = (): AicmError =>
-  new AicmError({ code: 'client_closed', message: 'This client was closed.', hint: 'Make a new one with createClient.' })
+  new AicmError({
+    code: 'client_closed',
+    message: 'This client was closed.',
+    hint: 'Make a new one with createClient.',
+  })

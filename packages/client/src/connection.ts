@@ -71,7 +71,8 @@ export const createConnection = (options: ConnectionOptions): Connection => {
       await new Promise<void>((resolve, reject) => {
         const lost = (message: string) => {
           if (opened) return resolve()
-          const hint = 'Check any proxy in between: it must pass WebSocket upgrades. The server refuses foreign origins.'
+          const hint =
+            'Check any proxy in between: it must pass WebSocket upgrades. The server refuses foreign origins.'
           reject(new AicmError({ code: 'unreachable', message, hint }))
         }
         late = setTimeout(() => lost('The server did not answer over the WebSocket in time.'), timing.connectMs)

@@ -89,7 +89,10 @@ const overHttp = async (
     } catch (error) {
       if (!isTransient(error) || error.code === 'too_many_requests') throw error
       await pause(
-        Math.max(backoffMs(attempt, { baseMs: timing.backoffBaseMs, maxMs: timing.backoffMaxMs }), (error.retryAfter ?? 0) * 1000),
+        Math.max(
+          backoffMs(attempt, { baseMs: timing.backoffBaseMs, maxMs: timing.backoffMaxMs }),
+          (error.retryAfter ?? 0) * 1000,
+        ),
         signal,
       )
       signal.throwIfAborted()

@@ -264,7 +264,9 @@ export const createHub = ({
       const [largest] = [...requests].toSorted(([, a], [, b]) => sizeOf(b.message) - sizeOf(a.message))
       const code = 'payload_too_large'
       if (largest !== undefined)
-        settle(largest[0])?.reject(new AicmError({ code, message: 'The prompt is too large for the server.', status: 413 }))
+        settle(largest[0])?.reject(
+          new AicmError({ code, message: 'The prompt is too large for the server.', status: 413 }),
+        )
     },
 
     fail,

@@ -2,7 +2,15 @@ import type { Delta, StreamItem } from '@aicm/protocol'
 import { expect, test } from 'vitest'
 import { createReader } from './reader.ts'
 
-const delta = (fields: Partial<Delta>): Delta => ({ type: 'delta', after: 0, block: 'b', kind: 'text', at: 0, text: '', ...fields })
+const delta = (fields: Partial<Delta>): Delta => ({
+  type: 'delta',
+  after: 0,
+  block: 'b',
+  kind: 'text',
+  at: 0,
+  text: '',
+  ...fields,
+})
 const text = (seq: number, block = 'b'): StreamItem => ({ type: 'text', seq, time: '', block, text: 'whole' })
 
 test('a message comes once, and a missing one is a gap that does not move the reader', () => {

@@ -50,7 +50,14 @@ const busyTurn =
       }
       for (const [block, text] of texts) session.store({ type: 'text', turnId, block, text })
       const toolUseId = `${turnId}-${round}`
-      session.store({ type: 'tool_use', turnId, block: `${toolUseId}-tool`, toolUseId, name: 'Bash', input: { command: 'ls' } })
+      session.store({
+        type: 'tool_use',
+        turnId,
+        block: `${toolUseId}-tool`,
+        toolUseId,
+        name: 'Bash',
+        input: { command: 'ls' },
+      })
       session.store({ type: 'tool_result', turnId, toolUseId, content: 'README.md', isError: false })
     }
     session.store({ type: 'complete', turnId, result: 'success', reason: 'completed' })
@@ -78,7 +85,10 @@ test.each(Array.from({ length: 12 }, (_, seed) => seed))(
     await using client = createClient({ url: api.url, timing })
     const session = client.session((await client.sessions.create()).id)
     const done = new Set<string>()
-    const following = collect(session.events(), (item) => item.type === 'complete' && done.add(item.turnId ?? '').size === 3)
+    const following = collect(
+      session.events(),
+      (item) => item.type === 'complete' && done.add(item.turnId ?? '').size === 3,
+    )
     const executions = [session.execute('one'), session.execute('two'), session.execute('three')]
     const [all, ...turns] = await Promise.all([following, ...executions.map((execution) => collect(execution))])
 
@@ -146,7 +156,10 @@ test('a refusal reaches whoever waits: for the acceptance, for the stream, for t
   await session.close()
   await expect(session.execute('x').accepted).rejects.toMatchObject({ code: 'session_closed', status: 409 })
   await expect(collect(session.execute('x'))).rejects.toMatchObject({ code: 'session_closed' })
-  await expect(collect(client.session('ses_unknown').events())).rejects.toMatchObject({ code: 'session_not_found', status: 404 })
+  await expect(collect(client.session('ses_unknown').events())).rejects.toMatchObject({
+    code: 'session_not_found',
+    status: 404,
+  })
 })
 
 test('a server that is starting or stopping is asked again, not given up', async () => {
@@ -163,7 +176,9 @@ test('when the token is no longer good, every reader is told', async () => {
   await using api = await startFakeApi()
   const { info } = api.createSession()
   await using client = createClient({ url: api.url, timing })
-  const opened = new Promise<void>((resolve) => client.connection.onChange(({ state }) => state === 'open' && resolve()))
+  const opened = new Promise<void>((resolve) =>
+    client.connection.onChange(({ state }) => state === 'open' && resolve()),
+  )
   const following = collect(client.session(info.id).events())
   await opened
   api.refuse('ticket', 'unauthorized')

@@ -1,7 +1,18 @@
 import { isRecord, readJson } from './read-json.ts'
 
 /** What says most about a call of each of claude's own tools. */
-const telling = ['command', 'file_path', 'notebook_path', 'path', 'pattern', 'url', 'query', 'description', 'prompt', 'skill']
+const telling = [
+  'command',
+  'file_path',
+  'notebook_path',
+  'path',
+  'pattern',
+  'url',
+  'query',
+  'description',
+  'prompt',
+  'skill',
+]
 
 /** A tool call's input in one line of at most `max` characters, for lists and questions. */
 export const toolSummary = (input: unknown, max = 120): string => {

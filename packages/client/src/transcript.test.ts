@@ -4,7 +4,15 @@ import { expect, test } from 'vitest'
 import { applyItem, applyItems, blocksOf, emptyTranscript, toolResultText } from './transcript.ts'
 
 const time = '2026-01-01T00:00:00.000Z'
-const delta = (fields: Partial<Delta>): Delta => ({ type: 'delta', after: 0, block: 'b1', kind: 'text', at: 0, text: '', ...fields })
+const delta = (fields: Partial<Delta>): Delta => ({
+  type: 'delta',
+  after: 0,
+  block: 'b1',
+  kind: 'text',
+  at: 0,
+  text: '',
+  ...fields,
+})
 
 test('text grows by its deltas and is then replaced by the stored message, with the same key', () => {
   let transcript = applyItem(emptyTranscript, delta({ text: 'Hel' }))
@@ -54,7 +62,14 @@ test('a turn that ends leaves its unfinished blocks as partial', () => {
 })
 
 test('the transcript knows status, model, and the turns that run and wait', () => {
-  const prompt = (seq: number, turnId: string): Message => ({ type: 'prompt', seq, time, turnId, content: [], userId: 'usr_1' })
+  const prompt = (seq: number, turnId: string): Message => ({
+    type: 'prompt',
+    seq,
+    time,
+    turnId,
+    content: [],
+    userId: 'usr_1',
+  })
   const transcript = applyItems(emptyTranscript, [
     prompt(1, 't1'),
     { type: 'metadata', seq: 2, time, model: 'claude-x', generation: 1 },
@@ -63,21 +78,35 @@ test('the transcript knows status, model, and the turns that run and wait', () =
     prompt(5, 't3'),
     { type: 'complete', seq: 6, time, turnId: 't1', result: 'success', reason: 'completed' },
   ])
-  expect(transcript).toMatchObject({ seq: 6, status: 'running', statusReason: 'prompt', model: 'claude-x', openTurns: ['t2', 't3'] })
+  expect(transcript).toMatchObject({
+    seq: 6,
+    status: 'running',
+    statusReason: 'prompt',
+    model: 'claude-x',
+    openTurns: ['t2', 't3'],
+  })
 })
 
 test('a tool result is read as text whatever the tool gave', () => {
   expect(toolResultText('plain')).toBe('plain')
-  expect(toolResultText([{ type: 'text', text: 'a' }, { type: 'image' }, { type: 'text', text: 'b' }])).toBe('a\n[image]\nb')
+  expect(toolResultText([{ type: 'text', text: 'a' }, { type: 'image' }, { type: 'text', text: 'b' }])).toBe(
+    'a\n[image]\nb',
+  )
   expect(toolResultText(null)).toBe('')
   expect(toolResultText({ x: 1 })).toBe('{"x":1}')
 })
 
 /** A log whose blocks also came as deltas, cut anywhere and with two blocks growing at a time. */
 const streams = fc
-  .array(fc.record({ text: fc.string({ minLength: 1, maxLength: 30, unit: 'binary' }), cuts: fc.array(fc.nat(30), { maxLength: 5 }) }), {
-    maxLength: 8,
-  })
+  .array(
+    fc.record({
+      text: fc.string({ minLength: 1, maxLength: 30, unit: 'binary' }),
+      cuts: fc.array(fc.nat(30), { maxLength: 5 }),
+    }),
+    {
+      maxLength: 8,
+    },
+  )
   .map((blocks) => {
     const log: Message[] = []
     const items: StreamItem[] = []
@@ -95,7 +124,13 @@ const streams = fc
       for (let step = 0; step < Math.max(first.length, second.length); step += 1)
         for (const one of [first[step], second[step]]) if (one !== undefined) items.push(one)
       for (const one of pair.toReversed()) {
-        const message: Message = { type: 'text', seq: log.length + 1, time, block: `b${one}`, text: blocks[one]?.text ?? '' }
+        const message: Message = {
+          type: 'text',
+          seq: log.length + 1,
+          time,
+          block: `b${one}`,
+          text: blocks[one]?.text ?? '',
+        }
         log.push(message)
         items.push(message)
       }

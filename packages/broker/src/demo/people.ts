@@ -105,7 +105,10 @@ const runCommand = ({ prompt, calls }: Conversation, say: Say): Reply => {
 const commandAskedFor = (prompt: string): string => {
   const quoted = /`+([^`\n]{1,500})`+/.exec(prompt)?.[1]?.trim()
   if (quoted !== undefined && quoted !== '') return quoted
-  const named = namedCommand.exec(prompt)?.[1]?.replace(/[\s.,]+$|\s+(please|for me|and|then)\b.*$/gi, '')
+  const named = namedCommand
+    .exec(prompt)?.[1]
+    ?.replace(/[\s.,]*\b(please|for me|and|then)\b.*$/i, '')
+    .replace(/[\s.,]+$/, '')
   if (named !== undefined && named !== '') return named
   if (/\bgit\b/i.test(prompt)) return 'git status --short --branch'
   if (/\b(pwd|current (directory|folder))\b/i.test(prompt)) return 'pwd'

@@ -1,5 +1,4 @@
 import { existsSync, lstatSync, readlinkSync } from 'node:fs'
-import { dirname } from 'node:path'
 
 /** What a session may see. Paths are the host's; inside they are the same, except the broker's folder. */
 export type View = {
@@ -9,7 +8,7 @@ export type View = {
   tmp: string
   /** Folder of the broker's socket: bound as a folder, because a new broker's socket is a new file. */
   brokerDir: string
-  /** The program to run, read-only. */
+  /** The program to run: one file, read-only. */
   program: string
 }
 
@@ -78,15 +77,19 @@ export const sandboxArgv = (view: View): [string, ...string[]] => [
   '--ro-bind',
   view.brokerDir,
   brokerDirInside,
+  // Not its folder: that may be somebody's home.
   '--ro-bind',
-  dirname(view.program),
-  dirname(view.program),
+  view.program,
+  view.program,
   '--bind',
   view.home,
   view.home,
   '--bind',
   view.workspace,
   view.workspace,
+  // What is left of the root is a file system in memory: nobody needs to write there.
+  '--remount-ro',
+  '/',
   '--chdir',
   view.workspace,
   '--json-status-fd',

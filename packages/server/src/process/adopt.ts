@@ -7,4 +7,4 @@ import type { ProcessRecord, SessionProcess } from './session-process.ts'
  * still yields what its journal holds.
  */
 export const adopt = (record: ProcessRecord): SessionProcess =>
-  attach(record, isAlive(record.identity) ? undefined : Promise.resolve())
+  attach(record, isAlive(record.identity) ? undefined : Promise.resolve(undefined))

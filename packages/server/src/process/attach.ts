@@ -23,40 +23,62 @@ const readTail = async (path: string, bytes: number): Promise<string> => {
   }
 }
 
+const mayBeAlive = (record: ProcessRecord): boolean => {
+  try {
+    return isAlive(record.identity)
+  } catch {
+    return true
+  }
+}
+
+/** Until it has worked: looking for processes fails while the server is out of file descriptors. */
+const endTree = async (record: ProcessRecord): Promise<void> => {
+  while (true) {
+    try {
+      return await killTree(record)
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, adoptedPollMs))
+    }
+  }
+}
+
 /** The writing end of the FIFO, as a socket so that a full pipe is waited for instead of failing. */
 const openInput = (path: string): Socket => {
   const fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK)
-  return new Socket({ fd, readable: false, writable: true })
+  const socket = new Socket({ fd, readable: false, writable: true })
+  // Whoever wrote is told by the write itself. The event comes after that, and unheard it would end the server.
+  return socket.on('error', () => undefined)
 }
 
 /**
  * The handle of a running process by its names in the file system. `outerExit` tells the end of a child of ours; an adopted
  * process is polled.
  */
-export const attach = (record: ProcessRecord, outerExit?: Promise<unknown>): SessionProcess => {
+export const attach = (record: ProcessRecord, outerExit?: Promise<Exit | undefined>): SessionProcess => {
   const files = processFiles(record.dir)
   const ended = new AbortController()
   let released = false
   let input: Socket | undefined
   let lastWrite: Promise<unknown> = Promise.resolve()
 
-  const outerEnd = (): Promise<unknown> =>
+  const outerEnd = (): Promise<Exit | undefined> =>
     outerExit ??
-    new Promise<void>((resolve) => {
+    new Promise<undefined>((resolve) => {
       const timer = setInterval(() => {
-        if (!released && isAlive(record.identity)) return
+        if (!released && mayBeAlive(record)) return
         clearInterval(timer)
         // Let go of, not ended: whoever adopts it next will see its end.
-        if (!released) resolve()
+        if (!released) resolve(undefined)
       }, adoptedPollMs)
       timer.unref()
     })
 
   const exited = (async (): Promise<Exit> => {
-    await outerEnd()
+    const outer = await outerEnd()
     // Whatever the wrapper's death left behind must not go on writing to the journal of an ended process.
-    if (!released) await killTree(record)
-    const exit = await readExit(files.exit)
+    if (!released) await endTree(record)
+    // Nothing is written down of a command that was never started: then the end of the wrapper tells more.
+    const exit = (await readExit(files.exit)) ?? outer ?? { code: null, signal: null }
     ended.abort()
     input?.destroy()
     return exit
@@ -67,10 +89,10 @@ export const attach = (record: ProcessRecord, outerExit?: Promise<unknown>): Ses
       () =>
         new Promise<void>((resolve, reject) => {
           input ??= openInput(files.stdin)
-          input.once('error', reject)
           input.write(line, (error) => {
-            input?.off('error', reject)
             if (error) reject(error)
+            // A pipe that was let go of in the middle of a write reports no error.
+            else if (input?.destroyed === true) reject(new Error('the process has ended'))
             else resolve()
           })
         }),
@@ -86,7 +108,7 @@ export const attach = (record: ProcessRecord, outerExit?: Promise<unknown>): Ses
     exited,
     stop: async (graceMs) => {
       await terminate(record)
-      const timer = setTimeout(() => void killTree(record), graceMs)
+      const timer = setTimeout(() => void endTree(record), graceMs)
       try {
         return await exited
       } finally {

@@ -31,9 +31,9 @@ const numberIn = async (path: string, key: string): Promise<number | undefined> 
   (await statusLines(path)).map((line) => line[key]).findLast((value) => typeof value === 'number') as number | undefined
 
 /** What the exit status file says: written by `bwrap --json-status-fd`, or by the shell that stands in for it. */
-export const readExit = async (path: string): Promise<Exit> => {
+export const readExit = async (path: string): Promise<Exit | undefined> => {
   const code = await numberIn(path, 'exit-code')
-  return code === undefined ? { code: null, signal: null } : exitOf(code)
+  return code === undefined ? undefined : exitOf(code)
 }
 
 /** The pid of the sandbox's init, as bwrap reports it. */

@@ -6,12 +6,17 @@ export type Identity = { pid: number; startTime: number; bootId: string }
 
 export const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
 
-/** State letter, parent, start time of a process; undefined when there is none. Source: proc(5), /proc/PID/stat. */
+const failedWith = (error: unknown, ...codes: string[]): boolean =>
+  error instanceof Error && 'code' in error && codes.includes(String(error.code))
+
+/** State letter and start time of a process; undefined when there is none. Source: proc(5), /proc/PID/stat. */
 const readStat = (pid: number): { state: string; startTime: number } | undefined => {
   let stat: string
   try {
     stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  } catch {
+  } catch (error) {
+    // A server out of file descriptors must not take every process for dead.
+    if (!failedWith(error, 'ENOENT', 'ESRCH')) throw error
     return undefined
   }
   // The command name may hold spaces and brackets: fields are counted from its last bracket.
@@ -53,18 +58,15 @@ export const descendantsOf = async (pid: number): Promise<number[]> => {
 
 /** Every living process whose environment at its start held `marker`: also those that left their session and group. */
 export const processesWithMarker = async (marker: string): Promise<number[]> => {
-  const needle = Buffer.from(marker)
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
   const found: number[] = []
   for (const pid of pids) {
     try {
-      const environment = await readFile(`/proc/${pid}/environ`)
-      const at = environment.indexOf(needle)
-      const end = at + needle.length
-      const whole = at >= 0 && (at === 0 || environment[at - 1] === 0) && (end === environment.length || environment[end] === 0)
-      if (whole && readStat(pid)?.state !== 'Z') found.push(pid)
-    } catch {
+      const environment = await readFile(`/proc/${pid}/environ`, 'utf8')
+      if (environment.split('\0').includes(marker) && readStat(pid)?.state !== 'Z') found.push(pid)
+    } catch (error) {
       // Gone, or another user's: not ours to end.
+      if (!failedWith(error, 'ENOENT', 'ESRCH', 'EACCES', 'EPERM')) throw error
     }
   }
   return found

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process'
-import { closeSync, constants, openSync } from 'node:fs'
+import { closeSync, constants, existsSync, openSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { systemPath } from '../lib/system-path.ts'
 import { attach } from './attach.ts'
+import type { Exit } from './exit-status.ts'
 import { identify } from './identity.ts'
 import { run } from './run.ts'
 import { processFiles, type SessionProcess } from './session-process.ts'
@@ -28,6 +29,8 @@ const statusShell = '"$@"; code=$?; printf \'{"exit-code":%d}\\n\' "$code" >"$0.
  * its outputs are files, its exit status goes to a file. Rejects when it cannot be started.
  */
 export const launch = async (spec: LaunchSpec): Promise<SessionProcess> => {
+  // Node would say that the program does not exist.
+  if (!existsSync(spec.cwd)) throw new Error(`the working directory ${spec.cwd} does not exist`)
   const files = processFiles(spec.dir)
   await mkdir(spec.dir, { recursive: true, mode: 0o700 })
   const made = await run(['mkfifo', '-m', '600', files.stdin], { env: { PATH: systemPath }, timeoutMs: 5000 })
@@ -49,7 +52,7 @@ export const launch = async (spec: LaunchSpec): Promise<SessionProcess> => {
     ]
     const [file, ...args] = spec.exitStatus === 'descriptor' ? spec.argv : (['sh', '-c', statusShell, files.exit, ...spec.argv] as const)
     const child = spawn(file, args, { cwd: spec.cwd, env: spec.env, stdio, detached: true })
-    const outerExit = new Promise((resolve) => child.once('exit', resolve))
+    const outerExit = new Promise<Exit>((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })))
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve)
       child.once('error', reject)

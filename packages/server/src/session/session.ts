@@ -242,7 +242,11 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
     await new Promise<void>((resolve) => {
       void watch(found.process, generation, Math.min(found.checkpoint, storedTo), storedTo, resolve).then(resolve)
     })
-    if (found.alive && process === found.process) await insist(() => post({ type: 'adopted', alive: true }))
+    if (!found.alive || process !== found.process) return
+    // The last server may have died in the middle of a line: it ends here. claude takes an empty line for nothing, and half
+    // a line for a reason to stop, after which the prompt is given to a new process.
+    await found.process.write('\n').catch(() => undefined)
+    await insist(() => post({ type: 'adopted', alive: true }))
   }
 
   /** Prompts on their way to the disk, by turn: a second request with the same id waits and sees what the first has stored. */

@@ -165,9 +165,11 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
       await before
       const controller = new AbortController()
       running.set(session.info.id, { turnId, controller })
+      session.info.turnId = turnId
       session.store({ type: 'status', status: 'running', turnId })
       await play({ turnId, text, session, interrupted: controller.signal })
       running.delete(session.info.id)
+      session.info.turnId = null
       if (session.info.status !== 'closed') session.store({ type: 'status', status: 'idle' })
     }
     queues.set(session.info.id, run())
@@ -192,7 +194,14 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
 
   const ask: FakeApi['ask'] = async ({ session, turnId }, { tool, input }) => {
     const shared = { tool, input, canRemember: true, toolUseId: randomUUID() }
-    const approval: Approval = { id: id('apr'), sessionId: session.info.id, turnId, ...shared, state: 'pending', createdAt: time() }
+    const approval: Approval = {
+      id: id('apr'),
+      sessionId: session.info.id,
+      turnId,
+      ...shared,
+      state: 'pending',
+      createdAt: time(),
+    }
     approvals.set(approval.id, approval)
     const message = { type: 'approval', approvalId: approval.id, turnId, ...shared } as const
     session.info.awaiting += 1
@@ -228,7 +237,8 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
           tickets.add(ticket)
           return { status: 201, value: { ticket, expiresIn: 30 } }
         }
-        if (users !== undefined && users[body.username ?? ''] !== body.password) throw new Refusal('invalid_credentials')
+        if (users !== undefined && users[body.username ?? ''] !== body.password)
+          throw new Refusal('invalid_credentials')
         const accessToken = randomUUID()
         tokens.add(accessToken)
         return { status: 200, value: { accessToken, refreshToken: randomUUID(), tokenType: 'Bearer', expiresIn: 900 } }
@@ -241,9 +251,14 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
         const status = url.searchParams.get('status')
         const limit = Number(url.searchParams.get('limit') ?? 50)
         const start = Number(url.searchParams.get('cursor') ?? 0)
-        const all = [...sessions.values()].map(({ info }) => info).filter((info) => status === null || info.status === status)
+        const all = [...sessions.values()]
+          .map(({ info }) => info)
+          .filter((info) => status === null || info.status === status)
         const end = start + limit
-        return { status: 200, value: { sessions: all.slice(start, end), nextCursor: end < all.length ? `${end}` : null } }
+        return {
+          status: 200,
+          value: { sessions: all.slice(start, end), nextCursor: end < all.length ? `${end}` : null },
+        }
       }
       case 'POST sessions':
         checkRefusal('create')
@@ -303,7 +318,8 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
     try {
       const url = new URL(request.url ?? '/', 'http://localhost')
       const token = request.headers.authorization?.replace('Bearer ', '') ?? ''
-      if (users !== undefined && url.pathname !== '/v1/auth/login' && !tokens.has(token)) throw new Refusal('unauthorized')
+      if (users !== undefined && url.pathname !== '/v1/auth/login' && !tokens.has(token))
+        throw new Refusal('unauthorized')
       const { status, value } = handle(request.method ?? 'GET', url, text === '' ? {} : JSON.parse(text))
       reply(status, value)
     } catch (error) {
@@ -381,7 +397,12 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
           return { type: 'accepted', ref: message.ref, sessionId: message.sessionId, ...accepted }
         }
         case 'interrupt':
-          return { type: 'interrupted', ref: message.ref, sessionId: message.sessionId, ...interrupt(sessionOf(message.sessionId)) }
+          return {
+            type: 'interrupted',
+            ref: message.ref,
+            sessionId: message.sessionId,
+            ...interrupt(sessionOf(message.sessionId)),
+          }
         case 'approve':
           return { type: 'approved', ref: message.ref, approval: answer(message.approvalId, message.decision.decision) }
       }

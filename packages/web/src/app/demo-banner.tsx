@@ -13,9 +13,7 @@ export const DemoBanner = () => {
       <FlaskConical aria-hidden className="mt-0.5 size-4 shrink-0" />
       <p>
         <b>Demo:</b> the real Claude CLI answers from a built-in scripted API, not from the model. Set{' '}
-        <code className="font-mono text-xs">ANTHROPIC_API_KEY</code> (or{' '}
-        <code className="font-mono text-xs">ANTHROPIC_AUTH_TOKEN</code>,{' '}
-        <code className="font-mono text-xs">CLAUDE_CODE_OAUTH_TOKEN</code>) and restart the server.
+        <code className="font-mono text-xs">ANTHROPIC_API_KEY</code> and restart the server to use the model.
       </p>
     </aside>
   )

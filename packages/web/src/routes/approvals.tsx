@@ -13,7 +13,7 @@ export const ApprovalsPage = () => {
   const names = useSessionNames(data?.map(({ sessionId }) => sessionId) ?? [])
   return (
     <main className="h-full overflow-y-auto">
-      <div className="mx-auto grid max-w-3xl gap-4 px-4 py-6 *:min-w-0">
+      <div className="mx-auto grid max-w-3xl grid-cols-1 gap-4 px-4 py-6">
         <h1 className="text-xl font-semibold tracking-tight">Approvals</h1>
         {error !== null && <ErrorNote error={error} onRetry={() => void refetch()} />}
         {data === undefined && error === null && <p className="text-muted">Asking the server…</p>}

@@ -1,4 +1,4 @@
-import { Link, Outlet } from '@tanstack/react-router'
+import { Link, Outlet, useNavigate } from '@tanstack/react-router'
 import { Activity, BookOpen, LogOut, MessagesSquare, ShieldQuestion, UserRound, type LucideIcon } from 'lucide-react'
 import type { ReactNode } from 'react'
 import { Toaster } from 'sonner'
@@ -49,6 +49,7 @@ export const Frame = () => (
     </div>
     <Toaster
       position="top-right"
+      offset={60}
       theme="system"
       closeButton
       toastOptions={{ style: { fontFamily: 'inherit', fontSize: '0.875rem' } }}
@@ -80,6 +81,12 @@ const ApprovalsBadge = () => {
 const UserMenu = () => {
   const { logOut } = useApp()
   const login = useLogin()
+  const navigate = useNavigate()
+  const leave = () => {
+    logOut()
+    // Whoever logs in next begins at the beginning; only a log-in that ended by itself knows the way back.
+    void navigate({ to: '/login', search: {}, replace: true })
+  }
   return (
     <Menu
       trigger={
@@ -91,7 +98,7 @@ const UserMenu = () => {
       <MenuLabel>
         Logged in as <b className="text-ink">{login?.username}</b>
       </MenuLabel>
-      <MenuItem icon={LogOut} onSelect={logOut}>
+      <MenuItem icon={LogOut} onSelect={leave}>
         Log out
       </MenuItem>
     </Menu>

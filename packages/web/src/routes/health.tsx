@@ -9,7 +9,7 @@ export const HealthPage = () => {
   const { data, error, refetch } = useHealth()
   return (
     <main className="h-full overflow-y-auto">
-      <div className="mx-auto grid max-w-3xl gap-4 px-4 py-6">
+      <div className="mx-auto grid max-w-3xl grid-cols-1 gap-4 px-4 py-6">
         <h1 className="text-xl font-semibold tracking-tight">Health</h1>
         {error !== null && <ErrorNote error={error} onRetry={() => void refetch()} />}
         {data === undefined ? (
@@ -79,7 +79,7 @@ const Report = ({ health }: { health: Health }) => {
             {isolation.missing.length === 0 ? (
               'nothing'
             ) : (
-              <ul className="grid gap-0.5">
+              <ul className="grid grid-cols-1 gap-0.5">
                 {isolation.missing.map((item) => (
                   <li key={item}>{item}</li>
                 ))}
@@ -105,7 +105,7 @@ const Report = ({ health }: { health: Health }) => {
 const Card = ({ title, children }: { title: string; children: ReactNode }) => (
   <section aria-label={title} className="rounded-xl border border-line bg-surface p-4">
     <h2 className="mb-2 font-semibold">{title}</h2>
-    <dl className="grid gap-1.5 text-sm">{children}</dl>
+    <dl className="grid grid-cols-1 gap-1.5 text-sm">{children}</dl>
   </section>
 )
 

@@ -38,9 +38,7 @@ const OpenSession = ({ id }: { id: string }) => {
   const [caughtUp, setCaughtUp] = useState(false)
   const lastSeq = info.data?.lastSeq
   const loading = !caughtUp && (lastSeq === undefined || transcript.seq < lastSeq)
-  useEffect(() => {
-    if (!loading) setCaughtUp(true)
-  }, [loading])
+  if (!loading && !caughtUp) setCaughtUp(true)
 
   // In the log is confirmed.
   const pending = unsent.filter(

@@ -156,8 +156,9 @@ const Row = ({ session, workspace }: { session: Session; workspace: string | und
       search={true}
       className="block rounded-lg py-2 pr-10 pl-2.5 hover:bg-sunken aria-[current=page]:bg-tint"
     >
-      <span className="flex items-baseline gap-2">
+      <span className="flex items-baseline justify-between gap-3">
         <span className="truncate font-medium">{session.name}</span>
+        <TimeAgo short time={session.updatedAt} className="shrink-0 text-[0.8125rem] text-muted" />
       </span>
       <span className="mt-0.5 flex items-center gap-x-2 text-[0.8125rem] leading-5 text-muted">
         <Status status={session.status} />
@@ -166,7 +167,6 @@ const Row = ({ session, workspace }: { session: Session; workspace: string | und
         )}
         {session.queued > 0 && <Badge>{session.queued} queued</Badge>}
         <span className="min-w-0 truncate">{workspace}</span>
-        <TimeAgo time={session.updatedAt} className="ml-auto shrink-0" />
       </span>
     </Link>
     <div className="absolute top-1.5 right-2.5">

@@ -38,21 +38,20 @@ export const ApprovalCard = ({ approval, where }: { approval: OpenApproval; wher
   const busy = answer.isPending || answered !== undefined
 
   return (
-    <section aria-labelledby={title} className="overflow-hidden rounded-xl border border-warn/45 bg-surface">
+    <div role="group" aria-labelledby={title} className="overflow-hidden rounded-xl border border-warn/45 bg-surface">
       <div className="flex items-center gap-2 border-b border-warn/25 bg-warn-tint px-3.5 py-2 text-sm">
         <ShieldQuestion aria-hidden className="size-4 shrink-0 text-warn" />
-        <h3 id={title} className="min-w-0">
+        <p id={title} className="min-w-0">
           Claude asks to use <b className="wrap-anywhere">{approval.tool}</b>
-        </h3>
+        </p>
         {where !== undefined && <span className="ml-auto min-w-0 truncate">{where}</span>}
       </div>
-      <div className="grid gap-3 p-3.5">
+      <div className="grid grid-cols-1 gap-3 p-3.5">
         <ToolInput input={approval.input} />
         {answer.error !== null && answered === undefined && <ErrorNote error={answer.error} />}
         {denying ? (
           <form onSubmit={deny} className="flex flex-wrap gap-2">
             <input
-              // oxlint-disable-next-line jsx-a11y/no-autofocus
               autoFocus
               aria-label="Why not? (told to Claude)"
               placeholder="Why not, or what instead? (optional)"
@@ -94,6 +93,6 @@ export const ApprovalCard = ({ approval, where }: { approval: OpenApproval; wher
           </div>
         )}
       </div>
-    </section>
+    </div>
   )
 }

@@ -1,8 +1,10 @@
 import { ImagePlus, SendHorizontal, Square, X } from 'lucide-react'
-import { useLayoutEffect, useRef, type ClipboardEvent, type DragEvent, type KeyboardEvent } from 'react'
+import { useRef, type ClipboardEvent, type DragEvent, type KeyboardEvent } from 'react'
 import { Button } from '../ui/button.tsx'
 import { acceptedImages, imageUrl } from './images.ts'
 import type { ComposerState } from './use-composer.ts'
+
+const sizing = 'col-start-1 row-start-1 max-h-[40dvh] min-h-11 w-full px-3.5 pt-2.5 pb-1'
 
 type Props = {
   composer: ComposerState
@@ -18,14 +20,6 @@ export const Composer = ({ composer, running, interrupting, onSend, onInterrupt 
   const files = useRef<HTMLInputElement>(null)
   const { text, images } = composer
   const empty = text.trim() === '' && images.length === 0
-
-  // As high as its text, up to a limit in CSS.
-  useLayoutEffect(() => {
-    const element = area.current
-    if (element === null) return
-    element.style.height = 'auto'
-    element.style.height = `${element.scrollHeight}px`
-  }, [text])
 
   const send = () => {
     if (empty) return
@@ -56,8 +50,6 @@ export const Composer = ({ composer, running, interrupting, onSend, onInterrupt 
         event.preventDefault()
         send()
       }}
-      onDragOver={(event) => event.preventDefault()}
-      onDrop={onDrop}
       className="rounded-xl border border-line-strong/60 bg-surface focus-within:border-accent"
     >
       {images.length > 0 && (
@@ -81,19 +73,27 @@ export const Composer = ({ composer, running, interrupting, onSend, onInterrupt 
           ))}
         </ul>
       )}
-      <textarea
-        ref={area}
-        aria-label="Prompt"
-        aria-keyshortcuts="Enter"
-        rows={1}
-        value={text}
-        maxLength={1_000_000}
-        placeholder={running ? 'Write the next prompt; it waits for this turn…' : 'Ask Claude something…'}
-        onChange={(event) => composer.setText(event.target.value)}
-        onKeyDown={onKeyDown}
-        onPaste={onPaste}
-        className="block max-h-[40dvh] min-h-11 w-full resize-none overflow-y-auto bg-transparent px-3.5 pt-2.5 pb-1 outline-hidden"
-      />
+      <div className="grid grid-cols-1">
+        {/* The same text in the same place makes the field as high as what is in it. */}
+        <div aria-hidden className={`${sizing} invisible overflow-hidden wrap-break-word whitespace-pre-wrap`}>
+          {`${text} `}
+        </div>
+        <textarea
+          ref={area}
+          aria-label="Prompt"
+          aria-keyshortcuts="Enter"
+          rows={1}
+          value={text}
+          maxLength={1_000_000}
+          placeholder={running ? 'The next prompt, after this turn…' : 'Ask Claude something…'}
+          onChange={(event) => composer.setText(event.target.value)}
+          onKeyDown={onKeyDown}
+          onPaste={onPaste}
+          onDragOver={(event) => event.preventDefault()}
+          onDrop={onDrop}
+          className={`${sizing} resize-none overflow-y-auto bg-transparent outline-hidden`}
+        />
+      </div>
       <div className="flex items-center gap-1.5 px-2 pb-2">
         <input
           ref={files}

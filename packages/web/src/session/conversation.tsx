@@ -38,7 +38,7 @@ export const Conversation = ({ turns, pending, loading, onRetry, onEdit, onDisca
         tabIndex={0}
         className="h-full overflow-y-auto overscroll-contain -outline-offset-2"
       >
-        <div ref={content} className="mx-auto grid max-w-3xl gap-7 px-4 py-6 *:min-w-0">
+        <div ref={content} className="mx-auto grid max-w-3xl grid-cols-1 gap-7 px-4 py-6">
           {loading && <Skeleton />}
           {!loading && empty && <Suggestions onSuggest={onSuggest} />}
           {!loading && turns.map((turn) => <TurnView key={turn.key} turn={turn} />)}
@@ -73,7 +73,7 @@ const examples = [
 const Suggestions = ({ onSuggest }: { onSuggest: (text: string) => void }) => (
   <Empty icon={MessageSquareDashed} title="Nothing said yet">
     <p>Write a prompt below, or begin with one of these:</p>
-    <ul className="grid gap-2">
+    <ul className="grid grid-cols-1 gap-2">
       {examples.map((example) => (
         <li key={example}>
           <button
@@ -90,10 +90,10 @@ const Suggestions = ({ onSuggest }: { onSuggest: (text: string) => void }) => (
 )
 
 const Skeleton = () => (
-  <div role="status" className="grid gap-4">
+  <div role="status" className="grid grid-cols-1 gap-4">
     <span className="sr-only">Loading the conversation…</span>
     <div aria-hidden className="pulse ml-auto h-11 w-2/5 rounded-2xl bg-line" />
-    <div aria-hidden className="grid gap-2.5">
+    <div aria-hidden className="grid grid-cols-1 gap-2.5">
       {[92, 80, 86, 40].map((width) => (
         <div key={width} className="pulse h-3.5 rounded bg-line" style={{ width: `${width}%` }} />
       ))}

@@ -7,7 +7,7 @@ import type { Entry } from './turns.ts'
 
 /** What came of a prompt, in order. */
 export const Entries = ({ entries }: { entries: Entry[] }) => (
-  <div className="grid gap-3 *:min-w-0">
+  <div className="grid grid-cols-1 gap-3">
     {entries.map((entry) => (
       <EntryView key={entry.key} entry={entry} />
     ))}
@@ -17,7 +17,7 @@ export const Entries = ({ entries }: { entries: Entry[] }) => (
 const EntryView = ({ entry }: { entry: Entry }) => {
   switch (entry.kind) {
     case 'tool':
-      return <ToolCard tool={entry} />
+      return <ToolCard tool={entry}>{entry.inner.length > 0 && <Entries entries={entry.inner} />}</ToolCard>
     case 'text':
       return (
         <div>

@@ -84,9 +84,9 @@ test('a refusal ends the feed with its error, and following again tries again', 
   await until(feed, () => feed.state().error !== undefined)
   expect(feed.state().error).toBe(error)
   expect(noted).toEqual([error])
-  leave()
-  feed.follow()
+  feed.again()
   expect(feed.state().error).toBeUndefined()
+  leave()
 })
 
 test('lists hear of approvals and of changes, not of text', async () => {

@@ -9,6 +9,8 @@ export type Feed = {
   subscribe: (listener: () => void) => () => void
   /** Follows the log while at least one user of the feed wants it; returns the way to stop. */
   follow: () => () => void
+  /** After an error: tries again. */
+  again: () => void
 }
 
 export type Feeds = {
@@ -89,6 +91,13 @@ const createFeed = (sessionId: string, { client, noteError, onNews }: Options): 
     }
   }
 
+  const start = () => {
+    stop?.abort()
+    stop = new AbortController()
+    if (state.error !== undefined) change({ ...state, error: undefined })
+    void run(stop.signal)
+  }
+
   return {
     state: () => state,
     subscribe(listener) {
@@ -97,11 +106,7 @@ const createFeed = (sessionId: string, { client, noteError, onNews }: Options): 
     },
     follow() {
       users += 1
-      if (users === 1) {
-        stop = new AbortController()
-        if (state.error !== undefined) change({ ...state, error: undefined })
-        void run(stop.signal)
-      }
+      if (users === 1) start()
       let left = false
       return () => {
         if (left) return
@@ -109,6 +114,9 @@ const createFeed = (sessionId: string, { client, noteError, onNews }: Options): 
         users -= 1
         if (users === 0) stop?.abort()
       }
+    },
+    again() {
+      if (users > 0 && state.error !== undefined) start()
     },
   }
 }

@@ -7,15 +7,13 @@ export const PromptBubble = ({ content, note }: { content: readonly ContentBlock
   <div className="grid justify-items-end gap-1">
     <div className="max-w-[min(92%,40rem)] min-w-0 rounded-2xl rounded-br-md bg-tint px-4 py-2.5">
       <h3 className="sr-only">Prompt</h3>
-      <div className="grid gap-2">
+      <div className="grid grid-cols-1 gap-2">
         {content.map((block, index) =>
           block.type === 'text' ? (
-            // oxlint-disable-next-line react/no-array-index-key
             <p key={index} dir="auto" className="wrap-anywhere whitespace-pre-wrap">
               {block.text}
             </p>
           ) : (
-            // oxlint-disable-next-line react/no-array-index-key
             <img
               key={index}
               src={imageUrl(block)}

@@ -1,8 +1,7 @@
 import { Ban, Check, CircleDashed, CircleSlash, LoaderCircle, ShieldQuestion, X, type LucideIcon } from 'lucide-react'
-import { useState } from 'react'
+import { useState, type ReactNode } from 'react'
 import { CodeBlock } from '../ui/code-block.tsx'
 import { ApprovalCard } from './approval-card.tsx'
-import { Entries } from './entries.tsx'
 import { ToolInput } from './tool-input.tsx'
 import { resultParts, summariseInput } from './tool-text.ts'
 import type { ToolEntry } from './turns.ts'
@@ -20,13 +19,13 @@ const looks: Record<ToolEntry['state'], Look> = {
   cut: { icon: CircleSlash, label: 'cut off', className: 'text-muted' },
 }
 
-/** A tool call: one line, and all of it when opened. */
-export const ToolCard = ({ tool }: { tool: ToolEntry }) => {
+/** A tool call: one line, and all of it when opened. `children` is what a sub-agent did that it started. */
+export const ToolCard = ({ tool, children }: { tool: ToolEntry; children: ReactNode }) => {
   const [open, setOpen] = useState(false)
   const { icon: Icon, label, className } = looks[tool.state]
   const approval = tool.approval?.message
   return (
-    <div className="grid gap-2">
+    <div className="grid grid-cols-1 gap-2">
       <details
         open={open}
         onToggle={(event) => setOpen(event.currentTarget.open)}
@@ -49,7 +48,7 @@ export const ToolCard = ({ tool }: { tool: ToolEntry }) => {
           </span>
         </summary>
         {open && (
-          <div className="grid gap-2 border-t border-line p-3">
+          <div className="grid grid-cols-1 gap-2 border-t border-line p-3">
             <ToolInput input={tool.input} />
             {approval?.state === 'denied' && approval.message !== undefined && (
               <p className="text-sm text-muted">Denied: {approval.message}</p>
@@ -71,11 +70,7 @@ export const ToolCard = ({ tool }: { tool: ToolEntry }) => {
           }}
         />
       )}
-      {tool.inner.length > 0 && (
-        <div className="ml-2 border-l-2 border-line pl-3">
-          <Entries entries={tool.inner} />
-        </div>
-      )}
+      {children !== false && <div className="ml-2 border-l-2 border-line pl-3">{children}</div>}
     </div>
   )
 }
@@ -85,7 +80,6 @@ const Result = ({ content, failed }: { content: unknown; failed: boolean }) => {
   if (parts.length === 0) return <p className="text-sm text-muted">It answered nothing.</p>
   return parts.map((part, index) =>
     part.kind === 'image' ? (
-      // oxlint-disable-next-line react/no-array-index-key
       <img
         key={index}
         src={part.src}
@@ -93,7 +87,6 @@ const Result = ({ content, failed }: { content: unknown; failed: boolean }) => {
         className="max-h-96 max-w-full rounded-lg border border-line"
       />
     ) : (
-      // oxlint-disable-next-line react/no-array-index-key
       <CodeBlock key={index} label={failed ? 'error' : 'result'} code={visible(withoutAnsi(part.text))} />
     ),
   )

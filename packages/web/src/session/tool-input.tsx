@@ -7,7 +7,7 @@ export const ToolInput = ({ input }: { input: unknown }) => {
   const sections = inputSections(input)
   if (sections.length === 0) return <p className="text-sm text-muted">No input.</p>
   return (
-    <div className="grid gap-2">
+    <div className="grid grid-cols-1 gap-2">
       {sections.map(({ label, text }) => (
         <CodeBlock key={label ?? ''} label={label ?? 'input'} code={visible(text)} />
       ))}

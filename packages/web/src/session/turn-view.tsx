@@ -14,7 +14,7 @@ export const TurnView = memo(
     return (
       <article
         aria-label={turn.prompt === undefined ? 'Between prompts' : 'Turn'}
-        className="turn grid gap-4 *:min-w-0"
+        className="turn grid grid-cols-1 gap-4"
       >
         {turn.prompt !== undefined && (
           <PromptBubble
@@ -74,7 +74,7 @@ const Footer = ({ complete, entries }: { complete: CompleteMessage; entries: Ent
     ...(costUsd === undefined ? [] : [formatCost(costUsd)]),
   ]
   return (
-    <footer className="grid gap-2">
+    <footer className="grid grid-cols-1 gap-2">
       {failure !== undefined && (
         <p className="rounded-lg border border-danger/30 bg-danger-tint px-3 py-2 text-sm wrap-anywhere">{failure}</p>
       )}
@@ -96,9 +96,6 @@ const Footer = ({ complete, entries }: { complete: CompleteMessage; entries: Ent
   )
 }
 
+/** A failure that is an entry of its own, or the answer's own words, is not said twice. */
 const tellsAlready = (entries: Entry[], text: string): boolean =>
-  entries.some(
-    (entry) =>
-      (entry.kind === 'error' || entry.kind === 'text') &&
-      ('block' in entry ? entry.block.text : entry.text).includes(text),
-  )
+  entries.some((entry) => entry.kind === 'error' || (entry.kind === 'text' && entry.text.includes(text)))

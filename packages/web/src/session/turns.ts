@@ -59,7 +59,7 @@ export const turnsOf = ({
 const isShown = (block: TranscriptBlock): boolean => {
   if (block.kind === 'system') return false
   if (block.kind === 'metadata') return block.message.generation > 1
-  if (block.kind === 'status') return ['error', 'recovering', 'closed'].includes(block.message.status)
+  if (block.kind === 'status') return ['error', 'recovering'].includes(block.message.status)
   if (block.kind === 'text' || block.kind === 'thinking') return block.text !== ''
   return true
 }

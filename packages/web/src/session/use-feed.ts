@@ -5,8 +5,7 @@ import { useApp } from '../app/app.tsx'
 export const useFeed = (sessionId: string) => {
   const { feeds } = useApp()
   const [feed] = useState(() => feeds.of(sessionId))
-  const [attempt, setAttempt] = useState(0)
   const state = useSyncExternalStore(feed.subscribe, feed.state)
-  useEffect(() => feed.follow(), [feed, attempt])
-  return { ...state, again: () => setAttempt((count) => count + 1) }
+  useEffect(() => feed.follow(), [feed])
+  return { ...state, again: feed.again }
 }

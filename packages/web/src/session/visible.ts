@@ -3,7 +3,6 @@
  * the marks that turn the direction of text ("Trojan Source").
  */
 export const visible = (text: string): string =>
-  // oxlint-disable-next-line no-control-regex
   text.replace(
     /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g,
     (character) => {
@@ -15,5 +14,4 @@ export const visible = (text: string): string =>
 
 /** Colours of a terminal, which tools' output is full of, mean nothing here. */
 export const withoutAnsi = (text: string): string =>
-  // oxlint-disable-next-line no-control-regex
   text.replace(/\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[@-Z\\-_])/g, '')

@@ -63,6 +63,11 @@ test('raw HTML is text, however deep', () => {
   expect(paragraph?.children?.[0]?.children).toEqual([{ type: 'text', value: '<script>' }])
 })
 
+test('the boxes of a task list are signs with a name', () => {
+  expect(inert('input', { type: 'checkbox', checked: true })).toMatchObject({ properties: { ariaLabel: 'Done' } })
+  expect(inert('input', { type: 'checkbox' })).toMatchObject({ properties: { ariaLabel: 'To do' } })
+})
+
 test('headings rank below the headings of the page', () => {
   expect(['h1', 'h3', 'h4', 'h6'].map((name) => inert(name, {})?.tagName)).toEqual(['h3', 'h5', 'h6', 'h6'])
 })

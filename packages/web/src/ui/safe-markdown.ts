@@ -17,8 +17,8 @@ export type HtmlNode = {
 
 /**
  * Makes a tree inert, in place: links go to other sites only and tell them nothing, images become links, so that nothing
- * is loaded because a text says so, raw HTML becomes text, wide tables scroll by themselves, and headings rank below
- * the page's own.
+ * is loaded because a text says so, raw HTML becomes text, check boxes signs, wide tables scroll by themselves, and
+ * headings rank below the page's own.
  */
 export const makeInert = (node: HtmlNode): void => {
   node.children = (node.children ?? []).map((child) => {
@@ -36,6 +36,10 @@ const inertElement = (node: HtmlNode): HtmlNode => {
     case 'img': {
       const alt = typeof properties.alt === 'string' && properties.alt !== '' ? properties.alt : 'no description'
       return link(properties.src, [{ type: 'text', value: `Image: ${alt}` }])
+    }
+    case 'input': {
+      const [sign, ariaLabel] = properties.checked === true ? ['☑', 'Done'] : ['☐', 'To do']
+      return element('span', { role: 'img', ariaLabel, className: ['task-box'] }, [{ type: 'text', value: sign }])
     }
     case 'table':
       return element('div', { className: ['table-scroll'], tabIndex: 0, role: 'group', ariaLabel: 'Table' }, [node])

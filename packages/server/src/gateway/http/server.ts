@@ -1,5 +1,5 @@
 import fastifySwagger from '@fastify/swagger'
-import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import { AppError } from '../../lib/app-error.ts'
 import { newId } from '../../lib/id.ts'
 import { authenticate } from '../access.ts'
@@ -24,7 +24,7 @@ export const createHttpServer = async (
 ): Promise<FastifyInstance> => {
   const app = fastify({
     loggerInstance: options.log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => newId('req', services.clock.now()),
     bodyLimit: limits.body,
     requestTimeout: limits.requestMs,

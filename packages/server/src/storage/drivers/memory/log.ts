@@ -1,5 +1,4 @@
 import type { Message } from '@aicm/protocol'
-import { AppError } from '../../../lib/app-error.ts'
 import { checkAppend, findConflict, secondOfTurn } from '../../append-checks.ts'
 import type { ApprovalRecord } from '../../approval-store.ts'
 import type { Database } from '../../database.ts'

@@ -1,4 +1,3 @@
-import BetterSqlite from 'better-sqlite3'
 import { appendOf, sessionRecord, textMessage, workspaceRecord } from '@aicm/testing/conformance'
 import { requires } from '@aicm/testing/requires'
 import { mountSmallDisk } from '@aicm/testing/small-disk'
@@ -44,6 +43,22 @@ const appendUntilRefused = async (
   }
 }
 
+/** Runs a program of this folder in its own process until it has printed a line. `kill` ends it as a crash would. */
+const startProgram = async (program: string, ...args: string[]): Promise<{ kill(): Promise<void> }> => {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program, ...args], {
+    cwd: import.meta.dirname,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const exited = once(child, 'exit')
+  await Promise.race([once(child.stdout, 'data'), exited])
+  return {
+    kill: async () => {
+      child.kill('SIGKILL')
+      expect(await exited).toEqual([null, 'SIGKILL'])
+    },
+  }
+}
+
 test('what append has resolved for is there after the server was killed', async () => {
   const record = sessionRecord()
   const program = `
@@ -57,15 +72,8 @@ test('what append has resolved for is there after the server was killed', async 
     setInterval(() => {}, 1000)
   `
   const events = [textMessage(1), textMessage(2)]
-  const child = spawn(
-    process.execPath,
-    ['--input-type=module', '-e', program, path, JSON.stringify(record), JSON.stringify(events)],
-    { cwd: import.meta.dirname, stdio: ['ignore', 'pipe', 'inherit'] },
-  )
-  const exited = once(child, 'exit')
-  await Promise.race([once(child.stdout, 'data'), exited])
-  child.kill('SIGKILL')
-  expect(await exited).toEqual([null, 'SIGKILL'])
+  const server = await startProgram(program, path, JSON.stringify(record), JSON.stringify(events))
+  await server.kill()
 
   await using database = await openSqliteDatabase({ path })
   expect(await database.events.read({ sessionId: record.id, after: 0, limit: 10 })).toEqual(events)
@@ -139,8 +147,15 @@ test('a lock of another program is waited for, but not for ever', async () => {
   await using database = await openSqliteDatabase({ path })
   const record = sessionRecord()
   await database.sessions.create(record)
-  const other = new BetterSqlite(path)
-  other.exec('BEGIN IMMEDIATE')
+  const other = await startProgram(
+    `
+    import BetterSqlite from 'better-sqlite3'
+    new BetterSqlite(process.argv[1]).exec('BEGIN IMMEDIATE')
+    console.log('locked')
+    setInterval(() => {}, 1000)
+  `,
+    path,
+  )
 
   await expect(database.events.append(appendOf(record, [textMessage(1)]))).rejects.toMatchObject({
     code: 'storage_unavailable',
@@ -150,8 +165,7 @@ test('a lock of another program is waited for, but not for ever', async () => {
   await expect(database.workspaces.create(workspaceRecord())).rejects.toMatchObject({ code: 'storage_unavailable' })
   expect(await database.sessions.get(record.id)).toEqual(record)
 
-  other.exec('ROLLBACK')
-  other.close()
+  await other.kill()
   await database.events.append(appendOf(record, [textMessage(1)]))
   expect(await database.events.read({ sessionId: record.id, after: 0, limit: 10 })).toEqual([textMessage(1)])
 })

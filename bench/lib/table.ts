@@ -1,0 +1,43 @@
+import { isMet, ratioOf, type Result } from './row.ts'
+import { median, spread, type Sample } from './stats.ts'
+
+const figure = (value: number): string =>
+  value >= 1000 ? Math.round(value).toLocaleString('en-US') : String(Number(value.toPrecision(3)))
+
+const sampleText = ({ values, unit }: Sample): string =>
+  values.length < 2
+    ? `${figure(median(values))} ${unit}`
+    : `${figure(median(values))} ${unit} ±${figure(spread(values))} (n ${values.length})`
+
+const limitText = ({ limit }: Result): string =>
+  `${limit.at === 'most' ? '≤' : '≥'} ${figure(limit.value)}${limit.of === 'ratio' ? '×' : ''}`
+
+const header = ['row', 'ours', 'baseline', 'ratio', 'limit', '']
+
+const cells = (result: Result): string[] => {
+  const ratio = ratioOf(result)
+  return [
+    result.title,
+    sampleText(result.ours),
+    result.baseline === undefined ? '–' : `${sampleText(result.baseline)}, ${result.baseline.what}`,
+    ratio === undefined ? '–' : `${ratio.toFixed(2)}×`,
+    limitText(result),
+    isMet(result) ? 'ok' : 'MISSED',
+  ]
+}
+
+export const textTable = (results: Result[]): string => {
+  const lines = [header, ...results.map(cells)]
+  const widths = header.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
+  return lines
+    .map((line) =>
+      line
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+export const markdownTable = (results: Result[]): string =>
+  [header, header.map(() => '---'), ...results.map(cells)].map((line) => `| ${line.join(' | ')} |`).join('\n')

@@ -1,0 +1,21 @@
+import type { RowGroup } from './lib/row.ts'
+import { manySubscribers, oneSubscriber } from './rows/deliveries.ts'
+import { acceptedPrompts, getSession } from './rows/http.ts'
+import { newSession, secondPrompt, wholeTurn } from './rows/real-claude.ts'
+import { cliHelp, serverStart } from './rows/start.ts'
+import { idleMemory, replay } from './rows/stored.ts'
+
+/** The table, in its order. */
+export const rowGroups: readonly RowGroup[] = [
+  secondPrompt,
+  newSession,
+  wholeTurn,
+  serverStart,
+  oneSubscriber,
+  manySubscribers,
+  getSession,
+  acceptedPrompts,
+  replay,
+  idleMemory,
+  cliHelp,
+]

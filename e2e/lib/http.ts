@@ -1,0 +1,44 @@
+import { errorTable, type ErrorCode } from '@aicm/protocol'
+import { expect } from 'vitest'
+
+export type Answer = { status: number; headers: Headers; body: unknown; text: string }
+
+/** One request as it is, without the SDK. */
+export const send = async (
+  url: string,
+  method: string,
+  { token, body, headers = {} }: { token?: string; body?: unknown; headers?: Record<string, string> } = {},
+): Promise<Answer> => {
+  const response = await fetch(url, {
+    method,
+    redirect: 'manual',
+    headers: {
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...headers,
+    },
+    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  })
+  const text = await response.text()
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(text)
+  } catch {
+    parsed = undefined
+  }
+  return { status: response.status, headers: response.headers, body: parsed, text }
+}
+
+/** The answer is a refusal in the one form that there is, with the status that belongs to its code. */
+export const expectRefusal = (answer: { status: number; body: unknown }, ...codes: ErrorCode[]): void => {
+  expect(answer.body).toEqual({
+    error: {
+      code: expect.toBeOneOf(codes),
+      message: expect.stringMatching(/./),
+      hint: expect.stringMatching(/./),
+      requestId: expect.stringMatching(/^req_/),
+    },
+  })
+  const { error } = answer.body as { error: { code: ErrorCode } }
+  expect(answer.status).toBe(errorTable[error.code].status)
+}

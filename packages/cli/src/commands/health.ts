@@ -1,0 +1,53 @@
+import type { Health } from '@aicm/protocol'
+import { exitCodes, type ExitCode } from '../cli-error.ts'
+import type { Context } from '../context.ts'
+import { inertLine } from '../inert.ts'
+import { fields } from '../table.ts'
+
+export const health = async (context: Context): Promise<ExitCode> => {
+  const state = await (await context.client()).health()
+  if (context.json) context.out.json(state)
+  else {
+    const { style } = context.out
+    context.out.print(state.status === 'ok' ? style.green('ok') : style.yellow('degraded'))
+    for (const reason of state.reasons) context.out.print(`  ${inertLine(reason)}`)
+    context.out.print(fields(rows(state, await context.server())))
+  }
+  return state.status === 'ok' ? exitCodes.ok : exitCodes.failed
+}
+
+const rows = (
+  { version, uptimeSeconds, claude, modelApi, isolation, storage, sessions }: Health,
+  server: string,
+): [string, string][] => [
+  ['server', `${server}, version ${version}, up for ${duration(uptimeSeconds)}`],
+  [
+    'claude',
+    claude.path === null ? (claude.error ?? 'not found') : `${claude.version ?? 'version unknown'}, ${claude.path}`,
+  ],
+  ...(claude.path !== null && claude.error !== null ? [['', claude.error] satisfies [string, string]] : []),
+  [
+    'model API',
+    modelApi.mode === 'demo'
+      ? 'demo: the real Claude CLI answers from a built-in script, not from the model'
+      : `${modelApi.upstream}, credential: ${modelApi.credential}`,
+  ],
+  ['broker', modelApi.broker],
+  [
+    'isolation',
+    isolation.level + (isolation.missing.length === 0 ? '' : `; more would need: ${isolation.missing.join(', ')}`),
+  ],
+  ['storage', `${storage.database}, ${storage.keyValue}, schema ${storage.schemaVersion}`],
+  ['sessions', `${sessions.total}, ${sessions.running} running, ${sessions.processes} processes`],
+]
+
+const duration = (seconds: number): string => {
+  const [days, hours, minutes] = [
+    Math.floor(seconds / 86_400),
+    Math.floor(seconds / 3600) % 24,
+    Math.floor(seconds / 60) % 60,
+  ]
+  if (days > 0) return `${days} d ${hours} h`
+  if (hours > 0) return `${hours} h ${minutes} min`
+  return minutes > 0 ? `${minutes} min` : `${Math.round(seconds)} s`
+}

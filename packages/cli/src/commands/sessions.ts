@@ -1,0 +1,85 @@
+import type { Session, SessionStatus } from '@aicm/protocol'
+import { exitCodes, type ExitCode } from '../cli-error.ts'
+import type { Context } from '../context.ts'
+import { findSession, findWorkspace, listSessions } from '../find.ts'
+import { ago, fields, table } from '../table.ts'
+
+type ListFlags = { status?: SessionStatus; workspace?: string; limit: number }
+
+export const listAll = async (context: Context, { status, workspace, limit }: ListFlags): Promise<ExitCode> => {
+  const client = await context.client()
+  const place = workspace === undefined ? {} : { workspaceId: (await findWorkspace(client, workspace)).id }
+  const [sessions, workspaces] = await Promise.all([
+    listSessions(client, { ...place, ...(status === undefined ? {} : { status }) }, limit),
+    context.json ? [] : client.workspaces.list(),
+  ])
+  if (context.json) {
+    context.out.json(sessions)
+    return exitCodes.ok
+  }
+  if (sessions.length === 0) {
+    context.err.print('No sessions. Start one: aicm run --keep "your prompt"')
+    return exitCodes.ok
+  }
+  const names = new Map(workspaces.map(({ id, name }) => [id, name]))
+  const rows = sessions.map((session) => [
+    session.id,
+    statusText(session),
+    ago(session.updatedAt),
+    names.get(session.workspaceId) ?? session.workspaceId,
+    session.name,
+  ])
+  context.out.print(table(['ID', 'STATUS', 'CHANGED', 'WORKSPACE', 'NAME'], rows, context.out.style.bold))
+  return exitCodes.ok
+}
+
+const statusText = ({ status, queued, awaiting }: Session): string =>
+  [status, queued > 0 ? `+${queued} queued` : '', awaiting > 0 ? 'needs approval' : '']
+    .filter((part) => part !== '')
+    .join(', ')
+
+export const show = async (context: Context, given: string): Promise<ExitCode> => {
+  const session = await findSession(await context.client(), given)
+  if (context.json) {
+    context.out.json(session)
+    return exitCodes.ok
+  }
+  const { usage } = session
+  context.out.print(
+    fields([
+      ['id', session.id],
+      ['name', session.name],
+      ['status', statusText(session) + (session.reason === null ? '' : ` (${session.reason})`)],
+      ['process', `${session.process}, the ${ordinal(session.generation)} of this session`],
+      ['workspace', session.workspaceId],
+      ['model', session.model ?? 'as claude chooses'],
+      ['permission mode', session.permissionMode],
+      [
+        'turns',
+        `${session.turns}${session.maxTurns === null ? '' : ` (model calls a turn: at most ${session.maxTurns})`}`,
+      ],
+      ['tokens', `${usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens} in, ${usage.outputTokens} out`],
+      ['cost', `$${session.costUsd.toFixed(4)}`],
+      ['created', session.createdAt],
+      ['changed', session.updatedAt],
+    ]),
+  )
+  return exitCodes.ok
+}
+
+const ordinal = (number: number): string => {
+  const rules: Record<string, string> = { one: 'st', two: 'nd', few: 'rd' }
+  return `${number}${rules[new Intl.PluralRules('en', { type: 'ordinal' }).select(number)] ?? 'th'}`
+}
+
+export const remove = async (context: Context, given: string[]): Promise<ExitCode> => {
+  const client = await context.client()
+  // All are found before the first is deleted: a mistyped one stops everything.
+  const found = await Promise.all(given.map((one) => findSession(client, one)))
+  for (const id of new Set(found.map((session) => session.id))) {
+    await client.sessions.delete(id)
+    if (context.json) context.out.json({ deleted: id })
+    else context.out.print(`Deleted ${id}.`)
+  }
+  return exitCodes.ok
+}

@@ -1,0 +1,228 @@
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import type { PermissionMode, SessionStatus } from '@aicm/protocol'
+import { exitCodes, usageError, type ExitCode } from './cli-error.ts'
+import type { RunFlags } from './commands/run.ts'
+import { createContext, defaultServer, type Context, type GlobalFlags } from './context.ts'
+import type { Io } from './io.ts'
+import { failureOf, reportError } from './report-error.ts'
+import { createStyle } from './style.ts'
+
+// Each command's module, and with it the client, is loaded when the command runs: `aicm --help` needs neither.
+
+const permissionModes = ['default', 'acceptEdits', 'plan', 'dontAsk'] satisfies PermissionMode[]
+const statuses = ['creating', 'idle', 'running', 'error', 'recovering', 'closed'] satisfies SessionStatus[]
+
+/** Runs one command line. Never throws; what went wrong is on stderr and in the exit code. */
+export const runCli = async (argv: string[], io: Io): Promise<ExitCode> => {
+  // All that follows `up` is the server's own affair, --help too.
+  if (argv[0] === 'up') return (await import('./commands/up.ts')).up(io, argv.slice(1))
+
+  let exitCode: ExitCode = exitCodes.ok
+  let context: Context | undefined
+  const onWriteError = (error: Error) => {
+    const quiet = 'code' in error && error.code === 'EPIPE'
+    if (!quiet && context?.leftWith() === undefined) reportError(io.stderr, createStyle(false), false, failureOf(error))
+    context?.leave(quiet ? exitCodes.ok : exitCodes.failed)
+  }
+  io.stdout.on('error', onWriteError)
+  // What cannot be said there cannot be said anywhere.
+  const onStderrError = () => context?.leave(exitCodes.ok)
+  io.stderr.on('error', onStderrError)
+
+  const program = createProgram(io, async (flags, command) => {
+    context = createContext(io, flags)
+    exitCode = await command(context)
+  })
+  try {
+    await program.parseAsync(argv, { from: 'user' })
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.ok
+    // Without a command commander has shown the help instead.
+    if (error instanceof CommanderError && error.code === 'commander.help') return exitCodes.usage
+    if (context?.leftWith() === undefined) {
+      const json = argv.includes('--json')
+      const failure = failureOf(error instanceof CommanderError ? usageOf(error) : error)
+      const style = context?.err.style ?? createStyle(false)
+      reportError(io.stderr, style, json, failure)
+      exitCode = failure.exitCode
+    }
+  } finally {
+    context?.close()
+    io.stdout.off('error', onWriteError)
+    io.stderr.off('error', onStderrError)
+  }
+  return context?.leftWith() ?? exitCode
+}
+
+const usageOf = (error: CommanderError) =>
+  usageError(
+    error.message.replace(/^error: /, '').replace(/\n.*/s, (rest) => rest.replace(/\s+/g, ' ')),
+    'See: aicm --help',
+  )
+
+type Act = (flags: GlobalFlags, command: (context: Context) => Promise<ExitCode>) => Promise<void>
+
+const createProgram = (io: Io, act: Act): Command => {
+  const program = new Command('aicm')
+  const start = (command: (context: Context) => Promise<ExitCode>) => act(program.opts<GlobalFlags>(), command)
+
+  program
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void io.stdout.write(text),
+      writeErr: (text) => void io.stderr.write(text),
+      // Told once, in one form, where all errors are told.
+      outputError: () => {},
+    })
+    .description('Run and watch Claude Code sessions on an AICode Manager server.')
+    .version(version(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print help for the program or a command')
+    .option('--server <url>', `the server (or AICM_SERVER; default ${defaultServer})`)
+    .option('--token <token>', 'an access token (or AICM_TOKEN), instead of aicm login')
+    .option('--json', 'answer in JSON; errors are JSON on stderr')
+    .option('--no-color', 'no colours (or NO_COLOR)')
+    .addHelpText('after', examples)
+
+  program
+    .command('up')
+    .description('start the server in the foreground; takes its flags (see: aicm up --help)')
+    .helpOption(false)
+    .allowUnknownOption()
+    .argument('[flags...]')
+    // Reached only when global flags come first: `aicm --json up` has no meaning of its own.
+    .action((flags: string[]) => start(async ({ io: own }) => (await import('./commands/up.ts')).up(own, flags)))
+
+  program
+    .command('login')
+    .description('log in and remember it')
+    .option('-u, --username <name>', 'who you are', 'admin')
+    .option('--password-stdin', 'read the password from stdin')
+    .action((options: { username: string; passwordStdin?: boolean }) =>
+      start(async (context) => (await import('./commands/login.ts')).login(context, options)),
+    )
+
+  program
+    .command('run')
+    .description('send a prompt and show the answer as it comes; text on stdin is added to it')
+    .argument('[prompt...]', 'the prompt')
+    .option('-s, --session <id>', 'go on in this session')
+    .option('-w, --workspace <id|name>', 'run in this workspace (without it: a new, empty one)')
+    .option('-m, --model <model>', 'the model')
+    .addOption(new Option('--permission-mode <mode>', 'what claude may do unasked').choices(permissionModes))
+    .option('--keep', 'keep the new session open for more prompts')
+    .addHelpText(
+      'after',
+      '\nCtrl-C interrupts the turn, a second Ctrl-C leaves.\nExit code: 0 the turn succeeded, 1 it did not, 2 wrong usage, 3 no server or not logged in, 130 left.',
+    )
+    .action((words: string[], options: RunFlags) =>
+      start(async (context) => (await import('./commands/run.ts')).run(context, words, options)),
+    )
+
+  program
+    .command('attach')
+    .description('show a session from its beginning and follow it; what you type is sent as a prompt')
+    .argument('<session>', 'its id, or the beginning of it')
+    .addHelpText('after', '\nCtrl-C interrupts a running turn, otherwise it leaves. Leaving ends nothing.')
+    .action((id: string) => start(async (context) => (await import('./commands/attach.ts')).attach(context, id)))
+
+  program
+    .command('approve')
+    .description("answer a tool's permission request; without an id: list the open ones")
+    .argument('[approval]', 'its id, or the beginning of it')
+    .option('--deny', 'deny it')
+    .option('--message <text>', 'why it is denied: the model is told')
+    .option('--remember', 'allow the like of it for the rest of the session')
+    .action((id: string | undefined, options: { deny?: boolean; message?: string; remember?: boolean }) =>
+      start(async (context) => (await import('./commands/approve.ts')).approve(context, id, options)),
+    )
+
+  program
+    .command('interrupt')
+    .description('interrupt the running turn of a session')
+    .argument('<session>', 'its id, or the beginning of it')
+    .action((id: string) => start(async (context) => (await import('./commands/interrupt.ts')).interrupt(context, id)))
+
+  program
+    .command('close')
+    .description('close a session for good')
+    .argument('<session>', 'its id, or the beginning of it')
+    .action((id: string) => start(async (context) => (await import('./commands/close.ts')).close(context, id)))
+
+  const sessions = program.command('sessions').description('list, show and delete sessions')
+  sessions
+    .command('ls', { isDefault: true })
+    .description('list your sessions, newest first')
+    .addOption(new Option('--status <status>', 'only these').choices(statuses))
+    .option('-w, --workspace <id|name>', 'only those in this workspace')
+    .addOption(new Option('-n, --limit <number>', 'at most so many').argParser(positive).default(50))
+    .action((options: { status?: SessionStatus; workspace?: string; limit: number }) =>
+      start(async (context) => (await import('./commands/sessions.ts')).listAll(context, options)),
+    )
+  sessions
+    .command('show')
+    .description('show a session')
+    .argument('<session>', 'its id, or the beginning of it')
+    .action((id: string) => start(async (context) => (await import('./commands/sessions.ts')).show(context, id)))
+  sessions
+    .command('rm')
+    .description('delete sessions and their logs; workspaces stay')
+    .argument('<session...>', 'their ids, or the beginnings of them')
+    .action((ids: string[]) => start(async (context) => (await import('./commands/sessions.ts')).remove(context, ids)))
+
+  const workspaces = program.command('workspaces').description('list, create and delete workspaces')
+  workspaces
+    .command('ls', { isDefault: true })
+    .description('list your workspaces')
+    .action(() => start(async (context) => (await import('./commands/workspaces.ts')).listAll(context)))
+  workspaces
+    .command('create')
+    .description('create a workspace: empty, a clone, or an existing folder of the server')
+    .argument('<name>', 'its name')
+    .option('--git <url>', 'clone this repository')
+    .option('--branch <branch>', 'of the repository')
+    .option('--path <folder>', 'an existing folder inside one of the roots that the operator allows')
+    .action((name: string, options: { git?: string; branch?: string; path?: string }) =>
+      start(async (context) => (await import('./commands/workspaces.ts')).create(context, name, options)),
+    )
+  workspaces
+    .command('rm')
+    .description('delete workspaces and their folders, except folders that were there before')
+    .argument('<workspace...>', 'their names or ids')
+    .action((names: string[]) =>
+      start(async (context) => (await import('./commands/workspaces.ts')).remove(context, names)),
+    )
+
+  program
+    .command('health')
+    .description('show what the server runs on, and what is wrong with it (exit code 1)')
+    .action(() => start(async (context) => (await import('./commands/health.ts')).health(context)))
+
+  return program
+}
+
+const positive = (text: string): number => {
+  const number = Number(text)
+  if (!Number.isSafeInteger(number) || number < 1) throw new InvalidArgumentError('It must be a whole number above 0.')
+  return number
+}
+
+const version = (): string => {
+  const file = new URL(
+    import.meta.url.endsWith('.ts') ? '../../../package.json' : '../../package.json',
+    import.meta.url,
+  )
+  const manifest: unknown = JSON.parse(readFileSync(file, 'utf8'))
+  return typeof manifest === 'object' && manifest !== null && 'version' in manifest
+    ? String(manifest.version)
+    : 'unknown'
+}
+
+const examples = `
+Examples:
+  aicm up                              start the server
+  aicm login                           log in as admin
+  aicm run "What is in this folder?"   one prompt, one answer
+  git diff | aicm run Review this      with text from stdin
+  aicm sessions ls                     what there is
+  aicm attach 01k3                     watch a session and talk to it`

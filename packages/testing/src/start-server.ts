@@ -1,0 +1,194 @@
+import { copyFileSync, linkSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { brokerControl } from '@aicm/broker'
+import { createClient, login, type Client, type ClientOptions } from '@aicm/client'
+import { fakeClaudePath } from './fake-claude/install.ts'
+import { findProcesses, isRunning, kill, type ProcessInfo } from './processes.ts'
+import { claudePath } from './requires.ts'
+import { freePort, runServer, type ServerProcess } from './run-server.ts'
+import { until } from './until.ts'
+
+export type TestServerOptions = {
+  /** `real` is the CLI that npm installed, with the built-in scripted API; `fake` the stand-in, for volume. */
+  claude?: 'real' | 'fake'
+  /** More flags. */
+  args?: string[]
+  /** More of an environment that otherwise holds PATH, HOME and the admin's password only. */
+  env?: Record<string, string>
+}
+
+/** A real server in a process of its own, with a folder of its own. Its address stays the same through restarts. */
+export type TestServer = AsyncDisposable & {
+  readonly url: string
+  readonly dataDir: string
+  /** Of the user `admin`. */
+  readonly password: string
+  /** The claude program that it runs. */
+  readonly program: string
+  pid(): number
+  /** What it has printed since its last start. */
+  output(): string
+  /** An access token of `admin`. */
+  token(): Promise<string>
+  /** A client that is logged in as `admin` and reconnects quickly. It is closed with the server. */
+  client(options?: Partial<ClientOptions>): Promise<Client>
+  /** Ends the server as a crash would. Its sessions' processes go on. */
+  kill9(): Promise<void>
+  /** Asks it to end, and resolves with its exit code. Its sessions' processes go on. */
+  terminate(): Promise<number | null>
+  /** Starts it again, ending it as a crash would first if it still runs. */
+  restart(): Promise<void>
+  /** A second server on the same folder and another port, until it ends. */
+  rival(): Promise<{ code: number | null; output: string }>
+  /** All processes that it has started and that live, itself and its broker left out. */
+  children(): ProcessInfo[]
+  /** Processes of one session: the outermost (bwrap, or a shell), and claude itself. */
+  sessionProcesses(sessionId: string): { outer: number | undefined; claude: number | undefined; all: ProcessInfo[] }
+  brokerPid(): number | undefined
+  /** Ends all that was started, and removes the folder. */
+  stop(): Promise<void>
+}
+
+const password = 'correct horse battery staple'
+const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+/** A client under test waits less than people may. */
+const timing = { backoffBaseMs: 20, backoffMaxMs: 200, idleMs: 50 }
+
+/** The stand-in with a Node beside it: in a sandbox a session sees the folder of its program, and not where Node is. */
+const installFake = (dir: string): string => {
+  mkdirSync(dir)
+  const node = join(dir, 'node')
+  try {
+    linkSync(process.execPath, node)
+  } catch {
+    // On another disk.
+    copyFileSync(process.execPath, node)
+  }
+  copyFileSync(fakeClaudePath, join(dir, 'fake-claude.mjs'))
+  const program = join(dir, 'claude')
+  writeFileSync(program, '#!/bin/sh\nexec "${0%/*}/node" "${0%/*}/fake-claude.mjs" "$@"\n', { mode: 0o755 })
+  return program
+}
+
+const realClaude = (): string => {
+  const path = claudePath()
+  if (path === undefined) throw new Error('The real claude is not installed: define the test with requires("claude").')
+  return path
+}
+
+/** Starts a server and waits until it listens. Stop it, or dispose of it: else its processes outlive the test. */
+export const startTestServer = async (options: TestServerOptions = {}): Promise<TestServer> => {
+  const base = mkdtempSync(join(tmpdir(), 'aicm-e2e-'))
+  const dataDir = join(base, 'data')
+  const home = join(base, 'home')
+  mkdirSync(home)
+  const program = options.claude === 'fake' ? installFake(join(base, 'fake')) : realClaude()
+  const clients = new Set<Client>()
+  const port = await freePort()
+  let running: ServerProcess | undefined
+  let token: Promise<string> | undefined
+
+  const run = (onPort: number): ServerProcess =>
+    runServer({
+      main: fileURLToPath(new URL('../../server/src/main.ts', import.meta.url)),
+      args: ['--port', `${onPort}`, '--data-dir', dataDir, '--claude', program, ...(options.args ?? [])],
+      env: { PATH: systemPath, HOME: home, AICM_ADMIN_PASSWORD: password, ...options.env },
+      cwd: home,
+    })
+
+  const mine = ({ argv, environment }: ProcessInfo): boolean =>
+    [...argv, ...environment].some((text) => text.includes(base))
+  const all = (): ProcessInfo[] => findProcesses(mine)
+  const isBroker = ({ argv }: ProcessInfo): boolean => argv.includes('--dir') && argv.includes(join(dataDir, 'broker'))
+  const isServer = ({ argv }: ProcessInfo): boolean => argv.includes('--data-dir')
+
+  const end = async (signal: 'SIGKILL' | 'SIGTERM'): Promise<number | null> => {
+    const ending = running
+    running = undefined
+    if (ending === undefined) return null
+    kill(ending.pid, signal)
+    return (await ending.exited).code
+  }
+
+  const start = async (): Promise<void> => {
+    running = run(port)
+    await running.listening
+  }
+
+  /** For the end of the test process, however it comes: nothing may be waited for then. */
+  const endAllAtOnce = (): void => {
+    for (const { pid } of all()) kill(pid, 'SIGKILL')
+  }
+
+  const stop = async (): Promise<void> => {
+    for (const client of clients) client.close()
+    await end('SIGTERM')
+    for (const info of all()) if (!isBroker(info)) kill(info.pid, 'SIGKILL')
+    await brokerControl(join(dataDir, 'broker'))
+      .stop()
+      .catch(() => undefined)
+    await until(`nothing of ${base} runs any more`, () => {
+      for (const info of all()) if (!isBroker(info)) kill(info.pid, 'SIGKILL')
+      return all().length === 0
+    }).catch(endAllAtOnce)
+    process.off('exit', endAllAtOnce)
+    await rm(base, { recursive: true, force: true, maxRetries: 5 })
+  }
+
+  process.on('exit', endAllAtOnce)
+  const server: TestServer = {
+    url: `http://127.0.0.1:${port}`,
+    dataDir,
+    password,
+    program,
+    pid: () => {
+      if (running === undefined) throw new Error('the server does not run')
+      return running.pid
+    },
+    output: () => running?.output() ?? '',
+    token: () =>
+      (token ??= login({ url: server.url, username: 'admin', password }).then(({ accessToken }) => accessToken)),
+    client: async (more) => {
+      const client = createClient({ url: server.url, token: await server.token(), timing, ...more })
+      clients.add(client)
+      return client
+    },
+    kill9: async () => void (await end('SIGKILL')),
+    terminate: () => end('SIGTERM'),
+    restart: async () => {
+      await end('SIGKILL')
+      await start()
+    },
+    rival: async () => {
+      const { exited, output, listening } = run(await freePort())
+      listening.catch(() => undefined)
+      return { code: (await exited).code, output: output() }
+    },
+    children: () => all().filter((info) => !isServer(info) && !isBroker(info)),
+    sessionProcesses: (sessionId) => {
+      const found = findProcesses(({ environment }) =>
+        environment.some((variable) => variable.startsWith(`AICM_PROCESS=${sessionId}/`)),
+      )
+      const pids = new Set(found.map(({ pid }) => pid))
+      const claude = found.find(({ argv }) => argv[0] === program || argv[1] === join(dirname(program), 'fake-claude.mjs'))
+      return { outer: found.find(({ parent }) => !pids.has(parent))?.pid, claude: claude?.pid, all: found }
+    },
+    brokerPid: () => all().find(isBroker)?.pid,
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
+  try {
+    await start()
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return server
+}
+
+/** Resolves when none of these processes runs any more. */
+export const allGone = async (pids: number[]): Promise<void> =>
+  void (await until(`the processes ${pids.join(', ')} are gone`, () => !pids.some(isRunning)))
