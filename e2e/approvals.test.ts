@@ -142,7 +142,7 @@ test('an interrupt withdraws the request; a late answer is refused', async () =>
 
 test('closing the session withdraws the request', async () => {
   const { id, session } = await open()
-  session.execute('@bash(true)')
+  session.execute('@bash(touch x)')
   const { approvalId } = await pendingApproval(session)
   await session.close()
   expect((await approvalsIn(id)).at(-1)).toMatchObject({ approvalId, state: 'withdrawn' })

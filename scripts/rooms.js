@@ -21,6 +21,7 @@ const claude = `${server}/claude`
 const session = `${server}/session`
 const auth = `${server}/auth`
 const workspaces = `${server}/workspaces`
+const brokerProcess = `${server}/broker`
 
 const base = [protocol, lib]
 const ground = [...base, config, storage]
@@ -49,6 +50,8 @@ export const rooms = [
   { path: session, may: [...machine, claude] },
   { path: auth, may: ground },
   { path: workspaces, may: [...ground, process, isolation, auth] },
+  { path: brokerProcess, may: [...ground, process, broker] },
+  { path: `${server}/health`, may: [...machine, claude, session, brokerProcess] },
   { path: `${server}/rate-limit`, may: ground },
   { path: `${server}/observability`, may: ground },
   { path: `${server}/tasks`, may: [...machine, session, auth] },
@@ -67,7 +70,9 @@ export const rooms = [
       `${server}/plugins`,
     ],
   },
+  // The composition root: argv, environment and signals in one, drivers and parts in the other.
   { path: `${server}/main.ts`, may: 'anything' },
+  { path: `${server}/start-server.ts`, may: 'anything' },
 
   { path: 'packages/testing/src', may: 'anything' },
   { path: 'e2e', may: 'anything' },

@@ -9,7 +9,7 @@ import { root } from './lib/root.js'
 import { run } from './lib/run.js'
 import { ensureSystemParts } from './lib/system.js'
 import { tally } from './lib/tally.js'
-import { ensureWeb } from './lib/web.js'
+import { ensureWeb } from './lib/artifacts.js'
 
 const only = process.argv.slice(2)
 const forbidSkips = process.env.AICM_FORBID_SKIPS === '1'

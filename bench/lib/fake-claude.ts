@@ -1,35 +1,39 @@
-import { chmodSync, constants, copyFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, constants, copyFileSync, linkSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fakeClaudePath } from '@aicm/testing/fake-claude'
-import { temporaryFolder, type Folder } from './folder.ts'
+import { temporaryFolder } from './folder.ts'
 import { node } from './programs.ts'
 import type { Scope } from './scope.ts'
 
-export type Program = AsyncDisposable & { path: string }
+/** A program in claude's place. A sandbox shows the file and the home folder: what else it needs is put there. */
+export type Program = { path: string; furnish(home: string): void }
 
-const install = (folder: Folder, script: string): Program => {
-  const path = join(folder.path, 'claude')
-  writeFileSync(path, script)
+const install = async (scope: Scope, script: string): Promise<AsyncDisposable & { path: string; folder: string }> => {
+  const { path: folder, ...owned } = await temporaryFolder(scope)
+  const path = join(folder, 'claude')
+  writeFileSync(path, `#!/bin/sh\n${script}`)
   chmodSync(path, 0o755)
-  return { ...folder, path }
+  return { path, folder, ...owned }
 }
 
-/** The stand-in for claude, with this Node beside it: a sandbox shows the program's folder and not ours. */
-export const installFakeClaude = async (scope: Scope): Promise<Program> => {
-  const folder = await temporaryFolder(scope)
-  copyFileSync(node, join(folder.path, 'node'), constants.COPYFILE_FICLONE)
-  copyFileSync(fakeClaudePath, join(folder.path, 'fake-claude.mjs'))
-  return install(folder, `#!/bin/sh\nexec '${folder.path}/node' '${folder.path}/fake-claude.mjs' "$@"\n`)
+/** The stand-in for claude, on the Node that runs this. */
+export const installFakeClaude = async (scope: Scope): Promise<Program & AsyncDisposable> => {
+  const { folder, ...installed } = await install(scope, `exec "$HOME/fake/node" "$HOME/fake/claude.mjs" "$@"\n`)
+  const nodeCopy = join(folder, 'node')
+  copyFileSync(node, nodeCopy, constants.COPYFILE_FICLONE)
+  return {
+    ...installed,
+    furnish: (home) => {
+      mkdirSync(join(home, 'fake'), { recursive: true })
+      linkSync(nodeCopy, join(home, 'fake', 'node'))
+      copyFileSync(fakeClaudePath, join(home, 'fake', 'claude.mjs'))
+    },
+  }
 }
 
-/** A claude that answers one prompt with `answer` (lines of stream-json) and ends. A shell: a thousand are started quickly. */
-export const installOneAnswerClaude = async (scope: Scope, answer: string): Promise<Program> => {
-  const folder = await temporaryFolder(scope)
-  writeFileSync(join(folder.path, 'answer.ndjson'), answer)
-  return install(
-    folder,
-    `#!/bin/sh
-moved() { printf '{"type":"command_lifecycle","command_uuid":"%s","state":"%s"}\\n' "$uuid" "$1"; }
+/** Answers one prompt with `answer` (lines of stream-json) and ends. A shell: a thousand are started quickly. */
+export const installOneAnswerClaude = async (scope: Scope, answer: string): Promise<Program & AsyncDisposable> => {
+  const script = `moved() { printf '{"type":"command_lifecycle","command_uuid":"%s","state":"%s"}\\n' "$uuid" "$1"; }
 [ "$1" = --version ] && exec echo '2.1.330 (Claude Code)'
 while IFS= read -r line; do
   case $line in
@@ -39,11 +43,13 @@ while IFS= read -r line; do
     uuid=\${line#*'"uuid":"'}
     uuid=\${uuid%%'"'*}
     moved started
-    cat '${folder.path}/answer.ndjson'
+    cat <<'END'
+${answer}END
     moved completed
     exit 0 ;;
   esac
 done
-`,
-  )
+`
+  const { folder: _, ...installed } = await install(scope, script)
+  return { ...installed, furnish: () => undefined }
 }

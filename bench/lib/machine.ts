@@ -18,5 +18,5 @@ export const describeMachine = async (): Promise<Machine> => ({
   memoryGiB: Math.round(totalmem() / 1024 ** 3),
   system: `${process.platform} ${release()}`,
   node: process.version,
-  claude: (await askVersion(realClaude())).version,
+  claude: (await askVersion(realClaude().path)).version,
 })

@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { findClaude } from '../../packages/server/src/claude/find.ts'
 import { systemPath } from '../../packages/server/src/lib/system-path.ts'
+import type { Program } from './fake-claude.ts'
 
 const at = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url))
 
@@ -18,8 +19,8 @@ export const plainEnvironment = (home: string): Record<string, string> => ({
 })
 
 /** The real CLI, as the server would find it. */
-export const realClaude = (): string => {
+export const realClaude = (): Program => {
   const found = findClaude({ setting: undefined, path: process.env['PATH'] ?? systemPath })
   if ('error' in found) throw new Error(found.error)
-  return found.path
+  return { path: found.path, furnish: () => undefined }
 }

@@ -1,7 +1,8 @@
 import { brokerControl } from '@aicm/broker'
 import { join } from 'node:path'
-import type { Session } from '@aicm/protocol'
+import type { Health, Session, User } from '@aicm/protocol'
 import { firstMatch, startChild } from './child.ts'
+import type { Program } from './fake-claude.ts'
 import { temporaryFolder } from './folder.ts'
 import { processesWith } from './process-figures.ts'
 import { node, plainEnvironment, serverProgram } from './programs.ts'
@@ -56,12 +57,12 @@ const request = async <T>(url: string, init: RequestInit): Promise<T> => {
 const json = { 'content-type': 'application/json' }
 
 /** The server as its users start it: a process of its own, in a new data folder, with a minimal environment. */
-export const startServer = async (bench: Bench, options: { claude: string }): Promise<Server> => {
+export const startServer = async (bench: Bench, claude: Program): Promise<Server> => {
   await using started = new AsyncDisposableStack()
   const folder = started.use(await temporaryFolder(bench.scope))
   const dataDir = folder.path
   started.use(bench.scope.own(() => endLeftovers(dataDir)))
-  const { argv, env } = serverCommand(bench, { dataDir, claude: options.claude })
+  const { argv, env } = serverCommand(bench, { dataDir, claude: claude.path })
   const child = started.use(await startChild(bench.scope, { argv, env }))
   const url = await firstMatch(child, /listens on (\S+)/)
   const { accessToken: token } = await request<{ accessToken: string }>(`${url}/v1/auth/login`, {
@@ -87,8 +88,11 @@ export const startServer = async (bench: Bench, options: { claude: string }): Pr
     }
   }
 
+  const me = await call<User>('GET', '/v1/auth/me')
+  claude.furnish(join(dataDir, 'users', me.id, 'home'))
   // Answered when the start's own probes are done: they must not run into a measurement.
-  await call('GET', '/v1/health')
+  while ((await call<Health>('GET', '/v1/health')).modelApi.broker === 'down')
+    await new Promise((resolve) => setTimeout(resolve, 20))
   const resources = started.move()
   return {
     pid: child.pid,

@@ -60,7 +60,7 @@ const deliver = async (
 ): Promise<Pick<Result, 'ours' | 'baseline'>> => {
   const { count, events, rounds } = options
   await using claude = await installFakeClaude(bench.scope)
-  await using server = await startServer(bench, { claude: claude.path })
+  await using server = await startServer(bench, claude)
   const { id } = await server.readySession()
   await using ours = await startClients(bench, server.dataDir, {
     url: `${server.url.replace('http', 'ws')}/v1/ws`,
@@ -72,6 +72,7 @@ const deliver = async (
   })
 
   await using folder = await temporaryFolder(bench.scope)
+  claude.furnish(folder.path)
   await using relay = await startChild(bench.scope, {
     argv: [node, program('bare-relay'), claude.path, ...claudeArguments()],
     env: {

@@ -26,7 +26,7 @@ export const getSession: RowGroup = {
   rows: ['get-session'],
   run: async (bench) => {
     await using claude = await installFakeClaude(bench.scope)
-    await using server = await startServer(bench, { claude: claude.path })
+    await using server = await startServer(bench, claude)
     const { id } = await server.readySession()
     const path = `/v1/sessions/${id}`
     const bare = await startBare(bench, 'bare-fastify', JSON.stringify(await server.call('GET', path)), server.dataDir)
@@ -66,7 +66,7 @@ export const acceptedPrompts: RowGroup = {
   rows: ['accepted-prompts'],
   run: async (bench) => {
     await using claude = await installFakeClaude(bench.scope)
-    await using server = await startServer(bench, { claude: claude.path })
+    await using server = await startServer(bench, claude)
     const bare = await startBare(bench, 'bare-insert', server.dataDir, server.dataDir)
     await using _ = bare.child
     const ids: string[] = []

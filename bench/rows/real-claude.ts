@@ -24,7 +24,11 @@ const directly = (bench: Bench, server: Server): Promise<DirectClaude> => {
     brokerSocket: socketPaths(brokerDir).api,
     token: mintSessionToken(tokenKey(brokerDir), { sessionId: 'ses_direct', userId: 'usr_direct' }),
   })
-  return startDirectClaude(bench.scope, { program: realClaude(), cwd: mkdtempSync(`${server.dataDir}/direct-`), env })
+  return startDirectClaude(bench.scope, {
+    program: realClaude().path,
+    cwd: mkdtempSync(`${server.dataDir}/direct-`),
+    env,
+  })
 }
 
 const shortAnswer = 20
@@ -34,7 +38,7 @@ const askShort = `@tokens(${shortAnswer})`
 export const secondPrompt: RowGroup = {
   rows: ['second-prompt'],
   run: async (bench) => {
-    await using server = await startServer(bench, { claude: realClaude() })
+    await using server = await startServer(bench, realClaude())
     await using socket = await openSocket(bench.scope, server)
     await using direct = await directly(bench, server)
     const { id } = await server.readySession()
@@ -70,7 +74,7 @@ export const secondPrompt: RowGroup = {
 export const newSession: RowGroup = {
   rows: ['new-session'],
   run: async (bench) => {
-    await using server = await startServer(bench, { claude: realClaude() })
+    await using server = await startServer(bench, realClaude())
     await using socket = await openSocket(bench.scope, server)
     const values = await interleave({
       rounds: bench.quick ? 4 : 10,
@@ -111,7 +115,7 @@ const longAnswer = 20_000
 export const wholeTurn: RowGroup = {
   rows: ['whole-turn', 'server-cpu'],
   run: async (bench) => {
-    await using server = await startServer(bench, { claude: realClaude() })
+    await using server = await startServer(bench, realClaude())
     await using socket = await openSocket(bench.scope, server)
     const cpu: number[] = []
     const values = await interleave({

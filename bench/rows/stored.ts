@@ -13,7 +13,7 @@ export const replay: RowGroup = {
   rows: ['replay'],
   run: async (bench) => {
     await using claude = await installFakeClaude(bench.scope)
-    await using server = await startServer(bench, { claude: claude.path })
+    await using server = await startServer(bench, claude)
     const { id } = await server.readySession()
     await using writer = await openSocket(bench.scope, server)
     writer.send({ type: 'subscribe', ref: 'follow', sessionId: id })
@@ -78,7 +78,7 @@ export const idleMemory: RowGroup = {
   rows: ['idle-memory'],
   run: async (bench) => {
     await using claude = await installOneAnswerClaude(bench.scope, oneAnswer)
-    await using server = await startServer(bench, { claude: claude.path })
+    await using server = await startServer(bench, claude)
     const before = residentMegabytes(server.pid)
     const count = bench.quick ? 250 : 1000
     let left = count

@@ -21,7 +21,8 @@ for (const [name, entry] of Object.entries(bundles)) {
     publicDir: false,
     logLevel: 'warn',
     // Packages of npm's stay outside: they are the dependencies of the installed package. Our own are part of the bundle.
-    ssr: { noExternal: [/^@aicm\//] },
+    // Those of many small modules are taken in too: resolving them one by one would be half of the server's start.
+    ssr: { noExternal: [/^@aicm\//, 'typebox', 'jose', 'lru-cache', 'kysely'] },
     build: {
       ssr: entry,
       outDir: join('dist', name),

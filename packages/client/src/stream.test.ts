@@ -295,3 +295,14 @@ test('after close every reader ends with an error, and new ones are refused', as
   await expect(collect(client.session(info.id).events())).rejects.toMatchObject({ code: 'client_closed' })
   await expect(client.session(info.id).execute('x').accepted).rejects.toMatchObject({ code: 'client_closed' })
 })
+
+test('a prompt for which the server closes the connection as too large is refused, not sent again for ever', async () => {
+  await using api = await startFakeApi()
+  await using client = createClient({ url: api.url, timing })
+  const { info } = api.createSession()
+  api.refuse('execute', 'not_ready', Number.POSITIVE_INFINITY)
+  const { accepted } = client.session(info.id).execute('x')
+  await expect.poll(() => api.received.length).toBeGreaterThan(0)
+  for (const socket of api.sockets.open) socket.close(1009)
+  await expect(accepted).rejects.toMatchObject({ code: 'payload_too_large', status: 413 })
+})

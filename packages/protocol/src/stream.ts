@@ -44,6 +44,4 @@ export const parseCursor = (text: string): Cursor | undefined => {
 
 /** The cursor of a reader that has just taken `item`. */
 export const cursorAfter = (item: StreamItem): Cursor =>
-  item.type === 'delta'
-    ? { seq: item.after, block: item.block, at: item.at + item.text.length }
-    : { seq: item.seq }
+  item.type === 'delta' ? { seq: item.after, block: item.block, at: item.at + item.text.length } : { seq: item.seq }

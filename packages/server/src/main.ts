@@ -25,7 +25,8 @@ const settings = (argv: string[]): Config => {
 const explain = (error: unknown, config: Config): string => {
   if (error instanceof AppError) return `${error.message} ${error.hint}`
   const code = error instanceof Error && 'code' in error ? error.code : undefined
-  if (code === 'EADDRINUSE') return `Port ${config.port} on ${config.host} is in use. Choose another with --port (0 takes any free one).`
+  if (code === 'EADDRINUSE')
+    return `Port ${config.port} on ${config.host} is in use. Choose another with --port (0 takes any free one).`
   if (code === 'EACCES') return `No permission: ${error instanceof Error ? error.message : ''}`
   return error instanceof Error ? error.message : String(error)
 }

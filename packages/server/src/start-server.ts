@@ -8,7 +8,7 @@ import { createAccessTokens } from './auth/tokens.ts'
 import { createBrokerProcess } from './broker/broker-process.ts'
 import { askVersion, findClaude, type ClaudeProgram } from './claude/find.ts'
 import type { Config } from './config/config.ts'
-import { createHealth } from './gateway/health.ts'
+import { createHealth } from './health/health.ts'
 import { createHttpServer } from './gateway/http/server.ts'
 import { originRules } from './gateway/origin.ts'
 import type { Services } from './gateway/services.ts'
@@ -17,6 +17,7 @@ import { probeIsolation, type Isolation } from './isolation/level.ts'
 import { AppError } from './lib/app-error.ts'
 import { assets } from './lib/assets.ts'
 import { systemClock } from './lib/clock.ts'
+import { once } from './lib/once.ts'
 import { secretFile } from './lib/secret-file.ts'
 import { defaultLimits } from './process/limits.ts'
 import { createProcesses } from './session/processes.ts'
@@ -42,7 +43,10 @@ export type RunningServer = {
 const cachedRecords = 10_000
 
 const openLog = (config: Config): Logger =>
-  pino({ level: config.logLevel, base: { node: process.pid } }, destination({ dest: join(config.dataDir, 'server.log'), mkdir: true, sync: false, mode: 0o600 }))
+  pino(
+    { level: config.logLevel, base: { node: process.pid } },
+    destination({ dest: join(config.dataDir, 'server.log'), mkdir: true, sync: false, mode: 0o600 }),
+  )
 
 /** Wires the server together, in order: the only place that knows which drivers and parts there are. */
 export const startServer = async (config: Config): Promise<RunningServer> => {
@@ -54,11 +58,19 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   opened.defer(() => lock.release())
   const log = openLog(config)
 
-  const database = cacheDatabase(opened.use(await openSqliteDatabase({ path: join(config.dataDir, 'aicm.db') })), { max: cachedRecords })
+  const database = cacheDatabase(opened.use(await openSqliteDatabase({ path: join(config.dataDir, 'aicm.db') })), {
+    max: cachedRecords,
+  })
   const kv = opened.use(openLmdbKeyValue({ path: join(config.dataDir, 'kv') }))
 
   const brokerDir = join(config.dataDir, 'broker')
-  const broker = createBrokerProcess({ dir: brokerDir, main: assets.brokerMain, config: config.modelApi, extraCaCerts: config.extraCaCerts, log })
+  const broker = createBrokerProcess({
+    dir: brokerDir,
+    main: assets.brokerMain,
+    config: config.modelApi,
+    extraCaCerts: config.extraCaCerts,
+    log,
+  })
   const brokerReady = broker.ensure()
   brokerReady.catch((error: unknown) => log.error({ err: error }, 'the broker could not be started'))
   const brokerKey = await tokenKey(brokerDir)
@@ -69,15 +81,18 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     if ('error' in now) throw new AppError('claude_unavailable', now.error)
     return now.path
   }
-  const claude = 'path' in found ? askVersion(found.path) : Promise.resolve<ClaudeProgram>({ path: null, version: null, error: found.error })
-  const isolation = probeIsolation(join(config.dataDir, 'probe'))
+  // Both start programs, which would slow the start down: they are asked for when the server listens, or when needed.
+  const claude = once((): Promise<ClaudeProgram> =>
+    'path' in found ? askVersion(found.path) : Promise.resolve({ path: null, version: null, error: found.error }),
+  )
+  const isolation = once(() => probeIsolation(join(config.dataDir, 'probe')))
 
   const processes = createProcesses(kv, database.workspaces, {
     dataDir: config.dataDir,
     limits: defaultLimits,
     brokerDir: broker.apiDir,
     program,
-    isolation: async () => (await isolation).level,
+    isolation: async () => (await isolation()).level,
     token: (session) => mintSessionToken(brokerKey, session),
   })
   const registry = createRegistry(database, { processes, policy: defaultRetryPolicy, clock, log })
@@ -102,8 +117,8 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
       keyValueKind: 'lmdb',
       broker,
       processes,
-      claude: () => claude,
-      isolation: () => isolation,
+      claude,
+      isolation,
     }),
     assertCanStart: () => void program(),
     clock,
@@ -111,13 +126,13 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     version: assets.version,
   }
 
-  await workspaces.restore()
   const restored = await registry.restore()
   const rules = originRules(config)
   const http = await createHttpServer(services, { log, rules, webRoot: assets.webRoot })
   const webSockets = createWebSocketServer(http.server, services, rules)
   const url = await http.listen({ host: config.host, port: config.port })
   broker.watch(stopping.signal)
+  workspaces.restore().catch((error: unknown) => log.error({ err: error }, 'interrupted clones could not be marked'))
   log.info({ url, ...restored, modelApi: config.modelApi.mode }, 'listening')
 
   const resources = opened.move()
@@ -131,5 +146,11 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     log.info({}, 'stopped')
     log.flush()
   }
-  return { url, firstAdminPassword: firstAdmin?.password, claude, isolation, close: () => (closed ??= close()) }
+  return {
+    url,
+    firstAdminPassword: firstAdmin?.password,
+    claude: claude(),
+    isolation: isolation(),
+    close: () => (closed ??= close()),
+  }
 }

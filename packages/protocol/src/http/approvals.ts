@@ -21,7 +21,9 @@ export type Approval = Static<typeof Approval>
 export const Decision = strict({
   decision: Type.Union([Type.Literal('allow'), Type.Literal('deny')]),
   message: Type.Optional(Type.String({ maxLength: 10_000, description: 'Told to the model with a denial' })),
-  updatedInput: Type.Optional(Type.Record(Type.String(), Type.Unknown(), { description: 'Run the tool with this input instead' })),
+  updatedInput: Type.Optional(
+    Type.Record(Type.String(), Type.Unknown(), { description: 'Run the tool with this input instead' }),
+  ),
   remember: Type.Optional(Type.Boolean()),
 })
 export type Decision = Static<typeof Decision>

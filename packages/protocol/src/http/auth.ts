@@ -48,7 +48,8 @@ export const authRoutes = {
     method: 'POST',
     path: '/v1/auth/ticket',
     summary: 'A single-use ticket for the WebSocket',
-    description: 'Browsers cannot send a header with a WebSocket: they open /v1/ws?ticket=<ticket>. It works once, within expiresIn seconds.',
+    description:
+      'Browsers cannot send a header with a WebSocket: they open /v1/ws?ticket=<ticket>. It works once, within expiresIn seconds.',
     tag: 'auth',
     auth: 'bearer',
     status: 201,

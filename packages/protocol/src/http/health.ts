@@ -16,7 +16,12 @@ export const Health = Type.Object({
   modelApi: Type.Object({
     mode: Type.Union([Type.Literal('live'), Type.Literal('demo')]),
     upstream: Type.String(),
-    credential: Type.Union([Type.Literal('none'), Type.Literal('api-key'), Type.Literal('auth-token'), Type.Literal('oauth-token')]),
+    credential: Type.Union([
+      Type.Literal('none'),
+      Type.Literal('api-key'),
+      Type.Literal('auth-token'),
+      Type.Literal('oauth-token'),
+    ]),
     broker: Type.Union([Type.Literal('up'), Type.Literal('down')]),
   }),
   isolation: Type.Object({

@@ -63,7 +63,8 @@ export const workspaceRoutes = {
     method: 'DELETE',
     path: '/v1/workspaces/:id',
     summary: 'Delete a workspace',
-    description: 'Removes the folder too, except one that was there before (source "folder"). Refused while a session uses it.',
+    description:
+      'Removes the folder too, except one that was there before (source "folder"). Refused while a session uses it.',
     tag,
     auth: 'bearer',
     params,

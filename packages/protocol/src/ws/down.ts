@@ -7,15 +7,30 @@ import { StreamItem } from '../stream.ts'
 const ref = Type.String()
 
 /** The first message of every connection. */
-export const Hello = Type.Object({ type: Type.Literal('hello'), protocol: Type.Integer(), version: Type.String(), user: User })
+export const Hello = Type.Object({
+  type: Type.Literal('hello'),
+  protocol: Type.Integer(),
+  version: Type.String(),
+  user: User,
+})
 /** A batch of a session's stream, in order. */
 export const Events = Type.Object({ type: Type.Literal('events'), sessionId: SessionId, items: Type.Array(StreamItem) })
 /** The subscription stands; `lastSeq` is the newest durable message, so a client knows when it has caught up. */
 export const Subscribed = Type.Object({ type: Type.Literal('subscribed'), ref, sessionId: SessionId, lastSeq: Seq })
 /** The subscription ended: by unsubscribe, or because the session was deleted. */
-export const Unsubscribed = Type.Object({ type: Type.Literal('unsubscribed'), ref: Type.Optional(ref), sessionId: SessionId })
+export const Unsubscribed = Type.Object({
+  type: Type.Literal('unsubscribed'),
+  ref: Type.Optional(ref),
+  sessionId: SessionId,
+})
 /** The prompt is on disk. */
-export const AcceptedDown = Type.Object({ type: Type.Literal('accepted'), ref, sessionId: SessionId, turnId: TurnId, seq: Seq })
+export const AcceptedDown = Type.Object({
+  type: Type.Literal('accepted'),
+  ref,
+  sessionId: SessionId,
+  turnId: TurnId,
+  seq: Seq,
+})
 export const Interrupted = Type.Object({ type: Type.Literal('interrupted'), ref, sessionId: SessionId, turnId: TurnId })
 export const Approved = Type.Object({ type: Type.Literal('approved'), ref, approval: Approval })
 export const Pong = Type.Object({ type: Type.Literal('pong'), ref })
@@ -23,9 +38,24 @@ export const Pong = Type.Object({ type: Type.Literal('pong'), ref })
 export const Refused = Type.Object({
   type: Type.Literal('error'),
   ref: Type.Optional(ref),
-  error: Type.Object({ code: Type.String(), message: Type.String(), hint: Type.Optional(Type.String()), requestId: Type.String() }),
+  error: Type.Object({
+    code: Type.String(),
+    message: Type.String(),
+    hint: Type.Optional(Type.String()),
+    requestId: Type.String(),
+  }),
 })
 
 /** What the server may send over the WebSocket. */
-export const DownMessage = Type.Union([Hello, Events, Subscribed, Unsubscribed, AcceptedDown, Interrupted, Approved, Pong, Refused])
+export const DownMessage = Type.Union([
+  Hello,
+  Events,
+  Subscribed,
+  Unsubscribed,
+  AcceptedDown,
+  Interrupted,
+  Approved,
+  Pong,
+  Refused,
+])
 export type DownMessage = Static<typeof DownMessage>

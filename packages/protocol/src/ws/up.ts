@@ -9,7 +9,12 @@ import { CursorText } from '../stream.ts'
 const ref = Type.String({ minLength: 1, maxLength: 64 })
 
 /** Send me everything of this session after `after` (from its beginning when absent), then what comes. */
-export const Subscribe = strict({ type: Type.Literal('subscribe'), ref, sessionId: SessionId, after: Type.Optional(CursorText) })
+export const Subscribe = strict({
+  type: Type.Literal('subscribe'),
+  ref,
+  sessionId: SessionId,
+  after: Type.Optional(CursorText),
+})
 export const Unsubscribe = strict({ type: Type.Literal('unsubscribe'), ref, sessionId: SessionId })
 export const ExecuteUp = strict({
   type: Type.Literal('execute'),

@@ -27,7 +27,8 @@ export const createAccounts = (users: UserStore, accessTokens: AccessTokens, clo
       const user = await users.findByUsername(username)
       decoy ??= hashPassword(randomBytes(16).toString('hex'))
       const right = await verifyPassword(user?.passwordHash ?? (await decoy), password)
-      if (user === undefined || !right) throw new AppError('invalid_credentials', 'The user name or the password is wrong.')
+      if (user === undefined || !right)
+        throw new AppError('invalid_credentials', 'The user name or the password is wrong.')
       const { token, expiresIn } = await accessTokens.issue(user.id)
       const refreshToken = newRefreshToken()
       const now = clock.now()
@@ -45,7 +46,13 @@ export const createAccounts = (users: UserStore, accessTokens: AccessTokens, clo
       if ((await users.count()) > 0) return undefined
       const password = given ?? randomBytes(15).toString('base64url')
       const now = clock.now()
-      await users.create({ id: newId('usr', now), username: 'admin', passwordHash: await hashPassword(password), role: 'admin', createdAt: now })
+      await users.create({
+        id: newId('usr', now),
+        username: 'admin',
+        passwordHash: await hashPassword(password),
+        role: 'admin',
+        createdAt: now,
+      })
       return given === undefined ? { password } : undefined
     },
   }

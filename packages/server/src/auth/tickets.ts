@@ -29,7 +29,8 @@ export const createTickets = (clock: Clock): Tickets => {
     redeem: (ticket) => {
       const found = open.get(ticket)
       open.delete(ticket)
-      if (found === undefined || found.until <= clock.now()) throw new AppError('invalid_ticket', 'This ticket was used, has expired, or never existed.')
+      if (found === undefined || found.until <= clock.now())
+        throw new AppError('invalid_ticket', 'This ticket was used, has expired, or never existed.')
       return found.identity
     },
   }

@@ -39,7 +39,8 @@ export const createAccessTokens = (key: Uint8Array, clock: Clock): AccessTokens 
         requiredClaims: ['exp', 'sub', 'jti'],
         currentDate: new Date(clock.now()),
       })
-      if (typeof payload.sub !== 'string' || typeof payload.exp !== 'number') throw new Error('claims of the wrong type')
+      if (typeof payload.sub !== 'string' || typeof payload.exp !== 'number')
+        throw new Error('claims of the wrong type')
       return { userId: payload.sub, expiresAt: payload.exp * 1000 }
     } catch (error) {
       throw new AppError('unauthorized', 'The access token is not valid or has expired.', { cause: error })

@@ -37,7 +37,8 @@ export const createBrokerProcess = (options: {
     })
     const deadline = Date.now() + startTimeoutMs
     while ((await status()) === undefined) {
-      if (Date.now() > deadline) throw new Error(`The broker did not come up within ${startTimeoutMs / 1000} s: see ${options.dir}/broker.log.`)
+      if (Date.now() > deadline)
+        throw new Error(`The broker did not come up within ${startTimeoutMs / 1000} s: see ${options.dir}/broker.log.`)
       await new Promise((resolve) => setTimeout(resolve, startPollMs))
     }
   }

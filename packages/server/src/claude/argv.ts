@@ -11,7 +11,10 @@ export type ClaudeSettings = {
  * claude's arguments. A value that a user chose always follows its flag in one argument (`--flag=value`), so that none can
  * be taken for a flag of its own. The conversation is a new one with our id, or one to resume.
  */
-export const claudeArgv = (settings: ClaudeSettings, conversation: { resume: string } | { create: string }): string[] => [
+export const claudeArgv = (
+  settings: ClaudeSettings,
+  conversation: { resume: string } | { create: string },
+): string[] => [
   '-p',
   '--input-format=stream-json',
   '--output-format=stream-json',

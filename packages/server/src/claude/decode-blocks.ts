@@ -6,7 +6,8 @@ type OpenBlock = Omit<BlockDelta, 'at' | 'text'> & { messageId: string; index: n
 const kindOf = (contentType: string | undefined): BlockDelta['kind'] | undefined => {
   if (contentType === 'text') return 'text'
   if (contentType === 'thinking') return 'thinking'
-  if (contentType === 'tool_use' || contentType === 'server_tool_use' || contentType === 'mcp_tool_use') return 'tool_use'
+  if (contentType === 'tool_use' || contentType === 'server_tool_use' || contentType === 'mcp_tool_use')
+    return 'tool_use'
   return undefined
 }
 
@@ -67,10 +68,26 @@ export const createBlocks = (generation: number) => {
     return at < 0 ? undefined : open.splice(at, 1)[0]
   }
 
+  /** The connection to the API broke: claude says which blocks it begins anew. What was shown of them comes before the retry. */
+  const abandoned = (line: Fields): AgentOutput[] => {
+    const given = fields(line['abandoned_blocks'])
+    const messageId = text(given['api_message_id'])
+    const from = number(given['from_block_index'])
+    if (messageId === undefined || from === undefined) return []
+    return cut((block) => block.messageId === messageId && block.index >= from)
+  }
+
+  const cut = (isCut: (block: OpenBlock) => boolean): AgentOutput[] => {
+    const shown = open.filter((block) => isCut(block) && block.shown !== '')
+    open = open.filter((block) => !isCut(block))
+    return shown.map((block) => ({ kind: 'message', draft: partialDraft(block) }))
+  }
+
   return {
     stream: (line: Fields, offset: number): AgentOutput[] => {
       const event = fields(line['event'])
       if (event['type'] === 'content_block_start') return started(line, event, offset)
+      if (event['type'] === 'message_stop') return abandoned(line)
       if (event['type'] !== 'content_block_delta') return []
       const more = deltaText(fields(event['delta']))
       const block = more === undefined ? undefined : find(line, event)
@@ -95,17 +112,21 @@ export const createBlocks = (generation: number) => {
     quiet: (): boolean => open.length === 0,
 
     /** The turn or the process is over: what is open will not grow any more, and what was shown of it must not be lost. */
-    cutOff: (): AgentOutput[] => {
-      const cut = open.filter((block) => block.shown !== '')
-      open = []
-      return cut.map((block) => ({ kind: 'message', draft: partialDraft(block) }))
-    },
+    cutOff: (): AgentOutput[] => cut(() => true),
   }
 }
 
 const partialDraft = ({ block, kind, shown, name, toolUseId, parentToolUseId }: OpenBlock): Draft =>
   kind === 'tool_use'
-    ? { type: 'tool_use', block, toolUseId: toolUseId ?? block, name: name ?? 'unknown', input: shown, parentToolUseId, partial: true }
+    ? {
+        type: 'tool_use',
+        block,
+        toolUseId: toolUseId ?? block,
+        name: name ?? 'unknown',
+        input: shown,
+        parentToolUseId,
+        partial: true,
+      }
     : { type: kind, block, text: shown, parentToolUseId, partial: true }
 
 const wholeDraft = (

@@ -16,10 +16,13 @@ export const decodeResult = (line: Fields): TurnResult => {
   const subtype = text(line['subtype']) ?? 'success'
   const reason = text(line['terminal_reason']) ?? subtype
   const failed = line['is_error'] === true || subtype.startsWith('error')
+  const interrupted = reason.startsWith('aborted')
+  // What claude says of an interrupt are notes for its own developers.
+  const errors = interrupted ? undefined : texts(line['errors']).join('\n') || undefined
   return {
-    outcome: reason.startsWith('aborted') ? 'interrupted' : failed ? 'error' : 'success',
+    outcome: interrupted ? 'interrupted' : failed ? 'error' : 'success',
     reason: subtype === 'error_max_turns' ? 'max_turns' : reason,
-    text: text(line['result']) ?? (texts(line['errors']).join('\n') || undefined),
+    text: text(line['result']) ?? errors,
     usage: usageOf(fields(line['usage'])),
     totalCostUsd: number(line['total_cost_usd']) ?? 0,
     durationMs: count(line['duration_ms']),
@@ -36,7 +39,8 @@ const codes = new Map<number, FailureCode>([
 ])
 
 const hints: Partial<Record<FailureCode, string>> = {
-  auth_required: 'The credential for the model API was refused: the operator sets it (ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or CLAUDE_CODE_OAUTH_TOKEN).',
+  auth_required:
+    'The credential for the model API was refused: the operator sets it (ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or CLAUDE_CODE_OAUTH_TOKEN).',
   rate_limited: 'The model API limits this credential. Send the prompt again later.',
   overloaded: 'The model API is overloaded. Send the prompt again later.',
   prompt_too_long: 'Start a new session, or send less.',

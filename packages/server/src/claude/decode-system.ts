@@ -2,7 +2,13 @@ import type { AgentOutput, Draft } from './output.ts'
 import { number, text, texts, type Fields } from './wire.ts'
 
 /** What is said with every turn or with every line and tells a user nothing. */
-const silent = new Set(['hook_started', 'hook_response', 'session_state_changed', 'background_tasks_changed', 'files_persisted'])
+const silent = new Set([
+  'hook_started',
+  'hook_response',
+  'session_state_changed',
+  'background_tasks_changed',
+  'files_persisted',
+])
 
 const retryText = (line: Fields): string => {
   const seconds = ((number(line['retry_delay_ms']) ?? 0) / 1000).toFixed(1)

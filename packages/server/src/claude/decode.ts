@@ -2,10 +2,13 @@ import { createBlocks } from './decode-blocks.ts'
 import { decodeApiError, decodeResult } from './decode-result.ts'
 import { decodeSystem, kept } from './decode-system.ts'
 import type { AgentOutput } from './output.ts'
-import { fields, list, text, type Fields } from './wire.ts'
+import { fields, list, number, parseObject, text, type Fields } from './wire.ts'
 
 /** A line of the journal, as the process room cuts it. */
-export type WireLine = { start: number } & ({ kind: 'whole'; text: string } | { kind: 'oversized'; head: string; bytes: number })
+export type WireLine = { start: number } & (
+  | { kind: 'whole'; text: string }
+  | { kind: 'oversized'; head: string; bytes: number }
+)
 
 export type Decoder = {
   /** What the line means: nothing, one thing or several. Never throws. */
@@ -47,7 +50,12 @@ export const createDecoder = ({ generation }: { generation: number }): Decoder =
       case 'control_response':
         return decodeResponse(line)
       case 'rate_limit_event':
-        return [{ kind: 'message', draft: { type: 'progress', kind: 'rate_limit', text: rateLimitText(line), data: line['rate_limit_info'] } }]
+        return [
+          {
+            kind: 'message',
+            draft: { type: 'progress', kind: 'rate_limit', text: rateLimitText(line), data: line['rate_limit_info'] },
+          },
+        ]
       case 'tool_progress':
       case 'keep_alive':
         return []
@@ -59,17 +67,19 @@ export const createDecoder = ({ generation }: { generation: number }): Decoder =
   return {
     decode: (line) => {
       if (line.kind === 'oversized')
-        return [{ kind: 'message', draft: { type: 'system', subtype: 'oversized', data: { bytes: line.bytes, head: line.head } } }]
+        return [
+          {
+            kind: 'message',
+            draft: { type: 'system', subtype: 'oversized', data: { bytes: line.bytes, head: line.head } },
+          },
+        ]
       if (line.text.trim() === '') return []
-      let value: unknown
-      try {
-        value = JSON.parse(line.text)
-      } catch {
-        value = undefined
-      }
-      if (typeof value !== 'object' || value === null)
-        return [{ kind: 'message', draft: { type: 'system', subtype: 'unparsed', data: line.text.slice(0, unparsedBytes) } }]
-      return decodeLine(fields(value), line.start)
+      const value = parseObject(line.text)
+      if (value === undefined)
+        return [
+          { kind: 'message', draft: { type: 'system', subtype: 'unparsed', data: line.text.slice(0, unparsedBytes) } },
+        ]
+      return decodeLine(value, line.start)
     },
     end: blocks.cutOff,
     quiet: blocks.quiet,
@@ -81,7 +91,9 @@ const decodeUser = (line: Fields): AgentOutput[] => {
   if (typeof content === 'string') {
     // A slash command answers in the user's place.
     const output = /<local-command-std(?:out|err)>([\s\S]*?)<\/local-command-std(?:out|err)>/.exec(content)
-    return output === null ? [] : [{ kind: 'message', draft: { type: 'system', subtype: 'local_command', data: output[1] } }]
+    return output === null
+      ? []
+      : [{ kind: 'message', draft: { type: 'system', subtype: 'local_command', data: output[1] } }]
   }
   return list(content).flatMap((item): AgentOutput[] => {
     const block = fields(item)
@@ -104,7 +116,8 @@ const decodeUser = (line: Fields): AgentOutput[] => {
 const decodeLifecycle = (line: Fields): AgentOutput[] => {
   const turnId = text(line['command_uuid'])
   const state = line['state']
-  return turnId !== undefined && (state === 'queued' || state === 'started' || state === 'completed' || state === 'cancelled')
+  return turnId !== undefined &&
+    (state === 'queued' || state === 'started' || state === 'completed' || state === 'cancelled')
     ? [{ kind: 'prompt', turnId, state }]
     : []
 }
@@ -132,11 +145,18 @@ const decodeResponse = (line: Fields): AgentOutput[] => {
   const requestId = text(response['request_id'])
   if (requestId === initializeRequestId && response['subtype'] === 'success') return [{ kind: 'ready' }]
   if (response['subtype'] === 'error')
-    return [{ kind: 'message', draft: { type: 'system', subtype: 'control_error', data: { requestId, error: response['error'] } } }]
+    return [
+      {
+        kind: 'message',
+        draft: { type: 'system', subtype: 'control_error', data: { requestId, error: response['error'] } },
+      },
+    ]
   return []
 }
 
 const rateLimitText = (line: Fields): string => {
   const info = fields(line['rate_limit_info'])
-  return `Plan limit: ${text(info['status']) ?? 'changed'}${typeof info['resetsAt'] === 'number' ? `, resets at ${new Date(info['resetsAt'] * 1000).toISOString()}` : ''}.`
+  const resetsAt = new Date((number(info['resetsAt']) ?? NaN) * 1000)
+  const when = Number.isNaN(resetsAt.getTime()) ? '' : `, resets at ${resetsAt.toISOString()}`
+  return `Plan limit: ${text(info['status']) ?? 'changed'}${when}.`
 }

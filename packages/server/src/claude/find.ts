@@ -21,7 +21,9 @@ const bundled = (): string | undefined => {
   const require = createRequire(import.meta.url)
   for (const libc of ['', '-musl']) {
     try {
-      const manifest = require.resolve(`@anthropic-ai/claude-code-${process.platform}-${process.arch}${libc}/package.json`)
+      const manifest = require.resolve(
+        `@anthropic-ai/claude-code-${process.platform}-${process.arch}${libc}/package.json`,
+      )
       const path = join(dirname(manifest), 'claude')
       if (isProgram(path)) return path
     } catch {
@@ -32,7 +34,10 @@ const bundled = (): string | undefined => {
 }
 
 /** The setting, else PATH, else the optional npm dependency. Looks only: nothing is started. */
-export const findClaude = (options: { setting: string | undefined; path: string }): { path: string } | { error: string } => {
+export const findClaude = (options: {
+  setting: string | undefined
+  path: string
+}): { path: string } | { error: string } => {
   if (options.setting !== undefined)
     return isProgram(options.setting)
       ? { path: realpathSync(options.setting) }
@@ -44,7 +49,10 @@ export const findClaude = (options: { setting: string | undefined; path: string 
     .find(isProgram)
   const found = onPath ?? bundled()
   return found === undefined
-    ? { error: 'No claude was found: set --claude (AICM_CLAUDE_PATH), put it on PATH, or install @anthropic-ai/claude-code.' }
+    ? {
+        error:
+          'No claude was found: set --claude (AICM_CLAUDE_PATH), put it on PATH, or install @anthropic-ai/claude-code.',
+      }
     : { path: realpathSync(found) }
 }
 
@@ -60,6 +68,10 @@ export const askVersion = async (path: string): Promise<ClaudeProgram> => {
       ? { path, version: null, error: `${path} --version ended with ${code} and no version: ${stderr.slice(0, 200)}` }
       : { path, version, error: null }
   } catch (error) {
-    return { path, version: null, error: `${path} cannot be started: ${error instanceof Error ? error.message : error}` }
+    return {
+      path,
+      version: null,
+      error: `${path} cannot be started: ${error instanceof Error ? error.message : error}`,
+    }
   }
 }

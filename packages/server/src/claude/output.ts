@@ -5,7 +5,9 @@ type WithoutPosition<M> = M extends unknown ? Omit<M, 'seq' | 'time' | 'turnId'>
 /** A message before it has a place in the log. */
 export type Draft = WithoutPosition<Message>
 
-export type BlockDelta = Pick<Delta, 'block' | 'kind' | 'at' | 'text' | 'name' | 'parentToolUseId'> & { toolUseId?: string }
+export type BlockDelta = Pick<Delta, 'block' | 'kind' | 'at' | 'text' | 'name' | 'parentToolUseId'> & {
+  toolUseId?: string
+}
 
 /** What claude says, in our words: the rest of the server knows nothing of its wire format. */
 export type AgentOutput =
@@ -14,7 +16,15 @@ export type AgentOutput =
   /** It has answered `initialize`: it takes prompts. */
   | { kind: 'ready' }
   /** It names its conversation, and what it runs with. Repeated with each turn. */
-  | { kind: 'conversation'; claudeSessionId: string; model?: string; permissionMode?: string; claudeVersion?: string; cwd?: string; tools?: string[] }
+  | {
+      kind: 'conversation'
+      claudeSessionId: string
+      model?: string
+      permissionMode?: string
+      claudeVersion?: string
+      cwd?: string
+      tools?: string[]
+    }
   | { kind: 'prompt'; turnId: string; state: 'queued' | 'started' | 'completed' | 'cancelled' }
   | { kind: 'permission'; requestId: string; toolUseId: string; tool: string; input: unknown; suggestions: unknown[] }
   | { kind: 'permission-withdrawn'; requestId: string }

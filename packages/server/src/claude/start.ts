@@ -37,7 +37,13 @@ export const startClaude = async (options: StartClaude): Promise<SessionProcess>
   const command = [options.program, ...claudeArgv(options.settings, options.conversation)]
   const [limiter = 'prlimit', ...limits] = prlimitArgv(options.limits)
   const walls = sandboxed
-    ? sandboxArgv({ workspace: options.workspace, home: options.home, tmp, brokerDir: options.brokerDir, program: options.program })
+    ? sandboxArgv({
+        workspace: options.workspace,
+        home: options.home,
+        tmp,
+        brokerDir: options.brokerDir,
+        program: options.program,
+      })
     : []
   return launch({
     dir: join(options.sessionDir, String(options.generation)),

@@ -17,3 +17,23 @@ export const number = (value: unknown): number | undefined =>
 export const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : [])
 
 export const texts = (value: unknown): string[] => list(value).filter((item) => typeof item === 'string')
+
+/** What is nested deeper cannot be written as JSON again: the stack of JSON.stringify ends at some 4000 levels. */
+const maxDepth = 500
+
+const deeperThan = (value: unknown, levels: number): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (levels === 0 || Object.values(value).some((inner) => deeperThan(inner, levels - 1)))
+
+/** A line's JSON object; undefined when it is none that can be stored. */
+export const parseObject = (line: string): Fields | undefined => {
+  let value: unknown
+  try {
+    value = JSON.parse(line)
+  } catch {
+    return undefined
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
+  return line.length > 2 * maxDepth && deeperThan(value, maxDepth) ? undefined : fields(value)
+}

@@ -55,7 +55,8 @@ const parseEnvironment = (environment: Environment): Values => {
 
 const oneOf = <T extends string>(name: OptionName, value: string, allowed: readonly T[]): T => {
   const found = allowed.find((item) => item === value)
-  if (found === undefined) throw new ConfigError(`${nameOf(name)} is ${JSON.stringify(value)}; it must be one of ${allowed.join(', ')}.`)
+  if (found === undefined)
+    throw new ConfigError(`${nameOf(name)} is ${JSON.stringify(value)}; it must be one of ${allowed.join(', ')}.`)
   return found
 }
 
@@ -89,14 +90,19 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
   const values: Values = { ...parseEnvironment(environment), ...parseFlags(argv) }
   const port = Number(values.port?.[0] ?? optionTable.port.default)
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
-    throw new ConfigError(`${nameOf('port')} is ${JSON.stringify(values.port?.[0])}; it must be a number from 0 to 65535.`)
+    throw new ConfigError(
+      `${nameOf('port')} is ${JSON.stringify(values.port?.[0])}; it must be a number from 0 to 65535.`,
+    )
   const roots = values.workspaceRoots ?? []
   const relative = roots.find((root) => !isAbsolute(root))
-  if (relative !== undefined) throw new ConfigError(`${nameOf('workspaceRoots')} is ${JSON.stringify(relative)}; it must be an absolute path.`)
+  if (relative !== undefined)
+    throw new ConfigError(`${nameOf('workspaceRoots')} is ${JSON.stringify(relative)}; it must be an absolute path.`)
   return {
     host: values.host?.[0] ?? optionTable.host.default,
     port,
-    dataDir: resolve(values.dataDir?.[0] ?? join(environment['XDG_STATE_HOME'] || join(homedir(), '.local', 'state'), 'aicm')),
+    dataDir: resolve(
+      values.dataDir?.[0] ?? join(environment['XDG_STATE_HOME'] || join(homedir(), '.local', 'state'), 'aicm'),
+    ),
     claude: values.claude?.[0] === undefined ? undefined : resolve(values.claude[0]),
     modelApi: modelApiOf(values),
     workspaceRoots: roots,

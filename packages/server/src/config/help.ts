@@ -6,7 +6,8 @@ const rows = (): { names: string; spec: OptionSpec }[] =>
     spec,
   }))
 
-const sentence = (spec: OptionSpec): string => `${spec.doc}${spec.default === undefined ? '' : ` Default: ${spec.default}.`}`
+const sentence = (spec: OptionSpec): string =>
+  `${spec.doc}${spec.default === undefined ? '' : ` Default: ${spec.default}.`}`
 
 /** The text of --help. */
 export const helpText = (): string =>

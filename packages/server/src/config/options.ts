@@ -15,7 +15,13 @@ export type OptionSpec = {
 
 export const optionTable = {
   host: { flag: '--host', env: 'AICM_HOST', value: 'ADDRESS', default: '127.0.0.1', doc: 'Address to listen on.' },
-  port: { flag: '--port', env: 'AICM_PORT', value: 'NUMBER', default: '2426', doc: 'Port to listen on; 0 takes any free one and prints it.' },
+  port: {
+    flag: '--port',
+    env: 'AICM_PORT',
+    value: 'NUMBER',
+    default: '2426',
+    doc: 'Port to listen on; 0 takes any free one and prints it.',
+  },
   dataDir: {
     flag: '--data-dir',
     env: 'AICM_DATA_DIR',
@@ -51,7 +57,13 @@ export const optionTable = {
     many: true,
     doc: 'Another web origin that may use the API from a browser, e.g. https://aicm.example.org. Can be given several times (comma-separated in the environment).',
   },
-  logLevel: { flag: '--log-level', env: 'AICM_LOG_LEVEL', value: 'debug|info|warn|error', default: 'info', doc: 'What goes to the log (JSON lines, <data-dir>/server.log).' },
+  logLevel: {
+    flag: '--log-level',
+    env: 'AICM_LOG_LEVEL',
+    value: 'debug|info|warn|error',
+    default: 'info',
+    doc: 'What goes to the log (JSON lines, <data-dir>/server.log).',
+  },
   adminPassword: {
     env: 'AICM_ADMIN_PASSWORD',
     value: 'PASSWORD',
@@ -60,9 +72,24 @@ export const optionTable = {
     doc: 'Password of the first user, admin. Read on the first start only.',
   },
   apiKey: { env: 'ANTHROPIC_API_KEY', value: 'KEY', secret: true, doc: 'Credential for the model API.' },
-  authToken: { env: 'ANTHROPIC_AUTH_TOKEN', value: 'TOKEN', secret: true, doc: 'Credential for the model API or a gateway, sent as a Bearer token.' },
-  oauthToken: { env: 'CLAUDE_CODE_OAUTH_TOKEN', value: 'TOKEN', secret: true, doc: "A subscription's token (claude setup-token)." },
-  upstream: { env: 'ANTHROPIC_BASE_URL', value: 'URL', default: 'https://api.anthropic.com', doc: 'Where the real model API is.' },
+  authToken: {
+    env: 'ANTHROPIC_AUTH_TOKEN',
+    value: 'TOKEN',
+    secret: true,
+    doc: 'Credential for the model API or a gateway, sent as a Bearer token.',
+  },
+  oauthToken: {
+    env: 'CLAUDE_CODE_OAUTH_TOKEN',
+    value: 'TOKEN',
+    secret: true,
+    doc: "A subscription's token (claude setup-token).",
+  },
+  upstream: {
+    env: 'ANTHROPIC_BASE_URL',
+    value: 'URL',
+    default: 'https://api.anthropic.com',
+    doc: 'Where the real model API is.',
+  },
 } as const satisfies Record<string, OptionSpec>
 
 export type OptionName = keyof typeof optionTable

@@ -6,13 +6,22 @@ import type { ApprovalRecord } from '../storage/approval-store.ts'
 import type { UserRecord } from '../storage/user-store.ts'
 import type { Services } from './services.ts'
 
-export const viewApproval = ({ userId: _, createdAt, ...record }: ApprovalRecord): Approval => ({ ...record, createdAt: isoTime(createdAt) })
+export const viewApproval = ({ userId: _, createdAt, ...record }: ApprovalRecord): Approval => ({
+  ...record,
+  createdAt: isoTime(createdAt),
+})
 
 /** The same for HTTP and WebSocket: the first answer counts. */
-export const answerApproval = async (services: Services, user: UserRecord, id: string, decision: Decision): Promise<Approval> => {
+export const answerApproval = async (
+  services: Services,
+  user: UserRecord,
+  id: string,
+  decision: Decision,
+): Promise<Approval> => {
   const { approvals } = services.database
   const record = await approvals.get(id)
-  if (record === undefined || !mayUse(user, record)) throw new AppError('approval_not_found', `There is no permission request ${id}.`)
+  if (record === undefined || !mayUse(user, record))
+    throw new AppError('approval_not_found', `There is no permission request ${id}.`)
   const session = await services.registry.get(record.sessionId)
   await session.answer({ approvalId: id, decision, userId: user.id })
   return viewApproval((await approvals.get(id)) ?? record)

@@ -6,7 +6,13 @@ export type OriginRules = { hosts: ReadonlySet<string>; origins: ReadonlySet<str
 
 /** Names this server answers to, and web origins that may use it. Compared exactly: no patterns, no suffixes. */
 export const originRules = (options: { host: string; allowedOrigins: string[] }): OriginRules => ({
-  hosts: new Set(['localhost', '127.0.0.1', '[::1]', options.host.toLowerCase(), ...options.allowedOrigins.map((origin) => new URL(origin).hostname)]),
+  hosts: new Set([
+    'localhost',
+    '127.0.0.1',
+    '[::1]',
+    options.host.toLowerCase(),
+    ...options.allowedOrigins.map((origin) => new URL(origin).hostname),
+  ]),
   origins: new Set(options.allowedOrigins),
 })
 

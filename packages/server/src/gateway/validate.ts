@@ -3,12 +3,18 @@ import type { Static, TSchema } from 'typebox'
 import { AppError } from '../lib/app-error.ts'
 
 /** The first thing that is wrong, in words: which key, and what it should be. */
-const complain = (part: string, errors: { instancePath: string; message: string; keyword: string; params: object }[]): string => {
+const complain = (
+  part: string,
+  errors: { instancePath: string; message: string; keyword: string; params: object }[],
+): string => {
   // For a union the errors of every variant come one after the other; what is most specific says most.
   const error = errors.find(({ keyword }) => keyword === 'additionalProperties') ?? errors[0]
   if (error === undefined) return `${part} is not valid.`
   const where = `${part}${error.instancePath.replaceAll('/', '.')}`
-  const keys = 'additionalProperties' in error.params && Array.isArray(error.params.additionalProperties) ? error.params.additionalProperties : []
+  const keys =
+    'additionalProperties' in error.params && Array.isArray(error.params.additionalProperties)
+      ? error.params.additionalProperties
+      : []
   return keys.length > 0 ? `${where} has unknown keys: ${keys.join(', ')}.` : `${where} ${error.message}.`
 }
 

@@ -17,7 +17,20 @@ const probeOn = async (prepare: string, dir: string): Promise<Isolation> => {
   const module = new URL('level.ts', import.meta.url).href
   const script = `import(${JSON.stringify(module)}).then(async ({ probeIsolation }) => console.log(JSON.stringify(await probeIsolation(process.argv[1]))))`
   const { stdout, stderr, code } = await run(
-    ['unshare', '-U', '-r', '-m', 'sh', '-c', `${prepare} && exec "$@"`, dir, process.execPath, '-e', script, join(dir, 'data')],
+    [
+      'unshare',
+      '-U',
+      '-r',
+      '-m',
+      'sh',
+      '-c',
+      `${prepare} && exec "$@"`,
+      dir,
+      process.execPath,
+      '-e',
+      script,
+      join(dir, 'data'),
+    ],
     { env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' }, timeoutMs: 30_000 },
   )
   if (code !== 0) throw new Error(stderr)

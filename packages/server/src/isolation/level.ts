@@ -19,18 +19,32 @@ export const probeIsolation = async (dir: string): Promise<Isolation> => {
   try {
     const canary = join(base, 'canary')
     await writeFile(canary, 'not for sessions')
-    const view = { workspace: join(base, 'workspace'), home: join(base, 'home'), tmp: join(base, 'tmp'), brokerDir: join(base, 'broker'), program: '/bin/sh' }
+    const view = {
+      workspace: join(base, 'workspace'),
+      home: join(base, 'home'),
+      tmp: join(base, 'tmp'),
+      brokerDir: join(base, 'broker'),
+      program: '/bin/sh',
+    }
     await Promise.all([view.workspace, view.home, view.tmp, view.brokerDir].map((path) => mkdir(path)))
-    const argv = sandboxArgv(view).filter((argument, at, all) => argument !== '--json-status-fd' && all[at - 1] !== '--json-status-fd')
+    const argv = sandboxArgv(view).filter(
+      (argument, at, all) => argument !== '--json-status-fd' && all[at - 1] !== '--json-status-fd',
+    )
     const [program, ...rest] = argv
     const result = await run([program ?? 'bwrap', ...rest, 'sh', '-c', inside, 'sh', canary], {
       env: { PATH: systemPath },
       timeoutMs: 10_000,
     })
     if (result.code === 0 && result.stdout.includes('walled')) return { level: 'sandbox', missing: [] }
-    return { level: 'process', missing: [`bwrap does not work here: ${result.stderr.trim().slice(0, 300) || `exit ${result.code}`}`] }
+    return {
+      level: 'process',
+      missing: [`bwrap does not work here: ${result.stderr.trim().slice(0, 300) || `exit ${result.code}`}`],
+    }
   } catch (error) {
-    const text = error instanceof Error && 'code' in error && error.code === 'ENOENT' ? 'bwrap is not installed (Debian: apt-get install bubblewrap)' : String(error)
+    const text =
+      error instanceof Error && 'code' in error && error.code === 'ENOENT'
+        ? 'bwrap is not installed (Debian: apt-get install bubblewrap)'
+        : String(error)
     return { level: 'process', missing: [text] }
   } finally {
     await rm(base, { recursive: true, force: true })

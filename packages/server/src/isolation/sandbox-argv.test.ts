@@ -11,42 +11,50 @@ import { sandboxArgv } from './sandbox-argv.ts'
 /** What a script says at level sandbox, with `$DIR` as the folder that holds its workspace and what it must not see. */
 const insideSandbox = async (script: string, prepare?: (dir: string) => Promise<void>): Promise<string[]> => {
   // The folder has a name only once it is there: the script learns it from its own.
-  await using child = await shellProcess(`DIR=\${PWD%/workspace}; until [ -e start ]; do sleep 0.01; done; ${script}`, { sandbox: true })
+  await using child = await shellProcess(`DIR=\${PWD%/workspace}; until [ -e start ]; do sleep 0.01; done; ${script}`, {
+    sandbox: true,
+  })
   await prepare?.(child.dir)
   await writeFile(join(child.dir, 'workspace/start'), '')
   return (await Array.fromAsync(outputLines(child.process))).map(({ text }) => text)
 }
 
-requires('bwrap')('other users, the data folder, the host’s /tmp and the server itself do not exist inside', async () => {
-  await using outside = await tempDir()
-  const canary = join(outside.path, 'canary')
-  const seen = await insideSandbox(
-    `for path in "$DIR/users/other/home" "$DIR/aicm.db" "$DIR/1" ${canary} /root /home /var /proc/${process.pid} /etc/shadow /sys; do
+requires('bwrap')(
+  'other users, the data folder, the host’s /tmp and the server itself do not exist inside',
+  async () => {
+    await using outside = await tempDir()
+    const canary = join(outside.path, 'canary')
+    const seen = await insideSandbox(
+      `for path in "$DIR/users/other/home" "$DIR/aicm.db" "$DIR/1" ${canary} /root /home /var /proc/${process.pid} /etc/shadow /sys; do
       [ -e "$path" ] && echo "$path"
     done; ls /tmp | wc -l`,
-    async (dir) => {
-      await writeFile(canary, 'secret')
-      await writeFile(join(dir, 'aicm.db'), 'secret')
-      await mkdir(join(dir, 'users/other/home'), { recursive: true })
-    },
-  )
-  // Of /tmp there is only the way to the folders that are its own.
-  expect(seen).toEqual(['1'])
-})
+      async (dir) => {
+        await writeFile(canary, 'secret')
+        await writeFile(join(dir, 'aicm.db'), 'secret')
+        await mkdir(join(dir, 'users/other/home'), { recursive: true })
+      },
+    )
+    // Of /tmp there is only the way to the folders that are its own.
+    expect(seen).toEqual(['1'])
+  },
+)
 
-requires('bwrap')('its own workspace, home and /tmp are writable, the system and the broker’s folder are not', async () => {
-  let dir = ''
-  const seen = await insideSandbox(
-    `for path in . "$DIR/home" /tmp / /usr /etc /run /run/aicm; do
+requires('bwrap')(
+  'its own workspace, home and /tmp are writable, the system and the broker’s folder are not',
+  async () => {
+    let dir = ''
+    const seen = await insideSandbox(
+      `for path in . "$DIR/home" /tmp / /usr /etc /run /run/aicm; do
        (echo made >"$path/file") 2>/dev/null && echo "$path"
      done; cat workspace-file; cat file`,
-    async (path) => {
-      dir = path
-      await writeFile(join(path, 'workspace/workspace-file'), 'from outside\n')
-    },
-  )
-  expect(seen).toEqual(['.', `${dir}/home`, '/tmp', 'from outside', 'made'])
-})
+      async (path) => {
+        dir = path
+        await writeFile(join(path, 'workspace/workspace-file'), 'from outside\n')
+      },
+    )
+    expect(seen).toEqual(['.', `${dir}/home`, '/tmp', 'from outside', 'made'])
+  },
+)
 
 requires('bwrap')('it sees only its own processes, has no capabilities and no way to more', async () => {
   const seen = await insideSandbox(`
@@ -63,13 +71,24 @@ requires('bwrap')('it sees only its own processes, has no capabilities and no wa
 requires('bwrap')('of the program’s folder it sees the program alone', async () => {
   await using dir = await tempDir()
   const at = (name: string): string => join(dir.path, name)
-  const view = { workspace: at('workspace'), home: at('home'), tmp: at('tmp'), brokerDir: at('broker'), program: at('bin/program') }
+  const view = {
+    workspace: at('workspace'),
+    home: at('home'),
+    tmp: at('tmp'),
+    brokerDir: at('broker'),
+    program: at('bin/program'),
+  }
   await Promise.all([...Object.values(view).slice(0, 4), at('bin')].map((path) => mkdir(path)))
   await copyFile('/bin/sh', view.program)
   await writeFile(at('bin/secret'), 'secret')
   const child = await launch({
     dir: at('1'),
-    argv: [...sandboxArgv(view), view.program, '-c', `ls ${at('bin')}; echo x >>${view.program}; test -e ${at('bin/secret')} && echo seen`],
+    argv: [
+      ...sandboxArgv(view),
+      view.program,
+      '-c',
+      `ls ${at('bin')}; echo x >>${view.program}; test -e ${at('bin/secret')} && echo seen`,
+    ],
     cwd: view.workspace,
     env: { PATH: systemPath },
     marker: 'AICM_PROCESS=never',

@@ -24,6 +24,9 @@ export const secretFile = async (path: string): Promise<Uint8Array> => {
 }
 
 const check = (path: string, secret: Buffer): Buffer => {
-  if (secret.length < bytes) throw new Error(`${path} is damaged: it must hold ${bytes} bytes. Restore it, or delete it (everybody must log in again then).`)
+  if (secret.length < bytes)
+    throw new Error(
+      `${path} is damaged: it must hold ${bytes} bytes. Restore it, or delete it (everybody must log in again then).`,
+    )
   return secret
 }

@@ -19,24 +19,27 @@ const stored = (record: ProcessRecord): ProcessRecord => JSON.parse(JSON.stringi
 
 for (const sandbox of [false, true]) {
   const define = sandbox ? requires('bwrap') : test
-  define(`handed over again and again while it talks, nothing is lost or read twice${sandbox ? ' (sandbox)' : ''}`, async () => {
-    await using child = await shellProcess(counting, { sandbox })
-    const texts: string[] = []
-    let handle = child.process
-    let from = 0
-    while (texts.length < count) {
-      let taken = 0
-      for await (const { text, end } of outputLines(handle, from)) {
-        texts.push(text)
-        from = end
-        if (++taken === 3001) break
+  define(
+    `handed over again and again while it talks, nothing is lost or read twice${sandbox ? ' (sandbox)' : ''}`,
+    async () => {
+      await using child = await shellProcess(counting, { sandbox })
+      const texts: string[] = []
+      let handle = child.process
+      let from = 0
+      while (texts.length < count) {
+        let taken = 0
+        for await (const { text, end } of outputLines(handle, from)) {
+          texts.push(text)
+          from = end
+          if (++taken === 3001) break
+        }
+        handle.release()
+        handle = adopt(stored(child.process.record))
       }
-      handle.release()
-      handle = adopt(stored(child.process.record))
-    }
-    expect(texts).toEqual(numbered)
-    expect(await handle.exited).toEqual({ code: 5, signal: null })
-  })
+      expect(texts).toEqual(numbered)
+      expect(await handle.exited).toEqual({ code: 5, signal: null })
+    },
+  )
 }
 
 test('an adopted process is written to, stopped, and its end is seen', async () => {

@@ -8,7 +8,9 @@ const signalNames = new Map(Object.entries(constants.signals).map(([name, number
 
 /** A shell and bwrap alike report a signal as 128 + its number. */
 export const exitOf = (code: number): Exit =>
-  code > 128 && signalNames.has(code - 128) ? { code, signal: signalNames.get(code - 128) ?? null } : { code, signal: null }
+  code > 128 && signalNames.has(code - 128)
+    ? { code, signal: signalNames.get(code - 128) ?? null }
+    : { code, signal: null }
 
 const statusLines = async (path: string): Promise<Record<string, unknown>[]> => {
   let text: string
@@ -28,7 +30,9 @@ const statusLines = async (path: string): Promise<Record<string, unknown>[]> => 
 }
 
 const numberIn = async (path: string, key: string): Promise<number | undefined> =>
-  (await statusLines(path)).map((line) => line[key]).findLast((value) => typeof value === 'number') as number | undefined
+  (await statusLines(path)).map((line) => line[key]).findLast((value) => typeof value === 'number') as
+    | number
+    | undefined
 
 /** What the exit status file says: written by `bwrap --json-status-fd`, or by the shell that stands in for it. */
 export const readExit = async (path: string): Promise<Exit | undefined> => {

@@ -27,7 +27,7 @@ requires('bwrap')('in a sandbox too its exit code and the signal that ended it a
   await using ended = await shellProcess('echo one; exit 7', { sandbox: true })
   expect(await allLines(ended.process)).toEqual(['one'])
   expect(await ended.process.exited).toEqual({ code: 7, signal: null })
-  await using killed = await shellProcess('sh -c \'kill -KILL $$\'; exit $?', { sandbox: true })
+  await using killed = await shellProcess("sh -c 'kill -KILL $$'; exit $?", { sandbox: true })
   expect(await killed.process.exited).toEqual({ code: 137, signal: 'SIGKILL' })
 })
 
@@ -55,8 +55,16 @@ test('a program that does not exist ends with 127, and says so', async () => {
 
 test('a working directory that is gone is named in the refusal, and nothing is left behind', async () => {
   await using dir = await tempDir()
-  const spec = { dir: join(dir.path, '1'), argv: ['true'], env: { PATH: systemPath }, marker: 'A=b', exitStatus: 'shell' } as const
-  await expect(launch({ ...spec, cwd: join(dir.path, 'gone') })).rejects.toThrow(`${join(dir.path, 'gone')} does not exist`)
+  const spec = {
+    dir: join(dir.path, '1'),
+    argv: ['true'],
+    env: { PATH: systemPath },
+    marker: 'A=b',
+    exitStatus: 'shell',
+  } as const
+  await expect(launch({ ...spec, cwd: join(dir.path, 'gone') })).rejects.toThrow(
+    `${join(dir.path, 'gone')} does not exist`,
+  )
   const child = await launch({ ...spec, cwd: dir.path })
   expect(await child.exited).toEqual({ code: 0, signal: null })
   await expect(launch({ ...spec, cwd: dir.path })).rejects.toThrow('mkfifo failed')
@@ -80,7 +88,9 @@ test('a line of 1 MB waits for a reader that takes its time, and the next one st
     head -c ${size + 1} | cksum; read line; echo "then $line"`)
   await readUntil(child.process, (text) => text === 'waiting')
   const done: string[] = []
-  const writes = [`${'x'.repeat(size)}\n`, 'next\n'].map((line) => child.process.write(line).then(() => done.push(line)))
+  const writes = [`${'x'.repeat(size)}\n`, 'next\n'].map((line) =>
+    child.process.write(line).then(() => done.push(line)),
+  )
   expect(done).toEqual([])
   await writeFile(join(child.dir, 'workspace/go'), '')
   const said = await readUntil(child.process, (text) => text.startsWith('then'))
@@ -123,7 +133,9 @@ for (const sandbox of [false, true]) {
       const said = await readUntil(child.process, (text) => text === 'end')
       const names = said.slice(0, said.indexOf('--')).map((line) => line.split('=')[0])
       // The shell adds where it is.
-      expect(new Set(names).difference(new Set(['PWD', 'OLDPWD', 'SHLVL', '_']))).toEqual(new Set(['PATH', 'AICM_PROCESS', 'GIVEN']))
+      expect(new Set(names).difference(new Set(['PWD', 'OLDPWD', 'SHLVL', '_']))).toEqual(
+        new Set(['PATH', 'AICM_PROCESS', 'GIVEN']),
+      )
       expect(said.join('\n')).not.toContain(dir.path)
       // The exit status is written there by whoever stands around it.
       expect(said.join('\n')).not.toMatch(/exit\.json| 3 -> /)

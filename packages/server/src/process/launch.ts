@@ -50,7 +50,8 @@ export const launch = async (spec: LaunchSpec): Promise<SessionProcess> => {
       opened(files.stderr, append),
       ...(spec.exitStatus === 'descriptor' ? [opened(files.exit, append)] : []),
     ]
-    const [file, ...args] = spec.exitStatus === 'descriptor' ? spec.argv : (['sh', '-c', statusShell, files.exit, ...spec.argv] as const)
+    const [file, ...args] =
+      spec.exitStatus === 'descriptor' ? spec.argv : (['sh', '-c', statusShell, files.exit, ...spec.argv] as const)
     const child = spawn(file, args, { cwd: spec.cwd, env: spec.env, stdio, detached: true })
     const outerExit = new Promise<Exit>((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })))
     await new Promise<void>((resolve, reject) => {

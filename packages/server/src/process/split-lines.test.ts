@@ -29,9 +29,14 @@ const stream = fc
 
 test('however a stream is cut, its lines and their offsets are the same', () => {
   fc.assert(
-    fc.property(stream, fc.array(fc.nat(), { maxLength: 20 }), fc.integer({ min: 5, max: 300 }), (bytes, cuts, maxBytes) => {
-      expect(split(cutAt(bytes, cuts), { maxBytes })).toEqual(split([bytes], { maxBytes }))
-    }),
+    fc.property(
+      stream,
+      fc.array(fc.nat(), { maxLength: 20 }),
+      fc.integer({ min: 5, max: 300 }),
+      (bytes, cuts, maxBytes) => {
+        expect(split(cutAt(bytes, cuts), { maxBytes })).toEqual(split([bytes], { maxBytes }))
+      },
+    ),
     { numRuns: 500 },
   )
 })

@@ -1,5 +1,8 @@
 /** A line of a journal: `start` and `end` are byte offsets in the file, `end` past its newline. */
-export type Line = { start: number; end: number } & ({ kind: 'whole'; text: string } | { kind: 'oversized'; head: string; bytes: number })
+export type Line = { start: number; end: number } & (
+  | { kind: 'whole'; text: string }
+  | { kind: 'oversized'; head: string; bytes: number }
+)
 
 export type Splitter = {
   /** The lines that `chunk` completes. The chunk may be reused by the caller afterwards. */
@@ -27,8 +30,19 @@ export const createSplitter = ({ from, maxBytes }: { from: number; maxBytes: num
     const end = start + bytes + 1
     const line: Line =
       bytes > maxBytes
-        ? { kind: 'oversized', start, end, bytes, head: Buffer.concat([...parts, last.subarray(0, headBytes)]).toString('utf8', 0, headBytes) }
-        : { kind: 'whole', start, end, text: parts.length === 0 ? last.toString('utf8') : Buffer.concat([...parts, last]).toString('utf8') }
+        ? {
+            kind: 'oversized',
+            start,
+            end,
+            bytes,
+            head: Buffer.concat([...parts, last.subarray(0, headBytes)]).toString('utf8', 0, headBytes),
+          }
+        : {
+            kind: 'whole',
+            start,
+            end,
+            text: parts.length === 0 ? last.toString('utf8') : Buffer.concat([...parts, last]).toString('utf8'),
+          }
     lineStart = end
     parts = []
     held = 0

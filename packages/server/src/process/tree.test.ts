@@ -44,7 +44,9 @@ for (const sandbox of [false, true]) {
   })
 
   define(`at level ${level} killing the outermost process ends everything inside`, async () => {
-    await using child = await shellProcess(`(${daemonize}); sh -c 'sleep 300; :' & echo started; read forever`, { sandbox })
+    await using child = await shellProcess(`(${daemonize}); sh -c 'sleep 300; :' & echo started; read forever`, {
+      sandbox,
+    })
     await readUntil(child.process, (text) => text === 'started')
     process.kill(child.process.record.identity.pid, 'SIGKILL')
     expect(await child.process.exited).toEqual({ code: null, signal: 'SIGKILL' })

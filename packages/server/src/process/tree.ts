@@ -42,7 +42,8 @@ export const killTree = async (record: ProcessRecord): Promise<void> => {
 }
 
 /** Ends every process with this marker: for one that was started and never written down. */
-export const killMarked = (marker: string): Promise<void> => killRounds(async () => new Set(await processesWithMarker(marker)))
+export const killMarked = (marker: string): Promise<void> =>
+  killRounds(async () => new Set(await processesWithMarker(marker)))
 
 const maxRounds = 5
 

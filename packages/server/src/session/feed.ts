@@ -38,7 +38,12 @@ const merge = (items: StreamItem[]): StreamItem[] => {
   const merged: StreamItem[] = []
   for (const item of items) {
     const last = merged.at(-1)
-    if (item.type === 'delta' && last?.type === 'delta' && last.block === item.block && last.at + last.text.length === item.at)
+    if (
+      item.type === 'delta' &&
+      last?.type === 'delta' &&
+      last.block === item.block &&
+      last.at + last.text.length === item.at
+    )
       merged[merged.length - 1] = { ...last, text: last.text + item.text }
     else merged.push(item)
   }
@@ -79,7 +84,10 @@ export const createFeed = (initialSeq: number): Feed => {
     for (const item of items) {
       if (item.type === 'delta') {
         const before = growing.get(item.block)
-        growing.set(item.block, before === undefined ? item : { ...item, at: 0, text: before.text.slice(0, item.at) + item.text })
+        growing.set(
+          item.block,
+          before === undefined ? item : { ...item, at: 0, text: before.text.slice(0, item.at) + item.text },
+        )
       } else {
         lastSeq = Math.max(lastSeq, item.seq)
         if ('block' in item) growing.delete(item.block)
@@ -116,7 +124,10 @@ export const createFeed = (initialSeq: number): Feed => {
       if (cached !== undefined) return cached
       const entries = ring.slice(position - base)
       const items = merge(entries.map((entry) => entry.item))
-      const json = items.length === entries.length ? entries.map((entry) => entry.json).join(',') : items.map((item) => JSON.stringify(item)).join(',')
+      const json =
+        items.length === entries.length
+          ? entries.map((entry) => entry.json).join(',')
+          : items.map((item) => JSON.stringify(item)).join(',')
       const batch = { items, json: `[${json}]` }
       batches.set(position, batch)
       return batch

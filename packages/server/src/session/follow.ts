@@ -5,7 +5,10 @@ import type { Batch, Feed } from './feed.ts'
 /** Messages read from the log at a time. */
 const page = 500
 
-const batchOf = (items: StreamItem[]): Batch => ({ items, json: `[${items.map((item) => JSON.stringify(item)).join(',')}]` })
+const batchOf = (items: StreamItem[]): Batch => ({
+  items,
+  json: `[${items.map((item) => JSON.stringify(item)).join(',')}]`,
+})
 
 /**
  * A session's stream after a cursor, then what comes: the one way to read it, for live and late readers alike. It is pulled:

@@ -12,7 +12,10 @@ export type Ingested = {
 }
 
 /** `seen`: this was stored before the server was restarted; only growing blocks are rebuilt from it. */
-export type Part = { seen: boolean } & ({ kind: 'delta'; delta: BlockDelta } | { kind: 'output'; output: Exclude<AgentOutput, { kind: 'delta' }> })
+export type Part = { seen: boolean } & (
+  | { kind: 'delta'; delta: BlockDelta }
+  | { kind: 'output'; output: Exclude<AgentOutput, { kind: 'delta' }> }
+)
 
 /**
  * Reads what a process says from its journal and hands it on, one read at a time, until the process has ended and all was
@@ -37,6 +40,8 @@ export const ingest = async (options: {
     offset = lines.at(-1)?.end ?? offset
     await options.deliver({ generation, parts, offset, quiet: decoder.quiet() })
   }
-  const rest = decoder.end().map((output) => partOf(output, false))
-  if (rest.length > 0) await options.deliver({ generation, parts: rest, offset, quiet: true })
+  // The end counts as a byte of its own: once what it cut off is stored, it is not cut off again.
+  const end = offset + 1
+  const rest = decoder.end().map((output) => partOf(output, end <= storedTo))
+  if (rest.length > 0) await options.deliver({ generation, parts: rest, offset: end, quiet: true })
 }

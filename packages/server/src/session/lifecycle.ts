@@ -13,17 +13,19 @@ export const exited = (work: Work, input: Extract<Input, { type: 'process.exited
   state.process = 'none'
   if (state.status === 'closed' || wanted) return
   relearnConversation(work, input.stderr)
-  const failure = classifyExit(input.exit, input.stderr, wasReady)
-  if (state.status === 'idle') {
-    emit(work, { type: 'progress', kind: 'process_ended', text: `${failure.message} The next prompt starts it again.` })
-    return
-  }
-  recover(work, failure, policy)
+  failed(work, classifyExit(input.exit, input.stderr, wasReady), policy)
 }
 
 export const launchFailed = (work: Work, message: string, policy: RetryPolicy): void => {
   work.state.process = 'none'
-  if (work.state.status !== 'closed') recover(work, { code: 'start_failed', message }, policy)
+  if (work.state.status !== 'closed') failed(work, { code: 'start_failed', message }, policy)
+}
+
+/** Nobody waits for an idle session's process: it is missed with the next prompt. */
+const failed = (work: Work, failure: Failure, policy: RetryPolicy): void => {
+  if (work.state.status === 'idle')
+    emit(work, { type: 'progress', kind: 'process_ended', text: `${failure.message} The next prompt starts it again.` })
+  else recover(work, failure, policy)
 }
 
 /** claude says itself when we are wrong about whether a conversation exists. */
@@ -39,7 +41,9 @@ const relearnConversation = (work: Work, stderr: string): void => {
 const recover = (work: Work, failure: Failure, policy: RetryPolicy): void => {
   const { state } = work
   emit(work, { type: 'error', code: failure.code, message: failure.message })
-  setStatus(work, 'error', failure.message)
+  // A replacement that fails too belongs to the same recovery.
+  if (state.status === 'recovering') state.reason = failure.message
+  else setStatus(work, 'error', failure.message)
   state.failures++
   if (state.turn !== null) {
     state.turn.phase = 'waiting'
@@ -63,7 +67,12 @@ export const adopted = (work: Work, alive: boolean, policy: RetryPolicy): void =
     return
   }
   if (!alive) {
-    if (state.process !== 'none') exited(work, { type: 'process.exited', generation: state.generation, exit: { code: null, signal: null }, stderr: '' }, policy)
+    if (state.process !== 'none')
+      exited(
+        work,
+        { type: 'process.exited', generation: state.generation, exit: { code: null, signal: null }, stderr: '' },
+        policy,
+      )
     else if (state.status !== 'idle') launch(work, 0)
     else runNext(work)
     return
@@ -71,8 +80,10 @@ export const adopted = (work: Work, alive: boolean, policy: RetryPolicy): void =
   if (state.process === 'starting') work.effects.push({ type: 'initialize' })
   if (state.process !== 'ready') return
   const { turn } = state
-  if (turn !== null && turn.phase === 'sent') work.effects.push({ type: 'prompt', turnId: turn.id, promptId: turn.promptId })
+  if (turn !== null && turn.phase === 'sent')
+    work.effects.push({ type: 'prompt', turnId: turn.id, promptId: turn.promptId })
   if (turn !== null && turn.interrupt === 'sent') work.effects.push({ type: 'interrupt' })
-  for (const { approvalId, answer } of state.approvals) if (answer !== null) work.effects.push({ type: 'answer', approvalId })
+  for (const { approvalId, answer } of state.approvals)
+    if (answer !== null) work.effects.push({ type: 'answer', approvalId })
   runNext(work)
 }

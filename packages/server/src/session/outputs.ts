@@ -1,7 +1,7 @@
 import type { AgentOutput, TurnResult } from '../claude/output.ts'
 import { unreachable } from '../lib/unreachable.ts'
 import type { Input } from './input.ts'
-import { close } from './requests.ts'
+import { next } from './requests.ts'
 import { emit, runNext, sendPrompt, setStatus, withdrawApprovals, type Work } from './work.ts'
 
 /** What claude says, as it changes a session. */
@@ -19,7 +19,8 @@ export const output = (work: Work, { output: said }: Extract<Input, { type: 'out
     case 'prompt':
       return promptMoved(work, said)
     case 'message':
-      if (said.draft.type === 'tool_use' && said.draft.partial !== true) state.turn?.openTools.push(said.draft.toolUseId)
+      if (said.draft.type === 'tool_use' && said.draft.partial !== true)
+        state.turn?.openTools.push(said.draft.toolUseId)
       if (said.draft.type === 'tool_result') toolFinished(work, said.draft.toolUseId)
       return emit(work, said.draft)
     case 'permission':
@@ -68,12 +69,17 @@ const conversation = (work: Work, said: Extract<AgentOutput, { kind: 'conversati
   emit(work, { type: 'metadata', ...metadata, generation: state.generation })
 }
 
-const promptMoved = (work: Work, { turnId: promptId, state: moved }: Extract<AgentOutput, { kind: 'prompt' }>): void => {
+const promptMoved = (
+  work: Work,
+  { turnId: promptId, state: moved }: Extract<AgentOutput, { kind: 'prompt' }>,
+): void => {
   const { turn } = work.state
   if (turn === null || turn.promptId !== promptId) return
   if (moved === 'started') {
     work.state.resumable = true
     turn.phase = 'started'
+    // It begins anew: what an earlier process had asked for is not open any more.
+    turn.openTools = []
     if (turn.interrupt === 'wanted') {
       turn.interrupt = 'sent'
       work.effects.push({ type: 'interrupt' })
@@ -99,7 +105,11 @@ const continueTurn = (work: Work): void => {
     return finish(work, { result: 'error', reason: 'turn_cut_off' })
   }
   turn.promptId = work.newUuid()
-  emit(work, { type: 'progress', kind: 'continued', text: 'The turn was cut off after tools had run; claude is asked to go on from there.' })
+  emit(work, {
+    type: 'progress',
+    kind: 'continued',
+    text: 'The turn was cut off after tools had run; claude is asked to go on from there.',
+  })
   sendPrompt(work)
 }
 
@@ -144,7 +154,9 @@ const ended = (work: Work, result: TurnResult): void => {
 
 const finish = (
   work: Work,
-  complete: { result: 'success' | 'error' | 'interrupted'; reason: string } & Partial<Omit<TurnResult, 'outcome' | 'totalCostUsd'>> & { costUsd?: number },
+  complete: { result: 'success' | 'error' | 'interrupted'; reason: string } & Partial<
+    Omit<TurnResult, 'outcome' | 'totalCostUsd'>
+  > & { costUsd?: number },
 ): void => {
   const { state } = work
   withdrawApprovals(work, 'The turn ended.')
@@ -153,6 +165,5 @@ const finish = (
   state.failures = 0
   state.turn = null
   setStatus(work, 'idle')
-  if (work.record.oneShot && state.queue.length === 0) close(work, 'its only prompt was answered')
-  else runNext(work)
+  next(work)
 }

@@ -42,7 +42,11 @@ type StoredProcess = ProcessRecord & { generation: number }
 const processKey = (sessionId: string): string => `process/${sessionId}`
 const cursorKey = (sessionId: string): string => `cursor/${sessionId}`
 
-export const createProcesses = (kv: KeyValueStore, workspaces: WorkspaceStore, settings: ProcessSettings): RunningProcesses => {
+export const createProcesses = (
+  kv: KeyValueStore,
+  workspaces: WorkspaceStore,
+  settings: ProcessSettings,
+): RunningProcesses => {
   const running = new Set<SessionProcess>()
   const sessionDir = (sessionId: string): string => join(settings.dataDir, 'sessions', sessionId)
 
@@ -55,7 +59,8 @@ export const createProcesses = (kv: KeyValueStore, workspaces: WorkspaceStore, s
   return {
     start: async (record) => {
       const workspace = await workspaces.get(record.workspaceId)
-      if (workspace === undefined) throw new AppError('workspace_not_found', 'The workspace of this session was deleted.')
+      if (workspace === undefined)
+        throw new AppError('workspace_not_found', 'The workspace of this session was deleted.')
       const { generation, claudeSessionId, resumable } = record.state
       const started = await startClaude({
         sessionId: record.id,
@@ -91,10 +96,15 @@ export const createProcesses = (kv: KeyValueStore, workspaces: WorkspaceStore, s
       }
       const cursor = (await kv.get(cursorKey(record.id))) as { generation: number; offset: number } | undefined
       const alive = isAlive(stored.identity)
-      return { process: track(adopt(stored)), alive, checkpoint: cursor?.generation === stored.generation ? cursor.offset : 0 }
+      return {
+        process: track(adopt(stored)),
+        alive,
+        checkpoint: cursor?.generation === stored.generation ? cursor.offset : 0,
+      }
     },
 
-    checkpoint: (sessionId, generation, offset) => void kv.put(cursorKey(sessionId), { generation, offset }).catch(() => undefined),
+    checkpoint: (sessionId, generation, offset) =>
+      void kv.put(cursorKey(sessionId), { generation, offset }).catch(() => undefined),
 
     forget: async (sessionId, process) => {
       const stored = (await kv.get(processKey(sessionId))) as StoredProcess | undefined

@@ -18,8 +18,10 @@ const lastLine = (text: string): string => text.trim().split('\n').at(-1)?.slice
 export const classifyExit = (exit: Exit, stderr: string, started: boolean): Failure => {
   const said = lastLine(stderr)
   const detail = said === '' ? '' : ` It said: ${said}`
-  if (exit.signal === 'SIGXFSZ') return { code: 'file_size_limit', message: `claude wrote a file past the size limit and was ended.${detail}` }
-  if (/ENOSPC|no space left/i.test(stderr)) return { code: 'disk_full', message: `claude ended because the disk is full.${detail}` }
+  if (exit.signal === 'SIGXFSZ')
+    return { code: 'file_size_limit', message: `claude wrote a file past the size limit and was ended.${detail}` }
+  if (/ENOSPC|no space left/i.test(stderr))
+    return { code: 'disk_full', message: `claude ended because the disk is full.${detail}` }
   const how =
     exit.signal !== null
       ? `was ended by ${exit.signal}`

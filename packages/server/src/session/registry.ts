@@ -103,10 +103,13 @@ export const createRegistry = (database: Database, deps: Omit<SessionDeps, 'even
       const open = await database.sessions.listOpen()
       const ids = new Set(open.map((record) => record.id))
       const swept = await deps.processes.sweep((id) => ids.has(id))
-      const busy = open.filter(({ state }) => state.process !== 'none' || state.status !== 'idle' || state.queue.length > 0)
+      const busy = open.filter(
+        ({ state }) => state.process !== 'none' || state.status !== 'idle' || state.queue.length > 0,
+      )
       const waiting = [...busy]
       const worker = async (): Promise<void> => {
-        for (let record = waiting.shift(); record !== undefined; record = waiting.shift()) await (await load(record.id)).restore()
+        for (let record = waiting.shift(); record !== undefined; record = waiting.shift())
+          await (await load(record.id)).restore()
       }
       await Promise.all(Array.from({ length: restoreConcurrency }, worker))
       return { adopted: busy.length, swept }

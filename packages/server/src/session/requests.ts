@@ -12,7 +12,8 @@ export const start = (work: Work): void => launch(work, 0)
 export const execute = (work: Work, input: Extract<Input, { type: 'execute' }>): void => {
   const { state } = work
   if (state.status === 'closed') throw new AppError('session_closed', 'This session is closed.')
-  if (state.queue.length >= maxQueued) throw new AppError('queue_full', `${maxQueued} prompts are waiting already.`, { retryAfter: 5 })
+  if (state.queue.length >= maxQueued)
+    throw new AppError('queue_full', `${maxQueued} prompts are waiting already.`, { retryAfter: 5 })
   emit(work, { type: 'prompt', content: input.content, userId: input.userId }, input.turnId)
   state.queue.push(input.turnId)
   runNext(work)
@@ -28,7 +29,7 @@ export const interrupt = (work: Work): void => {
       emit(work, { type: 'complete', result: 'interrupted', reason: 'interrupted_before_start' })
       state.turn = null
       if (state.status === 'running') setStatus(work, 'idle')
-      runNext(work)
+      next(work)
       return
     case 'sent':
       // An interrupt that comes before the turn has started does nothing: it is sent when claude says "started".
@@ -84,6 +85,12 @@ export const endTurns = (work: Work, result: 'interrupted' | 'error', reason: st
     emit(work, { type: 'complete', result, reason }, turnId)
   state.turn = null
   state.queue = []
+}
+
+/** A turn is over: the next one, or the end of a session that was made for one prompt. */
+export const next = (work: Work): void => {
+  if (work.record.oneShot && work.state.queue.length === 0) close(work, 'its only prompt was answered')
+  else runNext(work)
 }
 
 export const close = (work: Work, reason: string): void => {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Accepted, ContentBlock, Cursor, Decision, Message, StreamItem } from '@aicm/protocol'
 import type { AgentCommand } from '../claude/encode.ts'
 import { encode } from '../claude/encode.ts'
@@ -64,6 +65,7 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
   const lifetime = new AbortController()
   let record = initial
   let process: SessionProcess | undefined
+  let launching: Promise<void> = Promise.resolve()
 
   // --- one consumer: everything that happens to the session goes through here, in order -------------------------------
 
@@ -99,7 +101,13 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
         } else if (!part.seen) apply({ type: 'output', generation, output: part.output })
         else if (part.output.kind === 'message' && 'block' in part.output.draft) feed.settle(part.output.draft.block)
       }
-      next = { ...next, source: { generation, offset: Math.max(offset, next.source?.generation === generation ? next.source.offset : 0) } }
+      next = {
+        ...next,
+        source: {
+          generation,
+          offset: Math.max(offset, next.source?.generation === generation ? next.source.offset : 0),
+        },
+      }
       if (quiet) deps.processes.checkpoint(sessionId, generation, offset)
     }
 
@@ -137,6 +145,8 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
   const post = (input: Input): Promise<{ seq: number }> =>
     new Promise((resolve, reject) => mailbox.post({ kind: 'input', input, resolve, reject }))
 
+  const pause = (ms: number): Promise<void> => delay(ms, undefined, { signal: lifetime.signal }).catch(() => undefined)
+
   /** For what must not get lost: a failing storage is waited for. */
   const insist = async (attempt: () => Promise<unknown>): Promise<void> => {
     while (!lifetime.signal.aborted) {
@@ -144,7 +154,7 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
         await attempt()
         return
       } catch {
-        await new Promise((resolve) => setTimeout(resolve, storageRetryMs))
+        await pause(storageRetryMs)
       }
     }
   }
@@ -159,14 +169,15 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
   const sendPrompt = async (turnId: string, promptId: string): Promise<void> => {
     const target = process
     const prompt = await events.findPrompt(sessionId, turnId)
-    const content: ContentBlock[] | undefined = promptId === turnId ? prompt?.content : [{ type: 'text', text: continuationText }]
+    const content: ContentBlock[] | undefined =
+      promptId === turnId ? prompt?.content : [{ type: 'text', text: continuationText }]
     if (content !== undefined && process === target) send({ kind: 'prompt', turnId: promptId, content })
   }
 
   const perform = (effect: Effect): void => {
     switch (effect.type) {
       case 'launch':
-        void launchProcess(effect.generation, effect.delayMs)
+        launching = launchProcess(effect.generation, effect.delayMs)
         return
       case 'stop':
         void process?.stop(stopGraceMs)
@@ -175,15 +186,22 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
       case 'interrupt':
         return send({ kind: effect.type })
       case 'prompt':
-        void sendPrompt(effect.turnId, effect.promptId).catch((error: unknown) => log.error({ err: error }, 'the prompt could not be read back'))
+        void sendPrompt(effect.turnId, effect.promptId).catch((error: unknown) =>
+          log.error({ err: error }, 'the prompt could not be read back'),
+        )
         return
       case 'answer': {
         const approval = record.state.approvals.find((open) => open.approvalId === effect.approvalId)
-        if (approval !== undefined && approval.answer !== null) send({ kind: 'answer', requestId: approval.requestId, answer: approval.answer })
+        if (approval !== undefined && approval.answer !== null)
+          send({ kind: 'answer', requestId: approval.requestId, answer: approval.answer })
         return
       }
       case 'refuse':
-        return send({ kind: 'refuse', requestId: effect.requestId, message: `This server does not offer ${effect.subtype}.` })
+        return send({
+          kind: 'refuse',
+          requestId: effect.requestId,
+          message: `This server does not offer ${effect.subtype}.`,
+        })
       case 'set-model':
         return send({ kind: 'set-model', model: effect.model })
       case 'set-permission-mode':
@@ -195,11 +213,16 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
 
   // --- the process ----------------------------------------------------------------------------------------------------
 
-  const wants = (generation: number): boolean => record.state.generation === generation && record.state.status !== 'closed'
+  const wants = (generation: number): boolean =>
+    record.state.generation === generation && record.state.status !== 'closed'
 
+  /** Never rejects. */
   const launchProcess = async (generation: number, delayMs: number): Promise<void> => {
-    if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs))
-    if (lifetime.signal.aborted || !wants(generation)) return
+    if (delayMs > 0) await pause(delayMs)
+    // Closed before it was started: nothing is left to end.
+    if (!wants(generation))
+      return insist(() => post({ type: 'process.exited', generation, exit: { code: null, signal: null }, stderr: '' }))
+    if (lifetime.signal.aborted) return
     let started: SessionProcess
     try {
       started = await deps.processes.start(record)
@@ -207,15 +230,33 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
       const message = error instanceof Error ? error.message : String(error)
       return insist(() => post({ type: 'launch.failed', generation, message }))
     }
-    if (lifetime.signal.aborted) return started.release()
-    if (!wants(generation)) return void started.stop(stopGraceMs)
+    if (lifetime.signal.aborted) return wants(generation) ? started.release() : discard(started)
     process = started
-    send({ kind: 'initialize' })
+    if (wants(generation)) send({ kind: 'initialize' })
+    else void started.stop(stopGraceMs)
     void watch(started, generation, 0, 0)
   }
 
-  /** Reads a process to its end and tells the session of it. */
-  const watch = async (watched: SessionProcess, generation: number, from: number, storedTo: number, onCaughtUp?: () => void): Promise<void> => {
+  /** Deleted while its process was being started. */
+  const discard = async (started: SessionProcess): Promise<void> => {
+    await started.stop(0)
+    await forgetProcess(started)
+  }
+
+  /** What stays on record is swept up at the next start of the server. */
+  const forgetProcess = (ended: SessionProcess): Promise<void> =>
+    deps.processes
+      .forget(sessionId, ended)
+      .catch((error: unknown) => log.warn({ err: error }, 'the files of an ended process were left behind'))
+
+  /** Reads a process to its end and tells the session of it. Never rejects. */
+  const watch = async (
+    watched: SessionProcess,
+    generation: number,
+    from: number,
+    storedTo: number,
+    onCaughtUp?: () => void,
+  ): Promise<void> => {
     await ingest({
       process: watched,
       generation,
@@ -223,14 +264,20 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
       storedTo,
       onCaughtUp,
       deliver: (ingested) =>
-        insist(() => new Promise<void>((resolve, reject) => mailbox.post({ kind: 'ingested', ingested, resolve, reject }))),
-    }).catch((error: unknown) => log.error({ err: error }, 'the journal could not be read'))
+        insist(
+          () => new Promise<void>((resolve, reject) => mailbox.post({ kind: 'ingested', ingested, resolve, reject })),
+        ),
+    }).catch((error: unknown) => {
+      log.error({ err: error }, 'the journal could not be read')
+      // A process that nobody hears is as good as dead; its replacement may be heard.
+      if (!lifetime.signal.aborted) void watched.stop(stopGraceMs)
+    })
     if (lifetime.signal.aborted) return
     const exit = await watched.exited
     const stderr = await watched.stderrTail()
     if (process === watched) process = undefined
     await insist(() => post({ type: 'process.exited', generation, exit, stderr }))
-    if (!lifetime.signal.aborted) await deps.processes.forget(sessionId, watched)
+    if (!lifetime.signal.aborted) await forgetProcess(watched)
   }
 
   const restore = async (): Promise<void> => {
@@ -288,13 +335,17 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
     close: async (reason) => void (await post({ type: 'close', reason })),
     follow: (after, signal) => {
       if (after.seq > feed.lastSeq())
-        throw new AppError('invalid_cursor', `The log of this session ends at ${feed.lastSeq()}; ${after.seq} is past it.`)
+        throw new AppError(
+          'invalid_cursor',
+          `The log of this session ends at ${feed.lastSeq()}; ${after.seq} is past it.`,
+        )
       return follow({ events, feed, sessionId, after, signal: AbortSignal.any([signal, lifetime.signal]) })
     },
     restore,
     release: async () => {
       lifetime.abort()
       process?.release()
+      await launching
       await mailbox.drained()
     },
     forget: () => feed.end(),

@@ -17,7 +17,14 @@ export type Step = { record: SessionRecord; events: DraftEvent[]; effects: Effec
  */
 export const step = (record: SessionRecord, input: Input, context: StepContext): Step => {
   const copy = copyOf(record)
-  const work: Work = { record: copy, state: copy.state, events: [], effects: [], newUuid: context.newUuid, newApprovalId: context.newApprovalId }
+  const work: Work = {
+    record: copy,
+    state: copy.state,
+    events: [],
+    effects: [],
+    newUuid: context.newUuid,
+    newApprovalId: context.newApprovalId,
+  }
   if (!('generation' in input) || input.generation === record.state.generation) apply(work, input, context.policy)
   return { record: work.record, events: work.events, effects: work.effects }
 }

@@ -22,7 +22,8 @@ export const emit = (work: Work, draft: Draft, turnId: string | undefined = work
 export const setStatus = (work: Work, status: SessionStatus, reason?: string): void => {
   if (work.state.status === status) return
   work.state.status = status
-  work.state.reason = status === 'error' || status === 'recovering' || status === 'closed' ? (reason ?? work.state.reason) : null
+  work.state.reason =
+    status === 'error' || status === 'recovering' || status === 'closed' ? (reason ?? work.state.reason) : null
   emit(work, { type: 'status', status, reason: reason ?? undefined })
 }
 

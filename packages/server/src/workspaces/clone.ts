@@ -18,7 +18,11 @@ export const checkGitUrl = (gitUrl: string): void => {
  * Clones into an existing, empty folder. Resolves with undefined, or with why it failed. Nothing of the repository is run:
  * no hooks, no submodules, no local protocols, no prompts, no configuration of the machine's.
  */
-export const cloneRepository = async (options: { url: string; branch: string | undefined; into: string }): Promise<string | undefined> => {
+export const cloneRepository = async (options: {
+  url: string
+  branch: string | undefined
+  into: string
+}): Promise<string | undefined> => {
   const result = await run(
     [
       'git',
@@ -51,7 +55,14 @@ export const cloneRepository = async (options: { url: string; branch: string | u
         GIT_SSH_COMMAND: 'ssh -o BatchMode=yes -o StrictHostKeyChecking=accept-new',
       },
     },
-  ).catch((error: unknown) => ({ code: null, signal: null, stdout: '', stderr: error instanceof Error ? error.message : String(error) }))
+  ).catch((error: unknown) => ({
+    code: null,
+    signal: null,
+    stdout: '',
+    stderr: error instanceof Error ? error.message : String(error),
+  }))
   if (result.code === 0) return undefined
-  return result.signal === null ? `git clone failed: ${result.stderr.trim().slice(0, 1000)}` : `git clone took more than ${timeoutMs / 60_000} minutes.`
+  return result.signal === null
+    ? `git clone failed: ${result.stderr.trim().slice(0, 1000)}`
+    : `git clone took more than ${timeoutMs / 60_000} minutes.`
 }

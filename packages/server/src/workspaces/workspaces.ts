@@ -38,21 +38,29 @@ export const createWorkspaces = (
     const real = await realpath(path).catch(() => undefined)
     const roots = await Promise.all(options.roots.map((root) => realpath(root).catch(() => root)))
     // What does not exist and what is outside get the same answer: the server tells nobody about its file system.
-    if (real === undefined || !roots.some((root) => real === root || real.startsWith(root.endsWith(sep) ? root : root + sep)))
+    if (
+      real === undefined ||
+      !roots.some((root) => real === root || real.startsWith(root.endsWith(sep) ? root : root + sep))
+    )
       throw new AppError('path_outside_roots', `${path} is not a folder inside an allowed root.`)
-    if (!(await stat(real)).isDirectory()) throw new AppError('path_outside_roots', `${path} is not a folder inside an allowed root.`)
+    if (!(await stat(real)).isDirectory())
+      throw new AppError('path_outside_roots', `${path} is not a folder inside an allowed root.`)
     return real
   }
 
   const clone = async (record: WorkspaceRecord, url: string, branch: string | undefined): Promise<void> => {
     const error = await cloneRepository({ url, branch, into: record.path })
     if (error !== undefined) options.log.warn({ workspaceId: record.id }, 'a clone failed')
-    await workspaces.update(record.id, error === undefined ? { status: 'ready', error: null } : { status: 'failed', error })
+    await workspaces.update(
+      record.id,
+      error === undefined ? { status: 'ready', error: null } : { status: 'failed', error },
+    )
   }
 
   const get: Workspaces['get'] = async (userId, id) => {
     const record = await workspaces.get(id)
-    if (record === undefined || !mayUse({ id: userId }, record)) throw new AppError('workspace_not_found', `There is no workspace ${id}.`)
+    if (record === undefined || !mayUse({ id: userId }, record))
+      throw new AppError('workspace_not_found', `There is no workspace ${id}.`)
     return record
   }
 
@@ -60,7 +68,8 @@ export const createWorkspaces = (
     create: async (userId, body) => {
       if (body.path !== undefined && body.gitUrl !== undefined)
         throw new AppError('invalid_request', 'Give gitUrl or path, not both.')
-      if (body.branch !== undefined && body.gitUrl === undefined) throw new AppError('invalid_request', 'branch needs gitUrl.')
+      if (body.branch !== undefined && body.gitUrl === undefined)
+        throw new AppError('invalid_request', 'branch needs gitUrl.')
       if (body.gitUrl !== undefined) checkGitUrl(body.gitUrl)
       const now = options.clock.now()
       const record: WorkspaceRecord = {
@@ -88,7 +97,8 @@ export const createWorkspaces = (
 
     delete: async (userId, id) => {
       const record = await get(userId, id)
-      if ((await sessions.countOpen(id)) > 0) throw new AppError('workspace_in_use', 'Sessions that are not closed use this workspace.')
+      if ((await sessions.countOpen(id)) > 0)
+        throw new AppError('workspace_in_use', 'Sessions that are not closed use this workspace.')
       await workspaces.delete(id)
       if (record.source !== 'folder') await rm(record.path, { recursive: true, force: true })
     },
@@ -97,7 +107,10 @@ export const createWorkspaces = (
       for (const record of await workspaces.listCloning()) {
         await rm(record.path, { recursive: true, force: true })
         await mkdir(record.path, { recursive: true, mode: 0o700 })
-        await workspaces.update(record.id, { status: 'failed', error: 'The server was restarted during the clone. Delete this workspace and create it again.' })
+        await workspaces.update(record.id, {
+          status: 'failed',
+          error: 'The server was restarted during the clone. Delete this workspace and create it again.',
+        })
       }
     },
   }

@@ -23,21 +23,40 @@
 // in answer. Models `fake-slow-start`, `fake-hang-at-start` and `fake-exit-at-start` do that instead of starting at once.
 import { appendFileSync, mkdirSync, readFileSync, writeSync } from 'node:fs'
 
+/** @typedef {Record<string, unknown>} Fields */
+/** @typedef {{ name: string, argument: string, index: number, cut?: Directive }} Directive */
+/**
+ * @typedef {object} Turn
+ * @property {string} prompt its uuid
+ * @property {unknown} message
+ * @property {string} promptText
+ * @property {string} text what its result says
+ * @property {number} calls
+ * @property {number} outputTokens
+ * @property {Fields[]} denials
+ * @property {boolean} interrupted
+ * @property {() => void} interrupt
+ * @property {Fields} [failed]
+ * @property {number} [exitCode]
+ */
+
 const version = '2.1.330'
 const uuid = () => crypto.randomUUID()
 
 // --- output: gathered and written in big pieces -----------------------------------------------------------------------
 
+/** @type {string[]} */
 let gathered = []
 let gatheredLength = 0
 
+/** @param {number} fd @param {Buffer | string} data */
 const writeAll = (fd, data) => {
   const bytes = Buffer.isBuffer(data) ? data : Buffer.from(data)
   for (let at = 0; at < bytes.length; ) {
     try {
       at += writeSync(fd, bytes, at)
     } catch (error) {
-      if (error.code !== 'EAGAIN') throw error
+      if (!(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) throw error
     }
   }
 }
@@ -49,6 +68,7 @@ const flush = () => {
   gatheredLength = 0
 }
 
+/** @param {Fields} line */
 const say = (line) => {
   const text = `${JSON.stringify(line)}\n`
   gathered.push(text)
@@ -56,6 +76,7 @@ const say = (line) => {
   if (gatheredLength > 65_536) flush()
 }
 
+/** @param {number} code @param {string} [message] @returns {never} */
 const quit = (code, message) => {
   flush()
   if (message !== undefined) writeAll(2, `${message}\n`)
@@ -71,14 +92,15 @@ const valued = new Set(
     ...['append-system-prompt', 'system-prompt', 'max-turns', 'allowed-tools', 'tools', 'mcp-config', 'settings', 'add-dir'],
   ].map((name) => `--${name}`),
 )
+/** @type {Record<string, string | undefined>} */
 const options = {}
 for (let at = 2; at < process.argv.length; at++) {
-  const [, name, value] = /^(--?[a-z-]+)(?:=([\s\S]*))?$/.exec(process.argv[at]) ?? []
-  if (switches.has(name)) options[name] = true
+  const [, name = '', value] = /^(--?[a-z-]+)(?:=([\s\S]*))?$/.exec(process.argv[at] ?? '') ?? []
+  if (switches.has(name)) options[name] = ''
   else if (valued.has(name)) options[name] = value ?? process.argv[++at]
   else quit(1, `error: unknown option '${process.argv[at]}'`)
 }
-if (options['--version']) {
+if (options['--version'] !== undefined) {
   writeAll(1, `${version} (Claude Code)\n`)
   process.exit(0)
 }
@@ -104,6 +126,7 @@ try {
 } catch {
   exists = false
 }
+/** @param {Fields} entry */
 const remember = (entry) => {
   mkdirSync(folder, { recursive: true })
   appendFileSync(transcript, `${JSON.stringify(entry)}\n`)
@@ -115,6 +138,7 @@ let permissionMode = options['--permission-mode'] ?? 'default'
 let costUsd = 0
 let results = 0
 
+/** @param {number} inputTokens @param {number} outputTokens */
 const usageOf = (inputTokens, outputTokens) => ({
   input_tokens: inputTokens,
   cache_creation_input_tokens: 0,
@@ -122,6 +146,7 @@ const usageOf = (inputTokens, outputTokens) => ({
   output_tokens: outputTokens,
 })
 
+/** @param {Fields} fields */
 const sayResult = (fields) =>
   say({
     duration_api_ms: 1,
@@ -150,8 +175,11 @@ if (options['--resume'] !== undefined && !exists) {
   quit(1, error)
 }
 
+/** @param {string} subtype @param {Fields} fields */
 const system = (subtype, fields) => say({ type: 'system', subtype, ...fields, session_id: sessionId, uuid: uuid() })
+/** @param {string} prompt @param {string} state */
 const moved = (prompt, state) => say({ type: 'command_lifecycle', command_uuid: prompt, state, uuid: uuid(), session_id: sessionId })
+/** @param {string} state */
 const stateChanged = (state) => {
   if (process.env.CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS === '1') system('session_state_changed', { state })
 }
@@ -161,9 +189,11 @@ const stateChanged = (state) => {
 /** What an interrupt does to whatever is going on; its message is the turn's `terminal_reason`. */
 class Interrupted extends Error {}
 
+/** @param {string} message @param {Fields} event */
 const streamed = (message, event) =>
   say({ type: 'stream_event', event, session_id: sessionId, parent_tool_use_id: null, uuid: uuid(), api_message_id: message })
 
+/** @param {Turn} turn */
 const openMessage = (turn) => {
   const id = `msg_${uuid()}`
   costUsd += 0.0005
@@ -174,6 +204,7 @@ const openMessage = (turn) => {
   return id
 }
 
+/** @param {string} message @param {Fields} content @param {Fields} more */
 const whole = (message, content, more = {}) =>
   say({
     type: 'assistant',
@@ -185,6 +216,7 @@ const whole = (message, content, more = {}) =>
     ...more,
   })
 
+/** @param {string} message @param {string | null} stopReason @param {number} outputTokens */
 const closeMessage = (message, stopReason, outputTokens) => {
   streamed(message, { type: 'content_block_stop', index: 0 })
   const delta = { stop_reason: stopReason, stop_sequence: null }
@@ -192,20 +224,24 @@ const closeMessage = (message, stopReason, outputTokens) => {
   streamed(message, { type: 'message_stop' })
 }
 
+/** @param {Fields[]} content */
 const said = (content) => say({ type: 'user', message: { role: 'user', content }, parent_tool_use_id: null, session_id: sessionId, uuid: uuid() })
 
+/** @param {Turn} turn @param {number} delayMs @returns {Promise<void>} */
 const pause = (turn, delayMs) =>
   new Promise((resolve, reject) => {
     if (turn.interrupted) return reject(new Interrupted('aborted_streaming'))
-    const timer = delayMs > 0 ? setTimeout(resolve, delayMs) : setImmediate(resolve)
+    const timer = setTimeout(resolve, delayMs)
     turn.interrupt = () => {
       clearTimeout(timer)
-      clearImmediate(timer)
       reject(new Interrupted('aborted_streaming'))
     }
   })
 
-/** One streamed block in a message of its own. `cut` is what happens before it is complete. */
+/**
+ * One streamed block in a message of its own. `cut` is what happens before it is complete.
+ * @param {Turn} turn @param {'text' | 'thinking'} kind @param {string[]} pieces @param {number} delayMs @param {Directive} [cut]
+ */
 const block = async (turn, kind, pieces, delayMs, cut) => {
   const message = openMessage(turn)
   const opened = kind === 'text' ? { type: 'text', text: '' } : { type: 'thinking', thinking: '', signature: '' }
@@ -237,9 +273,13 @@ const block = async (turn, kind, pieces, delayMs, cut) => {
   remember({ prompt: turn.prompt, state: 'begun' })
 }
 
-/** Permission requests that wait for an answer, by request id. */
+/**
+ * Permission requests that wait for an answer, by request id.
+ * @type {Map<string, (answer: { behavior?: string, message?: string } | undefined) => void>}
+ */
 const asked = new Map()
 
+/** @param {Turn} turn @param {string} name @param {Fields} input */
 const toolCall = async (turn, name, input) => {
   const message = openMessage(turn)
   const id = `toolu_${uuid()}`
@@ -255,6 +295,7 @@ const toolCall = async (turn, name, input) => {
   const asking = { subtype: 'can_use_tool', tool_name: name, display_name: name, input, permission_suggestions: suggestions, tool_use_id: id }
   say({ type: 'control_request', request_id: request, request: asking })
   flush()
+  /** @type {{ behavior?: string, message?: string } | undefined} */
   const answer = await new Promise((resolve, reject) => {
     asked.set(request, resolve)
     turn.interrupt = () => {
@@ -273,7 +314,9 @@ const toolCall = async (turn, name, input) => {
 
 // --- directives ---------------------------------------------------------------------------------------------------------
 
+/** @param {string} prompt */
 const directivesIn = (prompt) => {
+  /** @type {Directive[]} */
   const found = []
   for (let at = 0; (at = prompt.indexOf('@', at)) >= 0; at++) {
     const name = /^@([a-z]+(?:-[a-z]+)*)/.exec(prompt.slice(at, at + 20))?.[1]
@@ -282,8 +325,11 @@ const directivesIn = (prompt) => {
     const start = end
     if (prompt[start] === '(') {
       let depth = 0
-      do depth += { '(': 1, ')': -1 }[prompt[end++]] ?? 0
-      while (depth > 0 && end < prompt.length)
+      do {
+        if (prompt[end] === '(') depth++
+        if (prompt[end] === ')') depth--
+        end++
+      } while (depth > 0 && end < prompt.length)
     }
     found.push({ name, argument: prompt.slice(start + 1, end - 1), index: found.length })
     at = end - 1
@@ -291,8 +337,10 @@ const directivesIn = (prompt) => {
   return found
 }
 
+/** @param {number} count */
 const tokens = (count) => Array.from({ length: count }, (_, index) => (index === 0 ? 'tok0' : ` tok${index}`))
 
+/** @param {string} how a signal's name or an exit code */
 const die = async (how) => {
   flush()
   if (/^\d+$/.test(how)) process.exit(Number(how))
@@ -300,6 +348,7 @@ const die = async (how) => {
   await new Promise(() => setInterval(() => {}, 60_000))
 }
 
+/** @param {Turn} turn @param {Directive} directive @returns {Promise<void>} */
 const act = async (turn, { name, argument, index, cut }) => {
   const [first = '', second = '0'] = argument.split(',')
   switch (name) {
@@ -380,6 +429,7 @@ const sayInit = () =>
     output_style: 'default',
   })
 
+/** @param {Turn} turn */
 const runTurn = async (turn) => {
   moved(turn.prompt, 'started')
   remember({ prompt: turn.prompt, state: 'started' })
@@ -391,10 +441,9 @@ const runTurn = async (turn) => {
   const cuts = new Set(['crash', 'crash-once', 'hang'])
   try {
     for (const [at, directive] of directives.entries()) {
-      const cutsThis = cuts.has(directive.name) && directives[at - 1]?.name === 'tokens'
-      if (cutsThis) continue
+      if (cuts.has(directive.name) && directives[at - 1]?.name === 'tokens') continue
       const next = directives[at + 1]
-      const cut = directive.name === 'tokens' && cuts.has(next?.name) ? next : undefined
+      const cut = directive.name === 'tokens' && next !== undefined && cuts.has(next.name) ? next : undefined
       await act(turn, { ...directive, cut })
       if (turn.interrupted) throw new Interrupted('aborted_streaming')
     }
@@ -414,7 +463,9 @@ const runTurn = async (turn) => {
   if (turn.exitCode !== undefined) quit(turn.exitCode)
 }
 
+/** @type {Turn[]} */
 const queue = []
+/** @type {Turn | undefined} */
 let current
 let inputEnded = false
 
@@ -429,6 +480,9 @@ const work = async () => {
 /** Prompts that this process has heard of: the same again is passed over without a word. */
 const heard = new Set()
 
+/** @typedef {{ content?: string | { text?: string }[] }} PromptMessage */
+
+/** @param {{ uuid?: string, message?: PromptMessage }} line */
 const takePrompt = (line) => {
   const prompt = line.uuid ?? uuid()
   if (heard.has(prompt)) return
@@ -437,46 +491,52 @@ const takePrompt = (line) => {
   const content = line.message?.content
   const promptText = typeof content === 'string' ? content : (content ?? []).map((part) => part.text ?? '').join('\n')
   moved(prompt, 'queued')
-  queue.push({ prompt, message: line.message, promptText, text: '', calls: 0, outputTokens: 0, denials: [] })
+  queue.push({ prompt, message: line.message, promptText, text: '', calls: 0, outputTokens: 0, denials: [], interrupted: false, interrupt: () => {} })
   if (current === undefined) void work()
 }
 
+/** @param {string} requestId @param {Fields} response */
 const respond = (requestId, response) => say({ type: 'control_response', response: { ...response, request_id: requestId } })
 
+/** @param {{ request_id: string, request: { subtype?: string, model?: string, mode?: string } }} line */
 const takeRequest = ({ request_id: id, request }) => {
+  /** @param {Fields} response */
   const done = (response) => respond(id, { subtype: 'success', response })
-  switch (request?.subtype) {
+  switch (request.subtype) {
     case 'initialize': {
       if (model === 'fake-hang-at-start') return
       const ready = () => {
         done({ commands: [], models: [], account: {}, pid: process.pid, claude_code_version: version, session_state: 'idle' })
         flush()
       }
-      return model === 'fake-slow-start' ? setTimeout(ready, 300) : ready()
+      if (model !== 'fake-slow-start') return ready()
+      setTimeout(ready, 300)
+      return
     }
     case 'interrupt':
       done({ still_queued: queue.map(({ prompt }) => prompt) })
       if (current === undefined) return
       current.interrupted = true
-      return current.interrupt?.()
+      return current.interrupt()
     case 'set_model':
-      model = request.model
+      model = request.model ?? model
       return done({ model })
     case 'set_permission_mode':
-      permissionMode = request.mode
+      permissionMode = request.mode ?? permissionMode
       return done({ mode: permissionMode })
     default:
-      return respond(id, { subtype: 'error', error: `Unsupported control request subtype: ${request?.subtype}`, error_code: 'unsupported_request' })
+      return respond(id, { subtype: 'error', error: `Unsupported control request subtype: ${request.subtype}`, error_code: 'unsupported_request' })
   }
 }
 
+/** @param {string} text */
 const take = (text) => {
   if (text.trim() === '') return
   let line
   try {
     line = JSON.parse(text)
   } catch (error) {
-    quit(1, `Error parsing streaming input line: ${text.slice(0, 200)}: ${error}`)
+    return quit(1, `Error parsing streaming input line: ${text.slice(0, 200)}: ${error}`)
   }
   if (line.type === 'user') takePrompt(line)
   else if (line.type === 'control_request') takeRequest(line)

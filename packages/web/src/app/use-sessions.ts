@@ -53,7 +53,7 @@ export const useWorkspaces = () => {
   return useQuery({
     queryKey: ['workspaces'],
     queryFn: () => client.workspaces.list(),
-    staleTime: 30_000,
+    refetchInterval: 6 * every,
   })
 }
 
@@ -81,7 +81,6 @@ export const useCreateSession = () => {
     if (wanted.kind === 'existing') return wanted.id
     const { kind: _, ...body } = wanted
     const made = await client.workspaces.create(body)
-    void queries.invalidateQueries({ queryKey: ['workspaces'] })
     const ready = await whenCloned(made, (id) => client.workspaces.get(id))
     if (ready.status === 'failed')
       throw new Error(`The workspace could not be made: ${ready.error ?? 'unknown reason'}`)
@@ -89,7 +88,10 @@ export const useCreateSession = () => {
   }
   return useSessionMutation(async ({ workspace, ...rest }: NewSession): Promise<Session> => {
     const workspaceId = await makeWorkspace(workspace)
-    return client.sessions.create({ ...rest, ...(workspaceId === undefined ? {} : { workspaceId }) })
+    const session = await client.sessions.create({ ...rest, ...(workspaceId === undefined ? {} : { workspaceId }) })
+    // Without one it got a new one.
+    void queries.invalidateQueries({ queryKey: ['workspaces'] })
+    return session
   })
 }
 

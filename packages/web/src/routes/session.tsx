@@ -1,5 +1,5 @@
 import { randomUuid } from '@aicm/client'
-import type { Session, SessionStatus } from '@aicm/protocol'
+import type { Session, SessionStatus, Workspace } from '@aicm/protocol'
 import { Link, useParams } from '@tanstack/react-router'
 import { ArrowLeft, Archive } from 'lucide-react'
 import { useEffect, useMemo, useState, useSyncExternalStore } from 'react'
@@ -7,6 +7,7 @@ import { useApp } from '../app/app.tsx'
 import { useSession, useWorkspaces } from '../app/use-sessions.ts'
 import { Composer } from '../session/composer.tsx'
 import { Conversation } from '../session/conversation.tsx'
+import { FolderContext } from '../session/folder.ts'
 import { promptContent } from '../session/images.ts'
 import { Reconnecting } from '../session/reconnecting.tsx'
 import { SessionMenu } from '../session/session-menu.tsx'
@@ -26,6 +27,7 @@ export const SessionPage = () => {
 const OpenSession = ({ id }: { id: string }) => {
   const { outbox } = useApp()
   const info = useSession(id)
+  const workspace = useWorkspaces().data?.find((known) => known.id === info.data?.workspaceId)
   const { transcript, error, again } = useFeed(id)
   const unsent = useSyncExternalStore(outbox.subscribe, () => outbox.of(id))
   const composer = useComposer(id)
@@ -60,17 +62,19 @@ const OpenSession = ({ id }: { id: string }) => {
 
   return (
     <main className="flex h-full flex-col">
-      <Head session={info.data} status={status} />
+      <Head session={info.data} workspace={workspace} status={status} />
       {failure === undefined || failure === null ? (
-        <Conversation
-          turns={turns}
-          pending={pending}
-          loading={loading}
-          onRetry={outbox.retry}
-          onEdit={(prompt) => composer.restore(outbox.take(prompt)?.content ?? [])}
-          onDiscard={outbox.take}
-          onSuggest={composer.setText}
-        />
+        <FolderContext value={workspace?.path}>
+          <Conversation
+            turns={turns}
+            pending={pending}
+            loading={loading}
+            onRetry={outbox.retry}
+            onEdit={(prompt) => composer.restore(outbox.take(prompt)?.content ?? [])}
+            onDiscard={outbox.take}
+            onSuggest={composer.setText}
+          />
+        </FolderContext>
       ) : (
         <div className="min-h-0 grow p-4">
           <div className="mx-auto max-w-3xl">
@@ -104,9 +108,9 @@ const OpenSession = ({ id }: { id: string }) => {
   )
 }
 
-const Head = ({ session, status }: { session: Session | undefined; status: SessionStatus | undefined }) => {
-  const workspaces = useWorkspaces()
-  const workspace = workspaces.data?.find(({ id }) => id === session?.workspaceId)
+type HeadProps = { session: Session | undefined; workspace: Workspace | undefined; status: SessionStatus | undefined }
+
+const Head = ({ session, workspace, status }: HeadProps) => {
   return (
     <div className="flex h-14 shrink-0 items-center gap-2 border-b border-line px-3">
       <Link

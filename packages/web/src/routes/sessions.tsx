@@ -1,7 +1,7 @@
 import type { Session, SessionStatus } from '@aicm/protocol'
 import { Link, Outlet, useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { MessageSquarePlus, MessagesSquare, Plus, Search, SearchX } from 'lucide-react'
-import { useEffect, useState } from 'react'
+import { useEffect, useState, type ReactNode } from 'react'
 import { useSessionList, useWorkspaces } from '../app/use-sessions.ts'
 import { NewSessionDialog } from '../session/new-session-dialog.tsx'
 import { SessionMenu } from '../session/session-menu.tsx'
@@ -175,7 +175,7 @@ const Row = ({ session, workspace }: { session: Session; workspace: string | und
   </li>
 )
 
-const Badge = ({ tone = 'plain', children }: { tone?: 'plain' | 'warn'; children: React.ReactNode }) => (
+const Badge = ({ tone = 'plain', children }: { tone?: 'plain' | 'warn'; children: ReactNode }) => (
   <span
     className={`shrink-0 rounded-full px-1.5 text-xs leading-5 font-medium tabular-nums ${
       tone === 'warn' ? 'bg-warn-tint text-warn' : 'bg-sunken text-muted'

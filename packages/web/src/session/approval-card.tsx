@@ -1,4 +1,4 @@
-import type { Approval } from '@aicm/protocol'
+import type { Approval, Decision } from '@aicm/protocol'
 import { AicmError } from '@aicm/client'
 import { ShieldQuestion } from 'lucide-react'
 import { useId, useState, type FormEvent, type ReactNode } from 'react'
@@ -7,6 +7,8 @@ import { useAnswer } from '../app/use-approvals.ts'
 import { Button } from '../ui/button.tsx'
 import { ErrorNote } from '../ui/error-note.tsx'
 import { inputClass } from '../ui/field.tsx'
+import { QuestionForm } from './question-form.tsx'
+import { answeredInput, questionsOf } from './questions.ts'
 import { ToolInput } from './tool-input.tsx'
 
 export type OpenApproval = Pick<Approval, 'id' | 'tool' | 'input' | 'canRemember'>
@@ -19,7 +21,7 @@ export const ApprovalCard = ({ approval, where }: { approval: OpenApproval; wher
   const [reason, setReason] = useState('')
   const [answered, setAnswered] = useState<string>()
 
-  const decide = (decision: 'allow' | 'deny', more: { message?: string; remember?: boolean } = {}) =>
+  const decide = (decision: 'allow' | 'deny', more: Omit<Decision, 'decision'> = {}) =>
     answer.mutate(
       { id: approval.id, decision, ...more },
       {
@@ -35,6 +37,7 @@ export const ApprovalCard = ({ approval, where }: { approval: OpenApproval; wher
     event.preventDefault()
     decide('deny', reason.trim() === '' ? {} : { message: reason.trim() })
   }
+  const questions = questionsOf(approval.tool, approval.input)
   const busy = answer.isPending || answered !== undefined
 
   return (
@@ -42,14 +45,27 @@ export const ApprovalCard = ({ approval, where }: { approval: OpenApproval; wher
       <div className="flex items-center gap-2 border-b border-warn/25 bg-warn-tint px-3.5 py-2 text-sm">
         <ShieldQuestion aria-hidden className="size-4 shrink-0 text-warn" />
         <p id={title} className="min-w-0">
-          Claude asks to use <b className="wrap-anywhere">{approval.tool}</b>
+          {questions === undefined ? (
+            <>
+              Claude asks to use <b className="wrap-anywhere">{approval.tool}</b>
+            </>
+          ) : (
+            'Claude has a question'
+          )}
         </p>
         {where !== undefined && <span className="ml-auto min-w-0 truncate">{where}</span>}
       </div>
       <div className="grid grid-cols-1 gap-3 p-3.5">
-        <ToolInput input={approval.input} />
+        {questions === undefined && <ToolInput input={approval.input} />}
         {answer.error !== null && answered === undefined && <ErrorNote error={answer.error} />}
-        {denying ? (
+        {questions !== undefined ? (
+          <QuestionForm
+            questions={questions}
+            busy={busy}
+            onAnswer={(choices) => decide('allow', { updatedInput: answeredInput(approval.input, questions, choices) })}
+            onDecline={() => decide('deny')}
+          />
+        ) : denying ? (
           <form onSubmit={deny} className="flex flex-wrap gap-2">
             <input
               autoFocus

@@ -1,7 +1,8 @@
 import { Ban, Check, CircleDashed, CircleSlash, LoaderCircle, ShieldQuestion, X, type LucideIcon } from 'lucide-react'
-import { useState, type ReactNode } from 'react'
+import { use, useState, type ReactNode } from 'react'
 import { CodeBlock } from '../ui/code-block.tsx'
 import { ApprovalCard } from './approval-card.tsx'
+import { FolderContext, fromFolder } from './folder.ts'
 import { ToolInput } from './tool-input.tsx'
 import { resultParts, summariseInput } from './tool-text.ts'
 import type { ToolEntry } from './turns.ts'
@@ -22,6 +23,7 @@ const looks: Record<ToolEntry['state'], Look> = {
 /** A tool call: one line, and all of it when opened. `children` is what a sub-agent did that it started. */
 export const ToolCard = ({ tool, children }: { tool: ToolEntry; children: ReactNode }) => {
   const [open, setOpen] = useState(false)
+  const folder = use(FolderContext)
   const { icon: Icon, label, className } = looks[tool.state]
   const approval = tool.approval?.message
   return (
@@ -35,7 +37,7 @@ export const ToolCard = ({ tool, children }: { tool: ToolEntry; children: ReactN
           <Icon aria-hidden className={`size-4 shrink-0 ${className}`} />
           <b className="shrink-0 font-semibold">{tool.name}</b>
           <span className="min-w-0 truncate font-mono text-[0.8125rem] text-muted">
-            {visible(summariseInput(tool.input))}
+            {visible(fromFolder(summariseInput(tool.input), folder))}
           </span>
           <span
             className={

@@ -9,7 +9,7 @@ export const ToolInput = ({ input }: { input: unknown }) => {
   return (
     <div className="grid grid-cols-1 gap-2">
       {sections.map(({ label, text }) => (
-        <CodeBlock key={label ?? ''} label={label ?? 'input'} code={visible(text)} />
+        <CodeBlock key={label ?? ''} label={label ?? 'input'} code={visible(text)} wrap />
       ))}
     </div>
   )

@@ -23,7 +23,7 @@ test('input that still grows is summarised from what is there', () => {
 
 test('a summary stays on one short line', () => {
   const summary = summariseInput({ command: 'x'.repeat(1000) })
-  expect(summary).toHaveLength(160)
+  expect(summary).toHaveLength(400)
   expect(summary.endsWith('…')).toBe(true)
 })
 

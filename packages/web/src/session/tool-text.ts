@@ -19,7 +19,7 @@ const tellingKeys = [
   'name',
 ]
 
-const oneLine = (text: string, limit = 160): string => {
+const oneLine = (text: string, limit = 400): string => {
   const line = text.trim().replace(/\s+/g, ' ')
   return line.length <= limit ? line : `${line.slice(0, limit - 1)}…`
 }

@@ -65,13 +65,13 @@ const Footer = ({ complete, entries }: { complete: CompleteMessage; entries: Ent
   const failure = result === 'error' && text !== undefined && !tellsAlready(entries, text) ? text : undefined
   const facts = [
     ...(durationMs === undefined ? [] : [formatDuration(durationMs)]),
-    ...(usage === undefined
+    ...(usage === undefined || usage.inputTokens + usage.outputTokens === 0
       ? []
       : [
           `${formatCount(usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens)} tokens in`,
           `${formatCount(usage.outputTokens)} out`,
         ]),
-    ...(costUsd === undefined ? [] : [formatCost(costUsd)]),
+    ...(costUsd === undefined || costUsd === 0 ? [] : [formatCost(costUsd)]),
   ]
   return (
     <footer className="grid grid-cols-1 gap-2">

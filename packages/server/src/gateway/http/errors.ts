@@ -5,7 +5,8 @@ const known: Record<string, (error: FastifyError) => AppError> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: () => new AppError('unsupported_media_type', 'The body must be JSON.'),
   FST_ERR_CTP_BODY_TOO_LARGE: () => new AppError('payload_too_large', 'The body is too large.'),
   FST_ERR_CTP_INVALID_JSON_BODY: () => new AppError('invalid_json', 'The body is not JSON.'),
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: () => new AppError('invalid_request', 'The body is not as long as Content-Length says.'),
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: () =>
+    new AppError('invalid_request', 'The body is not as long as Content-Length says.'),
 }
 
 const refusal = (error: FastifyError): AppError => {

@@ -38,7 +38,8 @@ export const sendEventStream = async (options: {
   } as Record<string, string>)
   const heartbeat = setInterval(() => raw.write(': \n\n'), heartbeatMs)
   const write = async (text: string): Promise<void> => {
-    if (!raw.write(text) && !gone.signal.aborted) await once(raw, 'drain', { signal: gone.signal }).catch(() => undefined)
+    if (!raw.write(text) && !gone.signal.aborted)
+      await once(raw, 'drain', { signal: gone.signal }).catch(() => undefined)
   }
   try {
     await write('retry: 1000\n\n')

@@ -27,7 +27,8 @@ export const acceptJsonOnly = (app: FastifyInstance): void => {
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     const text = body.toString()
     if (text === '') return done(null, undefined)
-    if (depthOf(text) > maxDepth) return done(new AppError('invalid_json', `The body is nested more than ${maxDepth} levels deep.`))
+    if (depthOf(text) > maxDepth)
+      return done(new AppError('invalid_json', `The body is nested more than ${maxDepth} levels deep.`))
     return parse(request, text, done)
   })
 }

@@ -32,7 +32,10 @@ export const servePage = async (app: FastifyInstance, webRoot: string): Promise<
     index: 'index.html',
     setHeaders: (response, path) =>
       // Built files carry a hash of their content in their name.
-      response.header('cache-control', /[/\\]assets[/\\]/.test(path) ? 'public, max-age=31536000, immutable' : 'no-cache'),
+      response.header(
+        'cache-control',
+        /[/\\]assets[/\\]/.test(path) ? 'public, max-age=31536000, immutable' : 'no-cache',
+      ),
   })
   app.get('/docs', { schema: { hide: true } }, (_, reply) => reply.redirect('/docs/'))
   return true

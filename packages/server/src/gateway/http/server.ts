@@ -36,8 +36,12 @@ export const createHttpServer = async (
       if (!socket.writable) return
       const tooLarge = 'code' in error && error.code === 'HPE_HEADER_OVERFLOW'
       const status = tooLarge ? '431 Request Header Fields Too Large' : '400 Bad Request'
-      const body = JSON.stringify(new AppError('invalid_request', 'The request is not valid HTTP.').toBody(newId('req', services.clock.now())))
-      socket.end(`HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`)
+      const body = JSON.stringify(
+        new AppError('invalid_request', 'The request is not valid HTTP.').toBody(newId('req', services.clock.now())),
+      )
+      socket.end(
+        `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+      )
     },
   })
   // Our own checks run in the handler, after the token; schemas here only describe.
@@ -52,7 +56,11 @@ export const createHttpServer = async (
     checkOrigin(options.rules, request.raw)
     const { origin } = request.headers
     if (origin === undefined || !options.rules.origins.has(origin)) return
-    reply.headers({ 'access-control-allow-origin': origin, vary: 'origin', 'access-control-expose-headers': 'x-request-id, retry-after' })
+    reply.headers({
+      'access-control-allow-origin': origin,
+      vary: 'origin',
+      'access-control-expose-headers': 'x-request-id, retry-after',
+    })
     if (request.method === 'OPTIONS')
       await reply
         .headers({
@@ -64,20 +72,33 @@ export const createHttpServer = async (
         .send()
   })
   app.addHook('onResponse', async (request, reply) => {
-    request.log.debug({ method: request.method, path: request.routeOptions.url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }, 'request')
+    request.log.debug(
+      {
+        method: request.method,
+        path: request.routeOptions.url,
+        status: reply.statusCode,
+        ms: Math.round(reply.elapsedTime),
+      },
+      'request',
+    )
   })
 
   await app.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'AICode Manager', version: services.version, description: 'Sessions of the Claude Code CLI that outlive every process.' },
+      info: {
+        title: 'AICode Manager',
+        version: services.version,
+        description: 'Sessions of the Claude Code CLI that outlive every process.',
+      },
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
     },
   })
   const register = createRegister(app, services)
   const known: { method: string; pattern: RegExp }[] = []
   app.addHook('onRoute', ({ method, url }) => {
-    for (const one of [method].flat()) known.push({ method: one, pattern: new RegExp(`^${url.replaceAll(/:[a-z]+/gi, '[^/]+')}$`) })
+    for (const one of [method].flat())
+      known.push({ method: one, pattern: new RegExp(`^${url.replaceAll(/:[a-z]+/gi, '[^/]+')}$`) })
   })
   registerAuth(register, services)
   registerWorkspaces(register, services)
@@ -90,13 +111,16 @@ export const createHttpServer = async (
   app.setNotFoundHandler(async (request, reply) => {
     const path = request.url.split('?', 1)[0] ?? ''
     if (path === '/v1' || path.startsWith('/v1/')) await authenticate(services, request.headers)
-    const methods = known.filter(({ pattern, method }) => pattern.test(path) && method !== 'HEAD').map(({ method }) => method)
+    const methods = known
+      .filter(({ pattern, method }) => pattern.test(path) && method !== 'HEAD')
+      .map(({ method }) => method)
     if (methods.length > 0 && !methods.includes('*')) {
       reply.header('allow', methods.join(', '))
       throw new AppError('method_not_allowed', `${request.method} is not possible here; ${methods.join(', ')} is.`)
     }
     // An address of the page's own: it finds its way by itself.
-    if (hasPage && request.method === 'GET' && (request.headers.accept ?? '').includes('text/html')) return reply.header('cache-control', 'no-cache').sendFile('index.html')
+    if (hasPage && request.method === 'GET' && (request.headers.accept ?? '').includes('text/html'))
+      return reply.header('cache-control', 'no-cache').sendFile('index.html')
     throw new AppError('not_found', `There is nothing at ${request.method} ${path}.`)
   })
   return app

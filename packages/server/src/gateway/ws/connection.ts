@@ -48,14 +48,19 @@ export const serveConnection = (socket: WebSocket, user: UserRecord, services: S
     new Promise((resolve) => {
       if (socket.readyState !== socket.OPEN) return resolve()
       const full = socket.bufferedAmount > highWater
-      socket.send(data instanceof Buffer ? data : JSON.stringify(data), { binary: false }, full ? () => resolve() : undefined)
+      socket.send(
+        data instanceof Buffer ? data : JSON.stringify(data),
+        { binary: false },
+        full ? () => resolve() : undefined,
+      )
       if (!full) resolve()
     })
 
   const refuse = (error: unknown, ref: string | undefined): void => {
     const refused = toAppError(error)
     const requestId = newId('req', services.clock.now())
-    if (refused.status >= 500) services.log.error({ err: refused, cause: refused.cause, requestId }, 'a WebSocket request failed')
+    if (refused.status >= 500)
+      services.log.error({ err: refused, cause: refused.cause, requestId }, 'a WebSocket request failed')
     void send({ type: 'error', ref, ...refused.toBody(requestId) })
   }
 
@@ -107,7 +112,11 @@ export const serveConnection = (socket: WebSocket, user: UserRecord, services: S
         return send({ type: 'interrupted', ref, sessionId, ...(await session.interrupt()) })
       }
       case 'approve':
-        return send({ type: 'approved', ref, approval: await answerApproval(services, user, message.approvalId, message.decision) })
+        return send({
+          type: 'approved',
+          ref,
+          approval: await answerApproval(services, user, message.approvalId, message.decision),
+        })
       case 'ping':
         return send({ type: 'pong', ref })
       default:
@@ -165,4 +174,6 @@ export const serveConnection = (socket: WebSocket, user: UserRecord, services: S
 }
 
 const refOf = (value: unknown): string | undefined =>
-  typeof value === 'object' && value !== null && 'ref' in value && typeof value.ref === 'string' ? value.ref.slice(0, 64) : undefined
+  typeof value === 'object' && value !== null && 'ref' in value && typeof value.ref === 'string'
+    ? value.ref.slice(0, 64)
+    : undefined

@@ -30,7 +30,8 @@ export const createWebSocketServer = (http: Server, services: Services, rules: O
     if (url.pathname !== '/v1/ws') throw new AppError('not_found', 'WebSockets are served at /v1/ws.')
     const ticket = url.searchParams.get('ticket')
     const other = [...url.searchParams.keys()].find((key) => key !== 'ticket')
-    if (other !== undefined) throw new AppError('invalid_request', `query has unknown keys: ${other}. A token must not stand in a URL.`)
+    if (other !== undefined)
+      throw new AppError('invalid_request', `query has unknown keys: ${other}. A token must not stand in a URL.`)
     const identity = ticket === null ? await authenticate(services, request.headers) : services.tickets.redeem(ticket)
     return userOf(services, identity)
   }

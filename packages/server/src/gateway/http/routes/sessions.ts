@@ -25,11 +25,16 @@ export const registerSessions = (register: Register, services: Services): void =
         ? await workspaces.create(user.id, { name: `session-${newId('ses', services.clock.now()).slice(4)}` })
         : await workspaces.get(user.id, body.workspaceId)
     if (workspace.status !== 'ready')
-      throw new AppError('workspace_not_ready', `The workspace is ${workspace.status}.${workspace.error === null ? '' : ` ${workspace.error}`}`)
+      throw new AppError(
+        'workspace_not_ready',
+        `The workspace is ${workspace.status}.${workspace.error === null ? '' : ` ${workspace.error}`}`,
+      )
     return registry.create({ ...body, workspaceId: workspace.id, userId: user.id, oneShot })
   }
 
-  register(routes.sessions.create, async ({ user, body }) => viewSession((await createSession(user, body, false)).record()))
+  register(routes.sessions.create, async ({ user, body }) =>
+    viewSession((await createSession(user, body, false)).record()),
+  )
 
   register(routes.sessions.list, async ({ user, query }) => {
     const limit = query.limit ?? defaultPage
@@ -39,7 +44,9 @@ export const registerSessions = (register: Register, services: Services): void =
     return { sessions: page.map(viewSession), nextCursor: records.length > limit ? (page.at(-1)?.id ?? null) : null }
   })
 
-  register(routes.sessions.get, async ({ user, params }) => viewSession((await sessionOf(services, user, params.id)).record()))
+  register(routes.sessions.get, async ({ user, params }) =>
+    viewSession((await sessionOf(services, user, params.id)).record()),
+  )
 
   register(routes.sessions.update, async ({ user, params, body }) => {
     const session = await sessionOf(services, user, params.id)
@@ -52,7 +59,9 @@ export const registerSessions = (register: Register, services: Services): void =
     return void (await registry.delete(params.id))
   })
 
-  register(routes.sessions.interrupt, async ({ user, params }) => (await sessionOf(services, user, params.id)).interrupt())
+  register(routes.sessions.interrupt, async ({ user, params }) =>
+    (await sessionOf(services, user, params.id)).interrupt(),
+  )
 
   register(routes.sessions.close, async ({ user, params }) => {
     const session = await sessionOf(services, user, params.id)
@@ -61,7 +70,12 @@ export const registerSessions = (register: Register, services: Services): void =
   })
 
   /** A turn from its prompt to its end, as server-sent events. */
-  const streamTurn = (reply: FastifyReply, request: FastifyRequest, session: Session, accepted: { turnId: string; seq: number }): Promise<void> =>
+  const streamTurn = (
+    reply: FastifyReply,
+    request: FastifyRequest,
+    session: Session,
+    accepted: { turnId: string; seq: number },
+  ): Promise<void> =>
     sendEventStream({
       request,
       reply,
@@ -87,7 +101,11 @@ export const registerSessions = (register: Register, services: Services): void =
     routes.sessions.once,
     async ({ user, body, request, reply }) => {
       const { prompt, ...config } = body
-      const session = await createSession(user, { ...config, name: prompt.slice(0, 60).replaceAll(/\p{Cc}+/gu, ' ') }, true)
+      const session = await createSession(
+        user,
+        { ...config, name: prompt.slice(0, 60).replaceAll(/\p{Cc}+/gu, ' ') },
+        true,
+      )
       const accepted = await session.execute({ ...promptOf({ prompt }), userId: user.id })
       if (wantsEventStream(request)) {
         await streamTurn(reply, request, session, accepted)

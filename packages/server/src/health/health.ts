@@ -31,7 +31,9 @@ export const createHealth =
     const reasons = [
       ...(claude.error === null ? [] : [claude.error]),
       ...(broker === undefined ? ['The broker is down: sessions cannot reach the model API until it is back.'] : []),
-      ...(modelApi.mode === 'live' && modelApi.credential.kind === 'none' ? ['There is no credential for the model API.'] : []),
+      ...(modelApi.mode === 'live' && modelApi.credential.kind === 'none'
+        ? ['There is no credential for the model API.']
+        : []),
       ...(isolation.level === 'sandbox' ? [] : [`Isolation is "${isolation.level}" only.`]),
     ]
     return {
