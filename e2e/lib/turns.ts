@@ -35,6 +35,15 @@ export const grownText = (items: StreamItem[]): string => {
   return [...blocks.values()].join('')
 }
 
+/** The same text; when not, it is told where they part instead of both in full. */
+export const expectSame = (text: string, expected: string): void => {
+  if (text === expected) return
+  let at = 0
+  while (text[at] === expected[at]) at += 1
+  const around = (whole: string) => `${whole.length} characters, from ${at} on: ${JSON.stringify(whole.slice(at, at + 60))}`
+  expect(around(text)).toBe(around(expected))
+}
+
 /** The log begins at 1 and has no gap. */
 export const expectGapless = (items: StreamItem[]): void =>
   expect(messagesOf(items).map(({ seq }) => seq)).toEqual(messagesOf(items).map((_, index) => index + 1))

@@ -74,7 +74,7 @@ const promptMoved = (
   { turnId: promptId, state: moved }: Extract<AgentOutput, { kind: 'prompt' }>,
 ): void => {
   const { turn } = work.state
-  if (turn === null || turn.promptId !== promptId) return
+  if (turn === null || turn.promptId !== promptId || turn.phase === 'waiting') return
   if (moved === 'started') {
     work.state.resumable = true
     turn.phase = 'started'

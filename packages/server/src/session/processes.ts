@@ -22,8 +22,8 @@ export type RunningProcesses = {
   forget(sessionId: string, process: SessionProcess): Promise<void>
   /** The folder of a session that is deleted. */
   removeFiles(sessionId: string): Promise<void>
-  /** Ends what is on record for sessions that are closed or gone. Resolves with the number of trees ended. */
-  sweep(isWanted: (sessionId: string) => boolean): Promise<number>
+  /** Ends what is on record for sessions that are closed or gone. Resolves with the ids of those sessions. */
+  sweep(isWanted: (sessionId: string) => boolean): Promise<string[]>
   count(): number
 }
 
@@ -118,18 +118,18 @@ export const createProcesses = (
     removeFiles: (sessionId) => rm(sessionDir(sessionId), { recursive: true, force: true }),
 
     sweep: async (isWanted) => {
-      let ended = 0
+      const swept: string[] = []
       for (const { key, value } of await kv.list('process/')) {
         const sessionId = key.slice('process/'.length)
         if (isWanted(sessionId)) continue
         const stored = value as StoredProcess
-        if (isAlive(stored.identity)) ended++
+        swept.push(sessionId)
         await killTree(stored)
         await kv.delete(key)
         await kv.delete(cursorKey(sessionId))
         await rm(stored.dir, { recursive: true, force: true })
       }
-      return ended
+      return swept
     },
 
     count: () => running.size,

@@ -112,7 +112,9 @@ export const createRegistry = (database: Database, deps: Omit<SessionDeps, 'even
           await (await load(record.id)).restore()
       }
       await Promise.all(Array.from({ length: restoreConcurrency }, worker))
-      return { adopted: busy.length, swept }
+      // Closed before the last server saw the end of their processes.
+      for (const id of swept) if ((await database.sessions.get(id)) !== undefined) await (await load(id)).restore()
+      return { adopted: busy.length, swept: swept.length }
     },
 
     release: async () => {

@@ -1,4 +1,4 @@
-import { ArrowDown, MessageSquareDashed } from 'lucide-react'
+import { ArrowDown, History, MessageSquareDashed } from 'lucide-react'
 import { useRef } from 'react'
 import { Button } from '../ui/button.tsx'
 import { Empty } from '../ui/empty.tsx'
@@ -7,6 +7,7 @@ import { PendingPrompt } from './pending-prompt.tsx'
 import { useStickToBottom } from './stick-to-bottom.ts'
 import { TurnView } from './turn-view.tsx'
 import type { Turn } from './turns.ts'
+import { useLatest } from './use-latest.ts'
 
 type Props = {
   turns: readonly Turn[]
@@ -23,6 +24,7 @@ export const Conversation = ({ turns, pending, loading, onRetry, onEdit, onDisca
   const area = useRef<HTMLDivElement>(null)
   const content = useRef<HTMLDivElement>(null)
   const { stuck, jump } = useStickToBottom(area, content)
+  const { latest, hidden, showEarlier } = useLatest(turns, area, content)
   const empty = turns.length === 0 && pending.length === 0
 
   return (
@@ -36,12 +38,18 @@ export const Conversation = ({ turns, pending, loading, onRetry, onEdit, onDisca
         aria-busy={loading}
         // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
         tabIndex={0}
+        onScroll={(event) => hidden > 0 && event.currentTarget.scrollTop < 200 && !stuck && showEarlier()}
         className="h-full overflow-y-auto overscroll-contain -outline-offset-2"
       >
         <div ref={content} className="mx-auto grid max-w-3xl grid-cols-1 gap-7 px-4 py-6">
           {loading && <Skeleton />}
           {!loading && empty && <Suggestions onSuggest={onSuggest} />}
-          {!loading && turns.map((turn) => <TurnView key={turn.key} turn={turn} />)}
+          {!loading && hidden > 0 && (
+            <Button look="quiet" size="small" className="justify-self-center" onClick={showEarlier}>
+              <History aria-hidden className="size-4" /> Show earlier ({hidden})
+            </Button>
+          )}
+          {!loading && latest.map((turn) => <TurnView key={turn.key} turn={turn} />)}
           {pending.map((prompt) => (
             <PendingPrompt
               key={prompt.id}

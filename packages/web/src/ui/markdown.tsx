@@ -1,4 +1,4 @@
-import { memo } from 'react'
+import { memo, useState } from 'react'
 import { Streamdown, type Components, type ExtraProps } from 'streamdown'
 import { CodeBlock } from './code-block.tsx'
 import { codeOf, makeInert, safeUrl } from './safe-markdown.ts'
@@ -9,19 +9,25 @@ type Props = { text: string; growing?: boolean }
  * What the model writes. Raw HTML shows as text, links other than http, https and mailto lead nowhere, and images are
  * links: see `makeInert`.
  */
-export const Markdown = memo(({ text, growing = false }: Props) => (
-  <Streamdown
-    className="markdown"
-    components={components}
-    rehypePlugins={rehypePlugins}
-    urlTransform={keepUrl}
-    parseIncompleteMarkdown={growing}
-    controls={false}
-    dir="auto"
-  >
-    {text}
-  </Streamdown>
-))
+export const Markdown = memo(({ text, growing = false }: Props) => {
+  // Parsing block by block pays while text grows; whole texts are cheaper in one piece. Kept, so that nothing is drawn anew
+  // at the end.
+  const [streamed] = useState(growing)
+  return (
+    <Streamdown
+      className="markdown"
+      mode={streamed ? 'streaming' : 'static'}
+      components={components}
+      rehypePlugins={rehypePlugins}
+      urlTransform={keepUrl}
+      parseIncompleteMarkdown={growing}
+      controls={false}
+      dir="auto"
+    >
+      {text}
+    </Streamdown>
+  )
+})
 
 const rehypePlugins = [() => makeInert]
 const keepUrl = (url: string) => (url.startsWith('#') ? url : safeUrl(url))

@@ -1,0 +1,338 @@
+import { expect, test } from 'vitest'
+import { newRecord } from '@aicm/testing/session-record'
+import type { TurnResult } from '../claude/output.ts'
+import type { SessionRecord } from '../storage/session-store.ts'
+import type { Effect, Input } from './input.ts'
+import { step } from './step.ts'
+import type { DraftEvent } from './work.ts'
+
+const policy = { baseDelay: 10, maxDelay: 25, factor: 2, maxRetries: 2 }
+
+/** A session that is fed inputs, and remembers what it told and wanted. */
+const machine = (record: SessionRecord = newRecord()) => {
+  let uuids = 0
+  const context = { policy, newUuid: () => `uuid-${++uuids}`, newApprovalId: () => `apr_${++uuids}` }
+  const m = {
+    record,
+    events: [] as DraftEvent[],
+    effects: [] as Effect[],
+    feed: (...inputs: Input[]) => {
+      m.events = []
+      m.effects = []
+      for (const input of inputs) {
+        const next = step(m.record, input, context)
+        m.record = next.record
+        m.events.push(...next.events)
+        m.effects.push(...next.effects)
+      }
+      return m
+    },
+    get state() {
+      return m.record.state
+    },
+    get statuses() {
+      return m.events.flatMap(({ draft }) => (draft.type === 'status' ? [draft.status] : []))
+    },
+    get completes() {
+      return m.events.flatMap(({ draft, turnId }) => (draft.type === 'complete' ? [`${turnId} ${draft.result} ${draft.reason}`] : []))
+    },
+  }
+  return m
+}
+
+const execute = (turnId: string): Input => ({ type: 'execute', turnId, content: [{ type: 'text', text: turnId }], userId: 'usr' })
+type Said = Extract<Input, { type: 'output' }>['output']
+const says = (output: Said, generation = 1): Input => ({ type: 'output', generation, output })
+const ready = (generation = 1) => says({ kind: 'ready' }, generation)
+const moved = (turnId: string, state: 'queued' | 'started' | 'completed' | 'cancelled', generation = 1) =>
+  says({ kind: 'prompt', turnId, state }, generation)
+const result = (changes: Partial<TurnResult> = {}, generation = 1) =>
+  says(
+    {
+      kind: 'result',
+      result: {
+        ...{ outcome: 'success', reason: 'completed', text: 'done', totalCostUsd: 0, durationMs: 1, apiDurationMs: 1, numTurns: 1 },
+        usage: { inputTokens: 1, outputTokens: 2, cacheReadTokens: 3, cacheWriteTokens: 4 },
+        ...changes,
+      },
+    },
+    generation,
+  )
+const toolUse = (toolUseId: string, generation = 1) =>
+  says({ kind: 'message', draft: { type: 'tool_use', block: toolUseId, toolUseId, name: 'Bash', input: {} } }, generation)
+const toolResult = (toolUseId: string, generation = 1) =>
+  says({ kind: 'message', draft: { type: 'tool_result', toolUseId, content: '', isError: false } }, generation)
+const asks = (requestId: string, generation = 1, suggestions: unknown[] = []) =>
+  says({ kind: 'permission', requestId, toolUseId: `tool-${requestId}`, tool: 'Bash', input: { command: 'ls' }, suggestions }, generation)
+const crash = (generation = 1, stderr = ''): Input => ({ type: 'process.exited', generation, exit: { code: 137, signal: 'SIGKILL' }, stderr })
+
+const idle = () => machine().feed({ type: 'start' }, ready())
+const running = () => idle().feed(execute('a'), moved('a', 'started'))
+
+test('a new session is creating until its process is ready, then idle', () => {
+  const session = machine().feed({ type: 'start' })
+  expect(session.effects).toEqual([{ type: 'launch', generation: 1, delayMs: 0 }])
+  expect(session.state).toMatchObject({ status: 'creating', process: 'starting', generation: 1 })
+  expect(session.feed(ready()).statuses).toEqual(['idle'])
+  expect(session.state.process).toBe('ready')
+})
+
+test('a prompt makes it running and goes to the process; its result makes it idle', () => {
+  const session = idle().feed(execute('a'))
+  expect(session.events.map(({ draft }) => draft.type)).toEqual(['prompt', 'status'])
+  expect(session.statuses).toEqual(['running'])
+  expect(session.effects).toEqual([{ type: 'prompt', turnId: 'a', promptId: 'a' }])
+  session.feed(moved('a', 'queued'), moved('a', 'started'), result(), moved('a', 'completed'))
+  expect(session.completes).toEqual(['a success completed'])
+  expect(session.statuses).toEqual(['idle'])
+  expect(session.effects).toEqual([])
+})
+
+test('a prompt that comes before the process is ready waits for it', () => {
+  const session = machine().feed({ type: 'start' }, execute('a'))
+  expect(session.effects.filter(({ type }) => type === 'prompt')).toEqual([])
+  session.feed(ready())
+  expect(session.statuses).toEqual(['idle', 'running'])
+  expect(session.effects).toEqual([{ type: 'prompt', turnId: 'a', promptId: 'a' }])
+})
+
+test('a prompt while one runs is queued and runs next, in order', () => {
+  const session = running().feed(execute('b'), execute('c'))
+  expect(session.effects).toEqual([])
+  expect(session.state.queue).toEqual(['b', 'c'])
+  session.feed(result())
+  expect(session.completes).toEqual(['a success completed'])
+  expect(session.effects).toEqual([{ type: 'prompt', turnId: 'b', promptId: 'b' }])
+  // claude tells of the end of a prompt after its result: that must not be taken for the next one's.
+  session.feed(moved('a', 'completed'), moved('b', 'started'), result())
+  expect(session.effects).toEqual([{ type: 'prompt', turnId: 'c', promptId: 'c' }])
+})
+
+test('an idle session without a process starts one for the next prompt', () => {
+  const session = idle().feed(crash())
+  expect(session.state).toMatchObject({ status: 'idle', process: 'none' })
+  expect(session.events).toMatchObject([{ draft: { type: 'progress', kind: 'process_ended' } }])
+  session.feed(execute('a'))
+  expect(session.effects).toEqual([{ type: 'launch', generation: 2, delayMs: 0 }])
+  session.feed(ready(2))
+  expect(session.effects).toEqual([{ type: 'prompt', turnId: 'a', promptId: 'a' }])
+})
+
+test('usage adds up, and a turn costs what the process spent since the last one', () => {
+  const session = running().feed(result({ totalCostUsd: 0.5 }), execute('b'), moved('b', 'started'), result({ totalCostUsd: 0.75 }))
+  expect(session.events.flatMap(({ draft }) => (draft.type === 'complete' ? [draft.costUsd] : []))).toEqual([0.5, 0.25])
+  expect(session.state).toMatchObject({ costUsd: 0.75, turns: 2, usage: { inputTokens: 2, outputTokens: 4, cacheReadTokens: 6 } })
+  // A new process counts from nothing.
+  session.feed(crash(), execute('c'), ready(2), moved('c', 'started', 2), result({ totalCostUsd: 0.1 }, 2))
+  expect(session.state.costUsd).toBeCloseTo(0.85)
+})
+
+test('what claude reports between turns is kept, and is nobody’s result', () => {
+  const session = idle().feed(result())
+  expect(session.completes).toEqual([])
+  expect(session.events).toMatchObject([{ draft: { type: 'system', subtype: 'result' } }])
+})
+
+test('an interrupt before claude has the prompt ends the turn at once, and the next one runs', () => {
+  const session = idle().feed(crash(), execute('a'), execute('b'), { type: 'interrupt' })
+  expect(session.completes).toEqual(['a interrupted interrupted_before_start'])
+  expect(session.state.turn?.id).toBe('b')
+  expect(session.effects.filter(({ type }) => type === 'interrupt')).toEqual([])
+})
+
+test('an interrupt between sending and starting is given when claude says that it has started', () => {
+  const session = idle().feed(execute('a'), { type: 'interrupt' })
+  expect(session.effects.filter(({ type }) => type === 'interrupt')).toEqual([])
+  expect(session.feed(moved('a', 'started')).effects).toEqual([{ type: 'interrupt' }])
+})
+
+test('an interrupt of a started turn is sent, and its result ends it as interrupted', () => {
+  const session = running().feed({ type: 'interrupt' })
+  expect(session.effects).toEqual([{ type: 'interrupt' }])
+  session.feed(result({ outcome: 'interrupted', reason: 'aborted_streaming' }), moved('a', 'cancelled'))
+  expect(session.completes).toEqual(['a interrupted aborted_streaming'])
+})
+
+test('with nothing running an interrupt is refused', () => {
+  expect(() => idle().feed({ type: 'interrupt' })).toThrow(expect.objectContaining({ code: 'no_turn_running' }))
+})
+
+test('a tool that asks is pending; the answer goes to claude, and stays until the tool has answered', () => {
+  const session = running().feed(toolUse('tool-r1'), asks('r1', 1, [{ type: 'setMode' }]))
+  const approvalId = session.state.approvals[0]?.approvalId ?? ''
+  expect(session.events.at(-1)).toMatchObject({ draft: { type: 'approval', state: 'pending', tool: 'Bash', canRemember: true } })
+  session.feed({ type: 'answer', approvalId, decision: { decision: 'allow', remember: true }, userId: 'me' })
+  expect(session.events).toMatchObject([{ draft: { type: 'approval', state: 'allowed', decidedBy: 'me' }, turnId: 'a' }])
+  expect(session.effects).toEqual([{ type: 'answer', approvalId }])
+  expect(session.state.approvals[0]?.answer).toEqual({
+    behavior: 'allow',
+    updatedInput: { command: 'ls' },
+    updatedPermissions: [{ type: 'setMode' }],
+  })
+  expect(session.feed(toolResult('tool-r1')).state.approvals).toEqual([])
+})
+
+test('the first answer counts; a second one, and one to what never was, are refused', () => {
+  const session = running().feed(asks('r1'))
+  const approvalId = session.state.approvals[0]?.approvalId ?? ''
+  const answer = (id: string): Input => ({ type: 'answer', approvalId: id, decision: { decision: 'deny', message: 'no' }, userId: 'me' })
+  session.feed(answer(approvalId))
+  expect(session.state.approvals[0]?.answer).toEqual({ behavior: 'deny', message: 'no' })
+  const refused = expect.objectContaining({ code: 'approval_already_answered' })
+  expect(() => session.feed(answer(approvalId))).toThrow(refused)
+  expect(() => session.feed(answer('apr_never'))).toThrow(refused)
+})
+
+test('what claude no longer asks is withdrawn, the rest stays open', () => {
+  const session = running().feed(asks('r1'), asks('r2'), says({ kind: 'permission-withdrawn', requestId: 'r1' }))
+  expect(session.events.at(-1)).toMatchObject({ draft: { type: 'approval', state: 'withdrawn', toolUseId: 'tool-r1' } })
+  expect(session.state.approvals.map(({ requestId }) => requestId)).toEqual(['r2'])
+  expect(session.feed(result()).events[0]).toMatchObject({ draft: { type: 'approval', state: 'withdrawn', toolUseId: 'tool-r2' } })
+})
+
+test('a request that nobody here can answer is refused, so that claude does not wait', () => {
+  const session = running().feed(says({ kind: 'unsupported-request', requestId: 'r9', subtype: 'elicitation' }))
+  expect(session.effects).toEqual([{ type: 'refuse', requestId: 'r9', subtype: 'elicitation' }])
+})
+
+test('a crash in a turn is an error, recovery follows, and the same prompt is given again', () => {
+  const session = running().feed(asks('r1'), crash())
+  expect(session.statuses).toEqual(['error', 'recovering'])
+  expect(session.events).toMatchObject(
+    expect.arrayContaining([{ draft: expect.objectContaining({ type: 'error', code: 'process_crashed' }), turnId: 'a' }]),
+  )
+  expect(session.state.approvals).toEqual([])
+  expect(session.effects).toEqual([{ type: 'launch', generation: 2, delayMs: 0 }])
+  session.feed(ready(2))
+  expect(session.statuses).toEqual(['idle', 'running'])
+  expect(session.effects).toEqual([{ type: 'prompt', turnId: 'a', promptId: 'a' }])
+  session.feed(moved('a', 'started', 2), result({}, 2))
+  expect(session.completes).toEqual(['a success completed'])
+  expect(session.state.failures).toBe(0)
+})
+
+test('replacements come slower and slower, and after the last the session closes and every prompt is answered', () => {
+  const session = running().feed(execute('b'), crash())
+  const delays: number[] = []
+  for (let generation = 2; session.state.status !== 'closed'; generation++) {
+    for (const effect of session.effects) if (effect.type === 'launch') delays.push(effect.delayMs)
+    session.feed({ type: 'launch.failed', generation, message: 'no such program' })
+  }
+  expect(delays).toEqual([0, 10])
+  expect(session.statuses).toEqual(['closed'])
+  expect(session.completes).toEqual(['a error start_failed', 'b error start_failed'])
+  expect(session.state.reason).toContain('no such program')
+})
+
+test('a process that dies before it was ready is a failed start, with the last line it said', () => {
+  const session = machine().feed({ type: 'start' }, { ...crash(), type: 'process.exited', exit: { code: 1, signal: null }, stderr: 'hm\nbad flag\n' } as Input)
+  expect(session.statuses).toEqual(['error', 'recovering'])
+  expect(session.events[0]).toMatchObject({ draft: { code: 'start_failed', message: expect.stringContaining('bad flag') } })
+  expect(session.feed(ready(2)).statuses).toEqual(['idle'])
+})
+
+test('a conversation that exists is resumed by the next process, one that does not is created anew', () => {
+  const inUse = machine().feed({ type: 'start' }, crash(1, 'Error: Session ID 1 is already in use.'))
+  expect(inUse.state.resumable).toBe(true)
+  const unknown = running().feed(crash(1, 'No conversation found with session ID: 1'))
+  expect(unknown.state).toMatchObject({ resumable: false, claudeSessionId: 'uuid-1' })
+})
+
+test('a turn that claude will not finish is continued by a prompt of its own, in the same turn', () => {
+  const session = running().feed(toolUse('t'), toolResult('t'), crash(), ready(2), moved('a', 'completed', 2))
+  expect(session.effects.at(-1)).toEqual({ type: 'prompt', turnId: 'a', promptId: 'uuid-1' })
+  expect(session.completes).toEqual([])
+  session.feed(moved('uuid-1', 'started', 2), result({ text: 'the rest' }, 2))
+  expect(session.completes).toEqual(['a success completed'])
+})
+
+test('a turn that was cut off while a tool ran is not run again, and the user is told', () => {
+  const session = running().feed(toolUse('t'), crash(), ready(2), moved('a', 'completed', 2))
+  expect(session.completes).toEqual(['a error turn_cut_off'])
+  expect(session.events).toMatchObject(expect.arrayContaining([{ draft: expect.objectContaining({ code: 'turn_cut_off' }), turnId: 'a' }]))
+})
+
+test('a tool that was asked for before a crash is forgotten when the turn begins anew', () => {
+  const session = running().feed(toolUse('t1'), asks('r1'), crash(), ready(2), moved('a', 'started', 2), toolUse('t2', 2), toolResult('t2', 2))
+  expect(session.state.turn?.openTools).toEqual([])
+  session.feed(crash(2), ready(3), moved('a', 'completed', 3))
+  expect(session.completes).toEqual([])
+  expect(session.effects.at(-1)).toMatchObject({ type: 'prompt', turnId: 'a' })
+})
+
+test('an interrupt survives a crash: the turn ends, and is not run to its end', () => {
+  const session = running().feed({ type: 'interrupt' }, crash(), ready(2), moved('a', 'started', 2))
+  expect(session.effects.at(-1)).toEqual({ type: 'interrupt' })
+  const cut = running().feed({ type: 'interrupt' }, crash(), ready(2), moved('a', 'completed', 2))
+  expect(cut.completes).toEqual(['a interrupted interrupted_before_start'])
+})
+
+test('closing ends the running turn and the queue as interrupted, and stops the process; nothing comes after', () => {
+  const session = running().feed(execute('b'), asks('r1'), { type: 'close', reason: 'enough' })
+  expect(session.completes).toEqual(['a interrupted session_closed', 'b interrupted session_closed'])
+  expect(session.statuses).toEqual(['closed'])
+  expect(session.effects).toEqual([{ type: 'stop', generation: 1 }])
+  session.feed(result(), moved('a', 'cancelled'), toolUse('t'), { type: 'close', reason: 'again' }, crash())
+  expect(session.events).toEqual([])
+  expect(session.effects).toEqual([])
+  expect(session.state).toMatchObject({ status: 'closed', reason: 'enough', process: 'none' })
+  expect(() => session.feed(execute('c'))).toThrow(expect.objectContaining({ code: 'session_closed' }))
+})
+
+test('a full queue refuses, with a time to come back', () => {
+  const session = running()
+  for (let count = 0; count < 200; count++) session.feed(execute(`q${count}`))
+  expect(() => session.feed(execute('one more'))).toThrow(expect.objectContaining({ code: 'queue_full', retryAfter: 5 }))
+})
+
+test('a refusal leaves the session as it was', () => {
+  const session = running()
+  const before = structuredClone(session.record)
+  expect(() => session.feed({ type: 'answer', approvalId: 'apr', decision: { decision: 'allow' }, userId: 'me' })).toThrow()
+  expect(session.record).toEqual(before)
+})
+
+test('changes reach a ready process; others take effect when it starts', () => {
+  const session = idle().feed({ type: 'update', name: 'new', model: 'opus', permissionMode: 'plan' })
+  expect(session.effects).toEqual([
+    { type: 'set-model', model: 'opus' },
+    { type: 'set-permission-mode', mode: 'plan' },
+  ])
+  expect(session.record).toMatchObject({ name: 'new', model: 'opus', permissionMode: 'plan' })
+  expect(session.feed({ type: 'update', model: 'opus' }).effects).toEqual([])
+  expect(machine().feed({ type: 'start' }, { type: 'update', model: 'opus' }).effects).toHaveLength(1)
+})
+
+test('metadata is told once, and again when it changes', () => {
+  const init = (model: string) => says({ kind: 'conversation', claudeSessionId: 'c2', model })
+  const session = idle().feed(init('a'), init('a'), init('b'))
+  expect(session.events).toMatchObject([{ draft: { model: 'a', generation: 1 } }, { draft: { model: 'b' } }])
+  expect(session.state).toMatchObject({ claudeSessionId: 'c2', resumable: true })
+})
+
+test('a one-shot session closes when its turn has ended, however it ended', () => {
+  const oneShot = () => machine(newRecord({}, { oneShot: true })).feed({ type: 'start' }, execute('a'))
+  expect(oneShot().feed(ready(), moved('a', 'started'), result()).statuses).toEqual(['idle', 'running', 'idle', 'closed'])
+  const waiting = oneShot().feed(ready(), crash(), { type: 'interrupt' })
+  expect(waiting.completes).toEqual(['a interrupted interrupted_before_start'])
+  expect(waiting.state).toMatchObject({ status: 'closed', process: 'stopping' })
+})
+
+test('a new server gives a process again what the last one may not have got through', () => {
+  const again = (session: ReturnType<typeof machine>) => session.feed({ type: 'adopted', alive: true }).effects
+  expect(again(machine().feed({ type: 'start' }))).toEqual([{ type: 'initialize' }])
+  expect(again(idle().feed(execute('a')))).toEqual([{ type: 'prompt', turnId: 'a', promptId: 'a' }])
+  expect(again(running())).toEqual([])
+  expect(again(running().feed({ type: 'interrupt' }))).toEqual([{ type: 'interrupt' }])
+  const asked = running().feed(asks('r1'))
+  const approvalId = asked.state.approvals[0]?.approvalId ?? ''
+  expect(again(asked)).toEqual([])
+  expect(again(asked.feed({ type: 'answer', approvalId, decision: { decision: 'allow' }, userId: 'me' }))).toEqual([{ type: 'answer', approvalId }])
+})
+
+test('a new server that finds the process gone recovers the turn', () => {
+  const session = running().feed({ type: 'adopted', alive: false })
+  expect(session.statuses).toEqual(['error', 'recovering'])
+  expect(session.effects).toEqual([{ type: 'launch', generation: 2, delayMs: 0 }])
+  expect(idle().feed({ type: 'adopted', alive: false }).state).toMatchObject({ status: 'idle', process: 'none' })
+})
