@@ -95,7 +95,13 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     isolation: async () => (await isolation()).level,
     token: (session) => mintSessionToken(brokerKey, session),
   })
-  const registry = createRegistry(database, { processes, policy: defaultRetryPolicy, clock, log })
+  const registry = createRegistry(database, {
+    processes,
+    policy: defaultRetryPolicy,
+    billed: config.modelApi.mode === 'live',
+    clock,
+    log,
+  })
   const workspaces = createWorkspaces(database, { dataDir: config.dataDir, roots: config.workspaceRoots, clock, log })
 
   const accessTokens = createAccessTokens(await secretFile(join(config.dataDir, 'jwt.key')), clock)

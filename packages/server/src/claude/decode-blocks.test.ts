@@ -9,7 +9,8 @@ test('what claude begins anew after a broken connection is told before the retry
     start += text.length + 1
     return decoder.decode({ kind: 'whole', start, text })
   }
-  const event = (event: object, more: object = {}) => decode({ type: 'stream_event', event, api_message_id: 'msg_1', ...more })
+  const event = (event: object, more: object = {}) =>
+    decode({ type: 'stream_event', event, api_message_id: 'msg_1', ...more })
 
   event({ type: 'message_start', message: { id: 'msg_1' } })
   event({ type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } })
@@ -26,8 +27,8 @@ test('what claude begins anew after a broken connection is told before the retry
     { kind: 'message', draft: { type: 'text', text: 'half', partial: true } },
   ])
   expect(decoder.quiet()).toBe(true)
-  expect(decode({ type: 'system', subtype: 'api_retry', attempt: 1, max_retries: 10, retry_delay_ms: 600 })).toMatchObject([
-    { kind: 'message', draft: { type: 'progress', kind: 'api_retry' } },
-  ])
+  expect(
+    decode({ type: 'system', subtype: 'api_retry', attempt: 1, max_retries: 10, retry_delay_ms: 600 }),
+  ).toMatchObject([{ kind: 'message', draft: { type: 'progress', kind: 'api_retry' } }])
   expect(decoder.end()).toEqual([])
 })

@@ -1,31 +1,41 @@
 import type { Input } from './input.ts'
-import { classifyExit, retryDelay, type Failure, type RetryPolicy } from './recovery.ts'
+import { classifyExit, retryDelay, type Failure } from './recovery.ts'
 import { endTurns } from './requests.ts'
 import { emit, launch, runNext, setStatus, withdrawApprovals, type Work } from './work.ts'
 
 /** What happens to a session's process: its end, its replacement, its adoption by a new server. */
 
-export const exited = (work: Work, input: Extract<Input, { type: 'process.exited' }>, policy: RetryPolicy): void => {
+export const exited = (work: Work, input: Extract<Input, { type: 'process.exited' }>): void => {
   const { state } = work
   const wasReady = state.process === 'ready'
   const wanted = state.process === 'stopping'
+  closeUnallowedTools(work)
   withdrawApprovals(work, 'claude ended before it had an answer.')
   state.process = 'none'
   if (state.status === 'closed' || wanted) return
   relearnConversation(work, input.stderr)
-  failed(work, classifyExit(input.exit, input.stderr, wasReady), policy)
+  failed(work, classifyExit(input.exit, input.stderr, wasReady))
 }
 
-export const launchFailed = (work: Work, message: string, policy: RetryPolicy): void => {
+/** A tool that nobody had allowed has not run, not even in part: the turn can go on without asking the user what it did. */
+const closeUnallowedTools = ({ state }: Work): void => {
+  if (state.turn === null) return
+  const unallowed = state.approvals
+    .filter(({ answer }) => answer?.behavior !== 'allow')
+    .map(({ toolUseId }) => toolUseId)
+  state.turn.openTools = state.turn.openTools.filter((id) => !unallowed.includes(id))
+}
+
+export const launchFailed = (work: Work, message: string): void => {
   work.state.process = 'none'
-  if (work.state.status !== 'closed') failed(work, { code: 'start_failed', message }, policy)
+  if (work.state.status !== 'closed') failed(work, { code: 'start_failed', message })
 }
 
 /** Nobody waits for an idle session's process: it is missed with the next prompt. */
-const failed = (work: Work, failure: Failure, policy: RetryPolicy): void => {
+const failed = (work: Work, failure: Failure): void => {
   if (work.state.status === 'idle')
     emit(work, { type: 'progress', kind: 'process_ended', text: `${failure.message} The next prompt starts it again.` })
-  else recover(work, failure, policy)
+  else recover(work, failure)
 }
 
 /** claude says itself when we are wrong about whether a conversation exists. */
@@ -34,11 +44,11 @@ const relearnConversation = (work: Work, stderr: string): void => {
   if (/already in use/i.test(stderr)) state.resumable = true
   if (/no conversation found/i.test(stderr)) {
     state.resumable = false
-    state.claudeSessionId = work.newUuid()
+    state.claudeSessionId = work.context.newUuid()
   }
 }
 
-const recover = (work: Work, failure: Failure, policy: RetryPolicy): void => {
+const recover = (work: Work, failure: Failure): void => {
   const { state } = work
   emit(work, { type: 'error', code: failure.code, message: failure.message })
   // A replacement that fails too belongs to the same recovery.
@@ -49,6 +59,7 @@ const recover = (work: Work, failure: Failure, policy: RetryPolicy): void => {
     state.turn.phase = 'waiting'
     if (state.turn.interrupt === 'sent') state.turn.interrupt = 'wanted'
   }
+  const { policy } = work.context
   if (state.failures > policy.maxRetries) {
     endTurns(work, 'error', failure.code)
     setStatus(work, 'closed', `${failure.message} It was started ${policy.maxRetries} more times in vain.`)
@@ -59,7 +70,7 @@ const recover = (work: Work, failure: Failure, policy: RetryPolicy): void => {
 }
 
 /** What the last server had decided but perhaps not done is done again: each of these is harmless the second time. */
-export const adopted = (work: Work, alive: boolean, policy: RetryPolicy): void => {
+export const adopted = (work: Work, alive: boolean): void => {
   const { state } = work
   if (state.status === 'closed') {
     if (alive) work.effects.push({ type: 'stop', generation: state.generation })
@@ -68,11 +79,12 @@ export const adopted = (work: Work, alive: boolean, policy: RetryPolicy): void =
   }
   if (!alive) {
     if (state.process !== 'none')
-      exited(
-        work,
-        { type: 'process.exited', generation: state.generation, exit: { code: null, signal: null }, stderr: '' },
-        policy,
-      )
+      exited(work, {
+        type: 'process.exited',
+        generation: state.generation,
+        exit: { code: null, signal: null },
+        stderr: '',
+      })
     else if (state.status !== 'idle') launch(work, 0)
     else runNext(work)
     return

@@ -104,11 +104,11 @@ const continueTurn = (work: Work): void => {
     })
     return finish(work, { result: 'error', reason: 'turn_cut_off' })
   }
-  turn.promptId = work.newUuid()
+  turn.promptId = work.context.newUuid()
   emit(work, {
     type: 'progress',
     kind: 'continued',
-    text: 'The turn was cut off after tools had run; claude is asked to go on from there.',
+    text: 'The turn was cut off in the middle; claude is asked to go on from there.',
   })
   sendPrompt(work)
 }
@@ -121,7 +121,7 @@ const toolFinished = (work: Work, toolUseId: string): void => {
 
 const permission = (work: Work, said: Extract<AgentOutput, { kind: 'permission' }>): void => {
   const { kind: _, ...request } = said
-  const approvalId = work.newApprovalId()
+  const approvalId = work.context.newApprovalId()
   work.state.approvals.push({ ...request, approvalId, answer: null })
   emit(work, {
     type: 'approval',
@@ -136,7 +136,7 @@ const permission = (work: Work, said: Extract<AgentOutput, { kind: 'permission' 
 
 const ended = (work: Work, result: TurnResult): void => {
   const { state } = work
-  const costUsd = Math.max(0, result.totalCostUsd - state.processCostUsd)
+  const costUsd = work.context.billed ? Math.max(0, result.totalCostUsd - state.processCostUsd) : 0
   state.processCostUsd = Math.max(state.processCostUsd, result.totalCostUsd)
   // claude also reports on what it did by itself, between turns.
   if (state.turn === null || state.turn.phase === 'waiting')
@@ -149,7 +149,7 @@ const ended = (work: Work, result: TurnResult): void => {
     cacheWriteTokens: state.usage.cacheWriteTokens + result.usage.cacheWriteTokens,
   }
   const { outcome, totalCostUsd: _, ...rest } = result
-  finish(work, { ...rest, result: outcome, costUsd })
+  finish(work, { ...rest, result: outcome, ...(work.context.billed ? { costUsd } : {}) })
 }
 
 const finish = (

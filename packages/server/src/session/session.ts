@@ -18,12 +18,15 @@ import type { Effect, Input } from './input.ts'
 import { continuationText } from './outputs.ts'
 import type { RunningProcesses } from './processes.ts'
 import type { RetryPolicy } from './recovery.ts'
-import { step, type StepContext } from './step.ts'
+import { step } from './step.ts'
+import type { StepContext } from './work.ts'
 
 export type SessionDeps = {
   events: EventStore
   processes: RunningProcesses
   policy: RetryPolicy
+  /** False with the demo API: see StepContext. */
+  billed: boolean
   clock: Clock
   log: Log
 }
@@ -61,7 +64,12 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
   const { events, clock } = deps
   const log = deps.log.child({ sessionId, userId: initial.userId })
   const feed = createFeed(initial.lastSeq)
-  const context: StepContext = { policy: deps.policy, newUuid, newApprovalId: () => newId('apr', clock.now()) }
+  const context: StepContext = {
+    policy: deps.policy,
+    billed: deps.billed,
+    newUuid,
+    newApprovalId: () => newId('apr', clock.now()),
+  }
   const lifetime = new AbortController()
   let record = initial
   let process: SessionProcess | undefined

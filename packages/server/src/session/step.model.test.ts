@@ -29,7 +29,8 @@ const happenings = {
   update: (pick: number): Input => ({ type: 'update', model: `model-${pick % 3}` }),
   close: (): Input => ({ type: 'close', reason: 'asked to' }),
   ready: (_: number, { state }: SessionRecord) => said({ kind: 'ready' }, state.generation),
-  conversation: (pick: number, { state }: SessionRecord) => said({ kind: 'conversation', claudeSessionId: `c${pick % 2}` }, state.generation),
+  conversation: (pick: number, { state }: SessionRecord) =>
+    said({ kind: 'conversation', claudeSessionId: `c${pick % 2}` }, state.generation),
   started: (_: number, { state }: SessionRecord) =>
     said({ kind: 'prompt', turnId: state.turn?.promptId ?? 'none', state: 'started' }, state.generation),
   moved: (pick: number, { state }: SessionRecord) =>
@@ -46,7 +47,11 @@ const happenings = {
       {
         kind: 'result',
         result: {
-          ...{ outcome: (['success', 'error', 'interrupted'] as const)[pick % 3] ?? 'success', reason: 'r', totalCostUsd: pick / 100 },
+          ...{
+            outcome: (['success', 'error', 'interrupted'] as const)[pick % 3] ?? 'success',
+            reason: 'r',
+            totalCostUsd: pick / 100,
+          },
           ...{ durationMs: 1, apiDurationMs: 1, numTurns: 1 },
           usage: { inputTokens: 1, outputTokens: 1, cacheReadTokens: 0, cacheWriteTokens: 0 },
         },
@@ -54,13 +59,37 @@ const happenings = {
       state.generation,
     ),
   toolUse: (pick: number, { state }: SessionRecord) =>
-    said({ kind: 'message', draft: { type: 'tool_use', block: `b${pick}`, toolUseId: `t${pick % 4}`, name: 'Bash', input: {} } }, state.generation),
+    said(
+      {
+        kind: 'message',
+        draft: { type: 'tool_use', block: `b${pick}`, toolUseId: `t${pick % 4}`, name: 'Bash', input: {} },
+      },
+      state.generation,
+    ),
   toolResult: (pick: number, { state }: SessionRecord) =>
-    said({ kind: 'message', draft: { type: 'tool_result', toolUseId: `t${pick % 4}`, content: '', isError: false } }, state.generation),
+    said(
+      { kind: 'message', draft: { type: 'tool_result', toolUseId: `t${pick % 4}`, content: '', isError: false } },
+      state.generation,
+    ),
   asks: (pick: number, { state }: SessionRecord) =>
-    said({ kind: 'permission', requestId: `r${pick}`, toolUseId: `t${pick % 4}`, tool: 'Bash', input: {}, suggestions: [] }, state.generation),
-  withdraws: (pick: number, { state }: SessionRecord) => said({ kind: 'permission-withdrawn', requestId: `r${pick}` }, state.generation),
-  launchFailed: (_: number, { state }: SessionRecord): Input => ({ type: 'launch.failed', generation: state.generation, message: 'no' }),
+    said(
+      {
+        kind: 'permission',
+        requestId: `r${pick}`,
+        toolUseId: `t${pick % 4}`,
+        tool: 'Bash',
+        input: {},
+        suggestions: [],
+      },
+      state.generation,
+    ),
+  withdraws: (pick: number, { state }: SessionRecord) =>
+    said({ kind: 'permission-withdrawn', requestId: `r${pick}` }, state.generation),
+  launchFailed: (_: number, { state }: SessionRecord): Input => ({
+    type: 'launch.failed',
+    generation: state.generation,
+    message: 'no',
+  }),
   exited: (pick: number, { state }: SessionRecord): Input => ({
     type: 'process.exited',
     generation: state.generation,
@@ -79,7 +108,10 @@ const names = Object.keys(happenings) as (keyof typeof happenings)[]
 const frequent: (keyof typeof happenings)[] = ['execute', 'ready', 'started', 'result']
 const history = fc.array(
   fc.record({
-    name: fc.oneof({ weight: 3, arbitrary: fc.constantFrom(...frequent) }, { weight: 2, arbitrary: fc.constantFrom(...names.filter((name) => name !== 'close')) }),
+    name: fc.oneof(
+      { weight: 3, arbitrary: fc.constantFrom(...frequent) },
+      { weight: 2, arbitrary: fc.constantFrom(...names.filter((name) => name !== 'close')) },
+    ),
     pick: fc.nat(30),
     // Something of a process that was replaced long ago.
     old: fc.boolean(),
@@ -99,6 +131,7 @@ const run = (happened: { name: keyof typeof happenings; pick: number; old: boole
   let ids = 0
   const context = {
     policy: { baseDelay: 1, maxDelay: 5, factor: 2, maxRetries: 2 },
+    billed: true,
     newUuid: () => `uuid-${++ids}`,
     newApprovalId: () => `apr-${++ids}`,
   }
@@ -132,7 +165,8 @@ const run = (happened: { name: keyof typeof happenings; pick: number; old: boole
       }
       if (draft.type === 'prompt') prompts.push(turnId ?? '')
       if (draft.type === 'complete') completes.push(turnId ?? '')
-      if (draft.type === 'approval') approvals.set(draft.approvalId, [...(approvals.get(draft.approvalId) ?? []), draft.state])
+      if (draft.type === 'approval')
+        approvals.set(draft.approvalId, [...(approvals.get(draft.approvalId) ?? []), draft.state])
     }
     const { state } = record
     expect(state.status).toBe(status)

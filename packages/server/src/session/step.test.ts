@@ -11,7 +11,7 @@ const policy = { baseDelay: 10, maxDelay: 25, factor: 2, maxRetries: 2 }
 /** A session that is fed inputs, and remembers what it told and wanted. */
 const machine = (record: SessionRecord = newRecord()) => {
   let uuids = 0
-  const context = { policy, newUuid: () => `uuid-${++uuids}`, newApprovalId: () => `apr_${++uuids}` }
+  const context = { policy, billed: true, newUuid: () => `uuid-${++uuids}`, newApprovalId: () => `apr_${++uuids}` }
   const m = {
     record,
     events: [] as DraftEvent[],
@@ -34,13 +34,20 @@ const machine = (record: SessionRecord = newRecord()) => {
       return m.events.flatMap(({ draft }) => (draft.type === 'status' ? [draft.status] : []))
     },
     get completes() {
-      return m.events.flatMap(({ draft, turnId }) => (draft.type === 'complete' ? [`${turnId} ${draft.result} ${draft.reason}`] : []))
+      return m.events.flatMap(({ draft, turnId }) =>
+        draft.type === 'complete' ? [`${turnId} ${draft.result} ${draft.reason}`] : [],
+      )
     },
   }
   return m
 }
 
-const execute = (turnId: string): Input => ({ type: 'execute', turnId, content: [{ type: 'text', text: turnId }], userId: 'usr' })
+const execute = (turnId: string): Input => ({
+  type: 'execute',
+  turnId,
+  content: [{ type: 'text', text: turnId }],
+  userId: 'usr',
+})
 type Said = Extract<Input, { type: 'output' }>['output']
 const says = (output: Said, generation = 1): Input => ({ type: 'output', generation, output })
 const ready = (generation = 1) => says({ kind: 'ready' }, generation)
@@ -51,7 +58,15 @@ const result = (changes: Partial<TurnResult> = {}, generation = 1) =>
     {
       kind: 'result',
       result: {
-        ...{ outcome: 'success', reason: 'completed', text: 'done', totalCostUsd: 0, durationMs: 1, apiDurationMs: 1, numTurns: 1 },
+        ...{
+          outcome: 'success',
+          reason: 'completed',
+          text: 'done',
+          totalCostUsd: 0,
+          durationMs: 1,
+          apiDurationMs: 1,
+          numTurns: 1,
+        },
         usage: { inputTokens: 1, outputTokens: 2, cacheReadTokens: 3, cacheWriteTokens: 4 },
         ...changes,
       },
@@ -59,12 +74,30 @@ const result = (changes: Partial<TurnResult> = {}, generation = 1) =>
     generation,
   )
 const toolUse = (toolUseId: string, generation = 1) =>
-  says({ kind: 'message', draft: { type: 'tool_use', block: toolUseId, toolUseId, name: 'Bash', input: {} } }, generation)
+  says(
+    { kind: 'message', draft: { type: 'tool_use', block: toolUseId, toolUseId, name: 'Bash', input: {} } },
+    generation,
+  )
 const toolResult = (toolUseId: string, generation = 1) =>
   says({ kind: 'message', draft: { type: 'tool_result', toolUseId, content: '', isError: false } }, generation)
 const asks = (requestId: string, generation = 1, suggestions: unknown[] = []) =>
-  says({ kind: 'permission', requestId, toolUseId: `tool-${requestId}`, tool: 'Bash', input: { command: 'ls' }, suggestions }, generation)
-const crash = (generation = 1, stderr = ''): Input => ({ type: 'process.exited', generation, exit: { code: 137, signal: 'SIGKILL' }, stderr })
+  says(
+    {
+      kind: 'permission',
+      requestId,
+      toolUseId: `tool-${requestId}`,
+      tool: 'Bash',
+      input: { command: 'ls' },
+      suggestions,
+    },
+    generation,
+  )
+const crash = (generation = 1, stderr = ''): Input => ({
+  type: 'process.exited',
+  generation,
+  exit: { code: 137, signal: 'SIGKILL' },
+  stderr,
+})
 
 const idle = () => machine().feed({ type: 'start' }, ready())
 const running = () => idle().feed(execute('a'), moved('a', 'started'))
@@ -119,9 +152,18 @@ test('an idle session without a process starts one for the next prompt', () => {
 })
 
 test('usage adds up, and a turn costs what the process spent since the last one', () => {
-  const session = running().feed(result({ totalCostUsd: 0.5 }), execute('b'), moved('b', 'started'), result({ totalCostUsd: 0.75 }))
+  const session = running().feed(
+    result({ totalCostUsd: 0.5 }),
+    execute('b'),
+    moved('b', 'started'),
+    result({ totalCostUsd: 0.75 }),
+  )
   expect(session.events.flatMap(({ draft }) => (draft.type === 'complete' ? [draft.costUsd] : []))).toEqual([0.5, 0.25])
-  expect(session.state).toMatchObject({ costUsd: 0.75, turns: 2, usage: { inputTokens: 2, outputTokens: 4, cacheReadTokens: 6 } })
+  expect(session.state).toMatchObject({
+    costUsd: 0.75,
+    turns: 2,
+    usage: { inputTokens: 2, outputTokens: 4, cacheReadTokens: 6 },
+  })
   // A new process counts from nothing.
   session.feed(crash(), execute('c'), ready(2), moved('c', 'started', 2), result({ totalCostUsd: 0.1 }, 2))
   expect(session.state.costUsd).toBeCloseTo(0.85)
@@ -160,9 +202,13 @@ test('with nothing running an interrupt is refused', () => {
 test('a tool that asks is pending; the answer goes to claude, and stays until the tool has answered', () => {
   const session = running().feed(toolUse('tool-r1'), asks('r1', 1, [{ type: 'setMode' }]))
   const approvalId = session.state.approvals[0]?.approvalId ?? ''
-  expect(session.events.at(-1)).toMatchObject({ draft: { type: 'approval', state: 'pending', tool: 'Bash', canRemember: true } })
+  expect(session.events.at(-1)).toMatchObject({
+    draft: { type: 'approval', state: 'pending', tool: 'Bash', canRemember: true },
+  })
   session.feed({ type: 'answer', approvalId, decision: { decision: 'allow', remember: true }, userId: 'me' })
-  expect(session.events).toMatchObject([{ draft: { type: 'approval', state: 'allowed', decidedBy: 'me' }, turnId: 'a' }])
+  expect(session.events).toMatchObject([
+    { draft: { type: 'approval', state: 'allowed', decidedBy: 'me' }, turnId: 'a' },
+  ])
   expect(session.effects).toEqual([{ type: 'answer', approvalId }])
   expect(session.state.approvals[0]?.answer).toEqual({
     behavior: 'allow',
@@ -175,7 +221,12 @@ test('a tool that asks is pending; the answer goes to claude, and stays until th
 test('the first answer counts; a second one, and one to what never was, are refused', () => {
   const session = running().feed(asks('r1'))
   const approvalId = session.state.approvals[0]?.approvalId ?? ''
-  const answer = (id: string): Input => ({ type: 'answer', approvalId: id, decision: { decision: 'deny', message: 'no' }, userId: 'me' })
+  const answer = (id: string): Input => ({
+    type: 'answer',
+    approvalId: id,
+    decision: { decision: 'deny', message: 'no' },
+    userId: 'me',
+  })
   session.feed(answer(approvalId))
   expect(session.state.approvals[0]?.answer).toEqual({ behavior: 'deny', message: 'no' })
   const refused = expect.objectContaining({ code: 'approval_already_answered' })
@@ -187,7 +238,9 @@ test('what claude no longer asks is withdrawn, the rest stays open', () => {
   const session = running().feed(asks('r1'), asks('r2'), says({ kind: 'permission-withdrawn', requestId: 'r1' }))
   expect(session.events.at(-1)).toMatchObject({ draft: { type: 'approval', state: 'withdrawn', toolUseId: 'tool-r1' } })
   expect(session.state.approvals.map(({ requestId }) => requestId)).toEqual(['r2'])
-  expect(session.feed(result()).events[0]).toMatchObject({ draft: { type: 'approval', state: 'withdrawn', toolUseId: 'tool-r2' } })
+  expect(session.feed(result()).events[0]).toMatchObject({
+    draft: { type: 'approval', state: 'withdrawn', toolUseId: 'tool-r2' },
+  })
 })
 
 test('a request that nobody here can answer is refused, so that claude does not wait', () => {
@@ -199,7 +252,9 @@ test('a crash in a turn is an error, recovery follows, and the same prompt is gi
   const session = running().feed(asks('r1'), crash())
   expect(session.statuses).toEqual(['error', 'recovering'])
   expect(session.events).toMatchObject(
-    expect.arrayContaining([{ draft: expect.objectContaining({ type: 'error', code: 'process_crashed' }), turnId: 'a' }]),
+    expect.arrayContaining([
+      { draft: expect.objectContaining({ type: 'error', code: 'process_crashed' }), turnId: 'a' },
+    ]),
   )
   expect(session.state.approvals).toEqual([])
   expect(session.effects).toEqual([{ type: 'launch', generation: 2, delayMs: 0 }])
@@ -225,9 +280,16 @@ test('replacements come slower and slower, and after the last the session closes
 })
 
 test('a process that dies before it was ready is a failed start, with the last line it said', () => {
-  const session = machine().feed({ type: 'start' }, { ...crash(), type: 'process.exited', exit: { code: 1, signal: null }, stderr: 'hm\nbad flag\n' } as Input)
+  const session = machine().feed({ type: 'start' }, {
+    ...crash(),
+    type: 'process.exited',
+    exit: { code: 1, signal: null },
+    stderr: 'hm\nbad flag\n',
+  } as Input)
   expect(session.statuses).toEqual(['error', 'recovering'])
-  expect(session.events[0]).toMatchObject({ draft: { code: 'start_failed', message: expect.stringContaining('bad flag') } })
+  expect(session.events[0]).toMatchObject({
+    draft: { code: 'start_failed', message: expect.stringContaining('bad flag') },
+  })
   expect(session.feed(ready(2)).statuses).toEqual(['idle'])
 })
 
@@ -249,11 +311,21 @@ test('a turn that claude will not finish is continued by a prompt of its own, in
 test('a turn that was cut off while a tool ran is not run again, and the user is told', () => {
   const session = running().feed(toolUse('t'), crash(), ready(2), moved('a', 'completed', 2))
   expect(session.completes).toEqual(['a error turn_cut_off'])
-  expect(session.events).toMatchObject(expect.arrayContaining([{ draft: expect.objectContaining({ code: 'turn_cut_off' }), turnId: 'a' }]))
+  expect(session.events).toMatchObject(
+    expect.arrayContaining([{ draft: expect.objectContaining({ code: 'turn_cut_off' }), turnId: 'a' }]),
+  )
 })
 
 test('a tool that was asked for before a crash is forgotten when the turn begins anew', () => {
-  const session = running().feed(toolUse('t1'), asks('r1'), crash(), ready(2), moved('a', 'started', 2), toolUse('t2', 2), toolResult('t2', 2))
+  const session = running().feed(
+    toolUse('t1'),
+    asks('r1'),
+    crash(),
+    ready(2),
+    moved('a', 'started', 2),
+    toolUse('t2', 2),
+    toolResult('t2', 2),
+  )
   expect(session.state.turn?.openTools).toEqual([])
   session.feed(crash(2), ready(3), moved('a', 'completed', 3))
   expect(session.completes).toEqual([])
@@ -282,13 +354,17 @@ test('closing ends the running turn and the queue as interrupted, and stops the 
 test('a full queue refuses, with a time to come back', () => {
   const session = running()
   for (let count = 0; count < 200; count++) session.feed(execute(`q${count}`))
-  expect(() => session.feed(execute('one more'))).toThrow(expect.objectContaining({ code: 'queue_full', retryAfter: 5 }))
+  expect(() => session.feed(execute('one more'))).toThrow(
+    expect.objectContaining({ code: 'queue_full', retryAfter: 5 }),
+  )
 })
 
 test('a refusal leaves the session as it was', () => {
   const session = running()
   const before = structuredClone(session.record)
-  expect(() => session.feed({ type: 'answer', approvalId: 'apr', decision: { decision: 'allow' }, userId: 'me' })).toThrow()
+  expect(() =>
+    session.feed({ type: 'answer', approvalId: 'apr', decision: { decision: 'allow' }, userId: 'me' }),
+  ).toThrow()
   expect(session.record).toEqual(before)
 })
 
@@ -312,7 +388,12 @@ test('metadata is told once, and again when it changes', () => {
 
 test('a one-shot session closes when its turn has ended, however it ended', () => {
   const oneShot = () => machine(newRecord({}, { oneShot: true })).feed({ type: 'start' }, execute('a'))
-  expect(oneShot().feed(ready(), moved('a', 'started'), result()).statuses).toEqual(['idle', 'running', 'idle', 'closed'])
+  expect(oneShot().feed(ready(), moved('a', 'started'), result()).statuses).toEqual([
+    'idle',
+    'running',
+    'idle',
+    'closed',
+  ])
   const waiting = oneShot().feed(ready(), crash(), { type: 'interrupt' })
   expect(waiting.completes).toEqual(['a interrupted interrupted_before_start'])
   expect(waiting.state).toMatchObject({ status: 'closed', process: 'stopping' })
@@ -327,7 +408,9 @@ test('a new server gives a process again what the last one may not have got thro
   const asked = running().feed(asks('r1'))
   const approvalId = asked.state.approvals[0]?.approvalId ?? ''
   expect(again(asked)).toEqual([])
-  expect(again(asked.feed({ type: 'answer', approvalId, decision: { decision: 'allow' }, userId: 'me' }))).toEqual([{ type: 'answer', approvalId }])
+  expect(again(asked.feed({ type: 'answer', approvalId, decision: { decision: 'allow' }, userId: 'me' }))).toEqual([
+    { type: 'answer', approvalId },
+  ])
 })
 
 test('a new server that finds the process gone recovers the turn', () => {

@@ -3,11 +3,9 @@ import type { SessionRecord } from '../storage/session-store.ts'
 import type { Effect, Input } from './input.ts'
 import { adopted, exited, launchFailed } from './lifecycle.ts'
 import { output } from './outputs.ts'
-import type { RetryPolicy } from './recovery.ts'
 import { answer, close, execute, interrupt, start, update } from './requests.ts'
-import type { DraftEvent, Work } from './work.ts'
+import type { DraftEvent, StepContext, Work } from './work.ts'
 
-export type StepContext = { policy: RetryPolicy; newUuid: () => string; newApprovalId: () => string }
 export type Step = { record: SessionRecord; events: DraftEvent[]; effects: Effect[] }
 
 /**
@@ -22,10 +20,9 @@ export const step = (record: SessionRecord, input: Input, context: StepContext):
     state: copy.state,
     events: [],
     effects: [],
-    newUuid: context.newUuid,
-    newApprovalId: context.newApprovalId,
+    context,
   }
-  if (!('generation' in input) || input.generation === record.state.generation) apply(work, input, context.policy)
+  if (!('generation' in input) || input.generation === record.state.generation) apply(work, input)
   return { record: work.record, events: work.events, effects: work.effects }
 }
 
@@ -43,7 +40,7 @@ const copyOf = (record: SessionRecord): SessionRecord => {
   }
 }
 
-const apply = (work: Work, input: Input, policy: RetryPolicy): void => {
+const apply = (work: Work, input: Input): void => {
   switch (input.type) {
     case 'start':
       return start(work)
@@ -60,11 +57,11 @@ const apply = (work: Work, input: Input, policy: RetryPolicy): void => {
     case 'output':
       return work.state.status === 'closed' ? undefined : output(work, input)
     case 'launch.failed':
-      return launchFailed(work, input.message, policy)
+      return launchFailed(work, input.message)
     case 'process.exited':
-      return exited(work, input, policy)
+      return exited(work, input)
     case 'adopted':
-      return adopted(work, input.alive, policy)
+      return adopted(work, input.alive)
     default:
       return unreachable(input)
   }

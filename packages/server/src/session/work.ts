@@ -2,8 +2,18 @@ import type { SessionStatus } from '@aicm/protocol'
 import type { Draft } from '../claude/output.ts'
 import type { SessionRecord, SessionState } from '../storage/session-store.ts'
 import type { Effect } from './input.ts'
+import type { RetryPolicy } from './recovery.ts'
 
 export type DraftEvent = { draft: Draft; turnId?: string }
+
+/** What the rules need of the world. */
+export type StepContext = {
+  policy: RetryPolicy
+  /** False where the API is a script: claude computes a cost all the same, and it would be an invented figure. */
+  billed: boolean
+  newUuid: () => string
+  newApprovalId: () => string
+}
 
 /** A step in the making: a copy of the session that the step's rules change, and what they want told and done. */
 export type Work = {
@@ -11,8 +21,7 @@ export type Work = {
   state: SessionState
   events: DraftEvent[]
   effects: Effect[]
-  newUuid: () => string
-  newApprovalId: () => string
+  context: StepContext
 }
 
 export const emit = (work: Work, draft: Draft, turnId: string | undefined = work.state.turn?.id): void => {

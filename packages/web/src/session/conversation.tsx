@@ -24,7 +24,7 @@ export const Conversation = ({ turns, pending, loading, onRetry, onEdit, onDisca
   const area = useRef<HTMLDivElement>(null)
   const content = useRef<HTMLDivElement>(null)
   const { stuck, jump } = useStickToBottom(area, content)
-  const { latest, hidden, showEarlier } = useLatest(turns, area, content)
+  const { latest, hidden, showEarlier } = useLatest({ items: turns, ready: !loading, area, content })
   const empty = turns.length === 0 && pending.length === 0
 
   return (
@@ -38,7 +38,9 @@ export const Conversation = ({ turns, pending, loading, onRetry, onEdit, onDisca
         aria-busy={loading}
         // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex
         tabIndex={0}
-        onScroll={(event) => hidden > 0 && event.currentTarget.scrollTop < 200 && !stuck && showEarlier()}
+        onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) =>
+          hidden > 0 && scrollTop < 200 && scrollHeight - scrollTop - clientHeight > 200 && showEarlier()
+        }
         className="h-full overflow-y-auto overscroll-contain -outline-offset-2"
       >
         <div ref={content} className="mx-auto grid max-w-3xl grid-cols-1 gap-7 px-4 py-6">

@@ -22,7 +22,7 @@ export const registerSessions = (register: Register, services: Services): void =
     services.assertCanStart()
     const workspace =
       body.workspaceId === undefined
-        ? await workspaces.create(user.id, { name: `session-${newId('ses', services.clock.now()).slice(4)}` })
+        ? await workspaces.create(user.id, { name: `session-${newId('ses', services.clock.now()).slice(-8)}` })
         : await workspaces.get(user.id, body.workspaceId)
     if (workspace.status !== 'ready')
       throw new AppError(
