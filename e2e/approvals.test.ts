@@ -34,10 +34,16 @@ test('Write asks, waits, and writes the file once it is allowed', async () => {
   const { id, session, file } = await open()
   const turn = session.execute('@write(notes/a.txt|written) @text(done)')
   const request = await pendingApproval(session)
-  expect(request).toMatchObject({ tool: 'Write', input: { file_path: file('notes/a.txt'), content: 'written' }, turnId: turn.turnId })
+  expect(request).toMatchObject({
+    tool: 'Write',
+    input: { file_path: file('notes/a.txt'), content: 'written' },
+    turnId: turn.turnId,
+  })
   expect(existsSync(file('notes/a.txt'))).toBe(false)
   expect(await session.info()).toMatchObject({ status: 'running', awaiting: 1 })
-  expect(await client.approvals.list({ sessionId: id })).toMatchObject([{ id: request.approvalId, sessionId: id, state: 'pending' }])
+  expect(await client.approvals.list({ sessionId: id })).toMatchObject([
+    { id: request.approvalId, sessionId: id, state: 'pending' },
+  ])
 
   expect(await client.approvals.answer(request.approvalId, { decision: 'allow' })).toMatchObject({ state: 'allowed' })
   expect(await turn.complete()).toMatchObject({ result: 'success', text: 'done' })
@@ -103,7 +109,9 @@ test('what was remembered is not asked again in this session, and asked in anoth
 test('of two clients the first answer counts, over HTTP and WebSocket alike', async () => {
   const { id, session, file } = await open()
   const second = await server.client()
-  const socket = await openSocket(`${server.url}/v1/ws`, { headers: { authorization: `Bearer ${await server.token()}` } })
+  const socket = await openSocket(`${server.url}/v1/ws`, {
+    headers: { authorization: `Bearer ${await server.token()}` },
+  })
   const turn = session.execute('@write(e.txt|first) @text(done)')
   const { approvalId } = await pendingApproval(session)
   expect((await pendingApproval(second.session(id))).approvalId).toBe(approvalId)
@@ -115,7 +123,8 @@ test('of two clients the first answer counts, over HTTP and WebSocket alike', as
   ])
   expect(answers.filter(({ status }) => status === 'fulfilled').length).toBe(1)
   for (const answer of answers)
-    if (answer.status === 'rejected') expect(answer.reason).toMatchObject({ code: 'approval_already_answered', status: 409 })
+    if (answer.status === 'rejected')
+      expect(answer.reason).toMatchObject({ code: 'approval_already_answered', status: 409 })
   socket.send({ type: 'approve', ref: 'late', approvalId, decision: { decision: 'deny' } })
   expect(await socket.next('error')).toMatchObject({ ref: 'late', error: { code: 'approval_already_answered' } })
   socket.close()

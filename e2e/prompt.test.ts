@@ -39,14 +39,29 @@ const streamOf = async (path: string, body: unknown) => {
 
 test('a prompt over HTTP is accepted with 202 and answered in the log', async () => {
   const { id } = await client.sessions.create({ name: 'by HTTP' })
-  const accepted = await send(`${server.url}/v1/sessions/${id}/execute`, 'POST', { token, body: { prompt: '@tokens(40)' } })
-  expect(accepted).toMatchObject({ status: 202, body: { turnId: expect.stringMatching(/^[0-9a-f-]{36}$/), seq: expect.any(Number) } })
+  const accepted = await send(`${server.url}/v1/sessions/${id}/execute`, 'POST', {
+    token,
+    body: { prompt: '@tokens(40)' },
+  })
+  expect(accepted).toMatchObject({
+    status: 202,
+    body: { turnId: expect.stringMatching(/^[0-9a-f-]{36}$/), seq: expect.any(Number) },
+  })
 
   const items = await collect(client.session(id).events(), isComplete)
   expectGapless(items)
   expect(storedText(items)).toBe(tokensText(40))
-  expect(items.at(-1)).toMatchObject({ type: 'complete', result: 'success', ...(accepted.body as object), seq: expect.any(Number) })
-  expect(items.at(-1)).toMatchObject({ usage: { outputTokens: expect.any(Number) }, costUsd: expect.any(Number), numTurns: 1 })
+  expect(items.at(-1)).toMatchObject({
+    type: 'complete',
+    result: 'success',
+    ...(accepted.body as object),
+    seq: expect.any(Number),
+  })
+  expect(items.at(-1)).toMatchObject({
+    usage: { outputTokens: expect.any(Number) },
+    costUsd: expect.any(Number),
+    numTurns: 1,
+  })
 
   const page = await send(`${server.url}/v1/sessions/${id}/events`, 'GET', { token })
   expect(page).toMatchObject({ status: 200, body: { events: expect.arrayContaining(messagesOf(items)) } })
@@ -69,7 +84,10 @@ test('a one-shot prompt makes a session, answers and closes it', async () => {
   expect(answer.status).toBe(200)
   const { sessionId, complete } = answer.body as { sessionId: string; complete: CompleteMessage }
   expect(complete).toMatchObject({ result: 'success', text: tokensText(30) })
-  await until('the session of a one-shot prompt is closed', async () => (await client.sessions.get(sessionId)).status === 'closed')
+  await until(
+    'the session of a one-shot prompt is closed',
+    async () => (await client.sessions.get(sessionId)).status === 'closed',
+  )
   await until('its process is gone', () => server.sessionProcesses(sessionId).all.length === 0)
   expect(await client.sessions.get(sessionId)).toMatchObject({ turns: 1, status: 'closed' })
 })
@@ -159,8 +177,7 @@ test('a prompt with the same id is the same turn, also when many come at once, a
 })
 
 test('a prompt may hold images', async () => {
-  const pixel =
-    'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
+  const pixel = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=='
   const content = [
     { type: 'image' as const, source: { type: 'base64' as const, media_type: 'image/png' as const, data: pixel } },
     { type: 'text' as const, text: 'What is this?' },
@@ -196,7 +213,12 @@ test('an interrupt right behind the prompt counts too', async () => {
   const turn = session.execute('@tokens(100000,5)')
   await turn.accepted
   // It may be accepted and not yet taken up: then there is nothing to interrupt so far.
-  await until('the turn can be interrupted', () => session.interrupt().then(() => true, () => false))
+  await until('the turn can be interrupted', () =>
+    session.interrupt().then(
+      () => true,
+      () => false,
+    ),
+  )
   expect(await turn.complete()).toMatchObject({ result: 'interrupted' })
   expect(await session.execute('@text(again)').complete()).toMatchObject({ result: 'success', text: 'again' })
 })
@@ -208,7 +230,8 @@ test('closing a session ends its running and its queued turns, and its process',
   await firstItem(session, (item) => item.type === 'delta')
   expect(server.sessionProcesses(id).claude).toBeGreaterThan(0)
   expect(await session.close()).toMatchObject({ status: 'closed' })
-  for (const turn of turns) expect(await turn.complete()).toMatchObject({ result: 'interrupted', reason: 'session_closed' })
+  for (const turn of turns)
+    expect(await turn.complete()).toMatchObject({ result: 'interrupted', reason: 'session_closed' })
   await until('its process is gone', () => server.sessionProcesses(id).all.length === 0)
   expectGapless(await logOf(client, id))
   await expect(session.execute('hello').accepted).rejects.toMatchObject({ code: 'session_closed', status: 409 })
@@ -221,7 +244,9 @@ test('the model and the permission mode can be changed between prompts', async (
   await session.execute('@text(a)').complete()
   expect(await metadata()).toMatchObject({ model: 'claude-sonnet-5', permissionMode: 'default' })
 
-  expect(await client.sessions.update(id, { model: 'claude-haiku-4-5', permissionMode: 'acceptEdits', name: 'changed' })).toMatchObject({
+  expect(
+    await client.sessions.update(id, { model: 'claude-haiku-4-5', permissionMode: 'acceptEdits', name: 'changed' }),
+  ).toMatchObject({
     model: 'claude-haiku-4-5',
     permissionMode: 'acceptEdits',
     name: 'changed',
@@ -252,6 +277,10 @@ test('what the API refuses is an error of the turn, in words, and the session go
   const { id } = await client.sessions.create()
   const session = client.session(id)
   const items = await collect(session.execute('@error(400)'))
-  expect(items.at(-1)).toMatchObject({ type: 'complete', result: 'error', text: expect.stringContaining('Scripted error 400') })
+  expect(items.at(-1)).toMatchObject({
+    type: 'complete',
+    result: 'error',
+    text: expect.stringContaining('Scripted error 400'),
+  })
   expect(await session.execute('@text(better)').complete()).toMatchObject({ result: 'success', text: 'better' })
 })

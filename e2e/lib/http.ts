@@ -1,7 +1,7 @@
 import { errorTable, type ErrorCode } from '@aicm/protocol'
 import { expect } from 'vitest'
 
-export type Answer = { status: number; headers: Headers; body: unknown; text: string }
+export type Answer = { asked: string; status: number; headers: Headers; body: unknown; text: string }
 
 /** One request as it is, without the SDK. */
 export const send = async (
@@ -26,12 +26,16 @@ export const send = async (
   } catch {
     parsed = undefined
   }
-  return { status: response.status, headers: response.headers, body: parsed, text }
+  const asked = `${method} ${url} ${JSON.stringify(headers)} ${typeof body === 'string' ? body.slice(0, 200) : JSON.stringify(body)?.slice(0, 200)}`
+  return { asked, status: response.status, headers: response.headers, body: parsed, text }
 }
 
 /** The answer is a refusal in the one form that there is, with the status that belongs to its code. */
-export const expectRefusal = (answer: { status: number; body: unknown }, ...codes: ErrorCode[]): void => {
-  expect(answer.body).toEqual({
+export const expectRefusal = (
+  answer: { asked?: string; status: number; body: unknown },
+  ...codes: ErrorCode[]
+): void => {
+  expect(answer.body, answer.asked).toEqual({
     error: {
       code: expect.toBeOneOf(codes),
       message: expect.stringMatching(/./),
@@ -40,5 +44,5 @@ export const expectRefusal = (answer: { status: number; body: unknown }, ...code
     },
   })
   const { error } = answer.body as { error: { code: ErrorCode } }
-  expect(answer.status).toBe(errorTable[error.code].status)
+  expect(answer.status, answer.asked).toBe(errorTable[error.code].status)
 }

@@ -40,7 +40,8 @@ export const expectSame = (text: string, expected: string): void => {
   if (text === expected) return
   let at = 0
   while (text[at] === expected[at]) at += 1
-  const around = (whole: string) => `${whole.length} characters, from ${at} on: ${JSON.stringify(whole.slice(at, at + 60))}`
+  const around = (whole: string) =>
+    `${whole.length} characters, from ${at} on: ${JSON.stringify(whole.slice(at, at + 60))}`
   expect(around(text)).toBe(around(expected))
 }
 

@@ -45,7 +45,8 @@ export const openSocket = async (url: string, options: ClientOptions = {}): Prom
   return {
     socket,
     closed,
-    send: (message) => socket.send(typeof message === 'string' || message instanceof Uint8Array ? message : JSON.stringify(message)),
+    send: (message) =>
+      socket.send(typeof message === 'string' || message instanceof Uint8Array ? message : JSON.stringify(message)),
     next: async <T extends DownMessage['type']>(type: T) => {
       while (true) {
         const message = received.shift()

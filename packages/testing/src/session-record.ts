@@ -1,7 +1,10 @@
 import type { SessionRecord } from '../../server/src/storage/session-store.ts'
 
 /** A session that was just created; `changes` are to its state. */
-export const newRecord = (changes: Partial<SessionRecord['state']> = {}, more: Partial<SessionRecord> = {}): SessionRecord => ({
+export const newRecord = (
+  changes: Partial<SessionRecord['state']> = {},
+  more: Partial<SessionRecord> = {},
+): SessionRecord => ({
   id: 'ses_00000000000000000000000001',
   userId: 'usr_00000000000000000000000001',
   workspaceId: 'wsp_00000000000000000000000001',

@@ -22,7 +22,13 @@ export const shellProcess = async (
 ): Promise<ShellProcess> => {
   const folder = await tempDir()
   const at = (name: string): string => join(folder.path, name)
-  const view = { workspace: at('workspace'), home: at('home'), tmp: at('tmp'), brokerDir: at('broker'), program: '/bin/sh' }
+  const view = {
+    workspace: at('workspace'),
+    home: at('home'),
+    tmp: at('tmp'),
+    brokerDir: at('broker'),
+    program: '/bin/sh',
+  }
   await Promise.all([view.workspace, view.home, view.tmp, view.brokerDir].map((path) => mkdir(path)))
   const marker = `test-${process.pid}-${launched++}`
   const child = await launch({
@@ -45,13 +51,21 @@ export const shellProcess = async (
 }
 
 /** The whole lines of its output, as they come, with the offset behind each. */
-export async function* outputLines(child: SessionProcess, from = 0): AsyncGenerator<{ text: string; end: number }, void, void> {
+export async function* outputLines(
+  child: SessionProcess,
+  from = 0,
+): AsyncGenerator<{ text: string; end: number }, void, void> {
   for await (const lines of child.output(from))
-    for (const line of lines) yield { text: line.kind === 'whole' ? line.text : `oversized ${line.bytes}`, end: line.end }
+    for (const line of lines)
+      yield { text: line.kind === 'whole' ? line.text : `oversized ${line.bytes}`, end: line.end }
 }
 
 /** Reads until `wanted` is among the lines, and gives all of them. */
-export const readUntil = async (child: SessionProcess, wanted: (text: string) => boolean, from = 0): Promise<string[]> => {
+export const readUntil = async (
+  child: SessionProcess,
+  wanted: (text: string) => boolean,
+  from = 0,
+): Promise<string[]> => {
   const texts: string[] = []
   for await (const { text } of outputLines(child, from)) {
     texts.push(text)

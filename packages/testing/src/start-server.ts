@@ -7,6 +7,7 @@ import { brokerControl } from '@aicm/broker'
 import { createClient, login, type Client, type ClientOptions } from '@aicm/client'
 import { fakeClaudePath } from './fake-claude/install.ts'
 import { findProcesses, isRunning, kill, type ProcessInfo } from './processes.ts'
+import { addUser } from './add-user.ts'
 import { claudePath } from './requires.ts'
 import { freePort, runServer, type ServerProcess } from './run-server.ts'
 import { until } from './until.ts'
@@ -33,6 +34,8 @@ export type TestServer = AsyncDisposable & {
   output(): string
   /** An access token of `admin`. */
   token(): Promise<string>
+  /** Adds a member: stops the server, writes the store, starts it again. Resolves with an access token. */
+  addUser(username: string): Promise<string>
   /** A client that is logged in as `admin` and reconnects quickly. It is closed with the server. */
   client(options?: Partial<ClientOptions>): Promise<Client>
   /** Ends the server as a crash would. Its sessions' processes go on. */
@@ -151,6 +154,12 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
     output: () => running?.output() ?? '',
     token: () =>
       (token ??= login({ url: server.url, username: 'admin', password }).then(({ accessToken }) => accessToken)),
+    addUser: async (username) => {
+      await end('SIGTERM')
+      await addUser(dataDir, username, password)
+      await start()
+      return (await login({ url: server.url, username, password })).accessToken
+    },
     client: async (more) => {
       const client = createClient({ url: server.url, token: await server.token(), timing, ...more })
       clients.add(client)
@@ -173,7 +182,9 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
         environment.some((variable) => variable.startsWith(`AICM_PROCESS=${sessionId}/`)),
       )
       const pids = new Set(found.map(({ pid }) => pid))
-      const claude = found.find(({ argv }) => argv[0] === program || argv[1] === join(dirname(program), 'fake-claude.mjs'))
+      const claude = found.find(
+        ({ argv }) => argv[0] === program || argv[1] === join(dirname(program), 'fake-claude.mjs'),
+      )
       return { outer: found.find(({ parent }) => !pids.has(parent))?.pid, claude: claude?.pid, all: found }
     },
     brokerPid: () => all().find(isBroker)?.pid,

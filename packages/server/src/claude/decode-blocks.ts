@@ -20,6 +20,7 @@ const deltaText = (delta: Fields): string | undefined =>
  */
 export const createBlocks = (generation: number) => {
   let open: OpenBlock[] = []
+  let grownLast: OpenBlock | undefined
 
   const find = (line: Fields, event: Fields): OpenBlock | undefined => {
     const parent = text(line['parent_tool_use_id'])
@@ -91,7 +92,14 @@ export const createBlocks = (generation: number) => {
       if (event['type'] !== 'content_block_delta') return []
       const more = deltaText(fields(event['delta']))
       const block = more === undefined ? undefined : find(line, event)
+      grownLast = block
       return block === undefined || more === undefined || more === '' ? [] : [grow(block, more)]
+    },
+
+    /** The same line as the last one, with other text. Undefined when that was no line of a block that is still open. */
+    again: (more: string): AgentOutput[] | undefined => {
+      if (grownLast === undefined || !open.includes(grownLast)) return undefined
+      return more === '' ? [] : [grow(grownLast, more)]
     },
 
     whole: (line: Fields, offset: number): AgentOutput[] => {

@@ -2,6 +2,7 @@ import { createBlocks } from './decode-blocks.ts'
 import { decodeApiError, decodeResult } from './decode-result.ts'
 import { decodeSystem, kept } from './decode-system.ts'
 import type { AgentOutput } from './output.ts'
+import { createRepeatedDelta } from './repeated-delta.ts'
 import { fields, list, number, parseObject, text, type Fields } from './wire.ts'
 
 /** A line of the journal, as the process room cuts it. */
@@ -26,6 +27,7 @@ const unparsedBytes = 2000
 
 export const createDecoder = ({ generation }: { generation: number }): Decoder => {
   const blocks = createBlocks(generation)
+  const repeated = createRepeatedDelta()
 
   const decodeLine = (line: Fields, offset: number): AgentOutput[] => {
     switch (line['type']) {
@@ -73,12 +75,17 @@ export const createDecoder = ({ generation }: { generation: number }): Decoder =
             draft: { type: 'system', subtype: 'oversized', data: { bytes: line.bytes, head: line.head } },
           },
         ]
+      const more = repeated.match(line.text)
+      const grown = more === undefined ? undefined : blocks.again(more)
+      if (grown !== undefined) return grown
+      repeated.forget()
       if (line.text.trim() === '') return []
       const value = parseObject(line.text)
       if (value === undefined)
         return [
           { kind: 'message', draft: { type: 'system', subtype: 'unparsed', data: line.text.slice(0, unparsedBytes) } },
         ]
+      if (value['type'] === 'stream_event') repeated.learn(line.text, value)
       return decodeLine(value, line.start)
     },
     end: blocks.cutOff,

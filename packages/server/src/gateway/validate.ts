@@ -18,6 +18,19 @@ const complain = (
   return keys.length > 0 ? `${where} has unknown keys: ${keys.join(', ')}.` : `${where} ${error.message}.`
 }
 
+/** Takes back what was converted to a number that is written otherwise: 1.5 is no integer, and an empty text no zero. */
+const exact = (given: unknown, converted: unknown): unknown => {
+  if (typeof given !== 'object' || given === null || typeof converted !== 'object' || converted === null)
+    return converted
+  const texts = new Map(Object.entries(given))
+  return Object.fromEntries(
+    Object.entries(converted).map(([key, value]) => [
+      key,
+      typeof value === 'number' && String(value) !== texts.get(key) ? texts.get(key) : value,
+    ]),
+  )
+}
+
 /**
  * A check for values from outside, compiled when it is first used: most routes are not, and start-up is quicker so.
  * `convert` takes the texts of a query string or path for numbers where the schema has numbers.
@@ -26,7 +39,8 @@ export const createCheck = <S extends TSchema>(schema: S, part: string) => {
   let compiled: ReturnType<typeof Compile<S>> | undefined
   return (value: unknown, options: { convert?: boolean } = {}): Static<S> => {
     compiled ??= Compile(schema)
-    const candidate: unknown = options.convert === true ? compiled.Default(compiled.Convert(value)) : value
+    const candidate: unknown =
+      options.convert === true ? compiled.Default(exact(value, compiled.Convert(structuredClone(value)))) : value
     if (compiled.Check(candidate)) return candidate as Static<S>
     throw new AppError('invalid_request', complain(part, [...compiled.Errors(candidate)]))
   }

@@ -4,7 +4,8 @@ import { createSplitter, type Line } from './split-lines.ts'
 
 /** A line longer than this is cut and marked, never held whole. */
 const maxLineBytes = 8 * 1024 * 1024
-const chunkBytes = 256 * 1024
+/** Read at a time: more in one go, and so in one transaction, only where the reader is behind. */
+const chunkBytes = 1024 * 1024
 /** What catches up where the file system tells no changes (network mounts), and repairs a missed one elsewhere. */
 const pollMs = { watched: 1000, unwatched: 50 }
 

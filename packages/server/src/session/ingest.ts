@@ -17,6 +17,16 @@ export type Part = { seen: boolean } & (
   | { kind: 'output'; output: Exclude<AgentOutput, { kind: 'delta' }> }
 )
 
+/** Neighbouring deltas of a block are one, here already: everything after this costs by the part. `last` is ours to change. */
+const grow = (last: Part | undefined, next: Part): boolean => {
+  if (last?.kind !== 'delta' || next.kind !== 'delta') return false
+  const { delta } = last
+  if (delta.block !== next.delta.block || last.seen !== next.seen || delta.at + delta.text.length !== next.delta.at)
+    return false
+  delta.text += next.delta.text
+  return true
+}
+
 /**
  * Reads what a process says from its journal and hands it on, one read at a time, until the process has ended and all was
  * read. `from` is where reading starts, `storedTo` up to where the log has everything already.
@@ -36,7 +46,12 @@ export const ingest = async (options: {
 
   let offset = options.from
   for await (const lines of options.process.output(options.from, options.onCaughtUp)) {
-    const parts = lines.flatMap((line) => decoder.decode(line).map((output) => partOf(output, line.end <= storedTo)))
+    const parts: Part[] = []
+    for (const line of lines)
+      for (const output of decoder.decode(line)) {
+        const part = partOf(output, line.end <= storedTo)
+        if (!grow(parts.at(-1), part)) parts.push(part)
+      }
     offset = lines.at(-1)?.end ?? offset
     await options.deliver({ generation, parts, offset, quiet: decoder.quiet() })
   }

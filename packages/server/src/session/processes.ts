@@ -40,6 +40,9 @@ export type ProcessSettings = Pick<StartClaude, 'limits' | 'brokerDir'> & {
 type StoredProcess = ProcessRecord & { generation: number }
 
 const processKey = (sessionId: string): string => `process/${sessionId}`
+/** So much of a journal is read again after a restart rather than its position synced to the disk after each line. */
+const checkpointBytes = 256 * 1024
+
 const cursorKey = (sessionId: string): string => `cursor/${sessionId}`
 
 export const createProcesses = (
@@ -48,6 +51,7 @@ export const createProcesses = (
   settings: ProcessSettings,
 ): RunningProcesses => {
   const running = new Set<SessionProcess>()
+  const checkpoints = new Map<string, { generation: number; offset: number }>()
   const sessionDir = (sessionId: string): string => join(settings.dataDir, 'sessions', sessionId)
 
   const track = (process: SessionProcess): SessionProcess => {
@@ -103,10 +107,15 @@ export const createProcesses = (
       }
     },
 
-    checkpoint: (sessionId, generation, offset) =>
-      void kv.put(cursorKey(sessionId), { generation, offset }).catch(() => undefined),
+    checkpoint: (sessionId, generation, offset) => {
+      const last = checkpoints.get(sessionId) ?? { generation, offset: 0 }
+      if (last.generation === generation && offset - last.offset < checkpointBytes) return
+      checkpoints.set(sessionId, { generation, offset })
+      void kv.put(cursorKey(sessionId), { generation, offset }).catch(() => undefined)
+    },
 
     forget: async (sessionId, process) => {
+      checkpoints.delete(sessionId)
       const stored = (await kv.get(processKey(sessionId))) as StoredProcess | undefined
       if (stored?.dir === process.record.dir) {
         await kv.delete(processKey(sessionId))

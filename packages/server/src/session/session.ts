@@ -300,7 +300,8 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
     if (!found.alive || process !== found.process) return
     // The last server may have died in the middle of a line: it ends here. claude takes an empty line for nothing, and half
     // a line for a reason to stop, after which the prompt is given to a new process.
-    await found.process.write('\n').catch(() => undefined)
+    // Not waited for: what is written after it keeps its place, and a claude that does not read must not hold up the start.
+    void found.process.write('\n').catch(() => undefined)
     await insist(() => post({ type: 'adopted', alive: true }))
   }
 

@@ -52,7 +52,7 @@ let gatheredLength = 0
 /** @param {number} fd @param {Buffer | string} data */
 const writeAll = (fd, data) => {
   const bytes = Buffer.isBuffer(data) ? data : Buffer.from(data)
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     try {
       at += writeSync(fd, bytes, at)
     } catch (error) {
@@ -85,11 +85,27 @@ const quit = (code, message) => {
 
 // --- arguments ----------------------------------------------------------------------------------------------------------
 
-const switches = new Set(['-p', '--print', '--verbose', '--include-partial-messages', '--replay-user-messages', '--version'])
+const switches = new Set([
+  '-p',
+  '--print',
+  '--verbose',
+  '--include-partial-messages',
+  '--replay-user-messages',
+  '--version',
+])
 const valued = new Set(
   [
     ...['input-format', 'output-format', 'permission-prompt-tool', 'permission-mode', 'resume', 'session-id', 'model'],
-    ...['append-system-prompt', 'system-prompt', 'max-turns', 'allowed-tools', 'tools', 'mcp-config', 'settings', 'add-dir'],
+    ...[
+      'append-system-prompt',
+      'system-prompt',
+      'max-turns',
+      'allowed-tools',
+      'tools',
+      'mcp-config',
+      'settings',
+      'add-dir',
+    ],
   ].map((name) => `--${name}`),
 )
 /** @type {Record<string, string | undefined>} */
@@ -170,7 +186,13 @@ const sayResult = (fields) =>
 
 if (options['--resume'] !== undefined && !exists) {
   const error = `No conversation found with session ID: ${sessionId}`
-  const stillborn = { subtype: 'error_during_execution', is_error: true, num_turns: 0, stop_reason: null, errors: [error] }
+  const stillborn = {
+    subtype: 'error_during_execution',
+    is_error: true,
+    num_turns: 0,
+    stop_reason: null,
+    errors: [error],
+  }
   sayResult({ ...stillborn, terminal_reason: undefined })
   quit(1, error)
 }
@@ -178,7 +200,8 @@ if (options['--resume'] !== undefined && !exists) {
 /** @param {string} subtype @param {Fields} fields */
 const system = (subtype, fields) => say({ type: 'system', subtype, ...fields, session_id: sessionId, uuid: uuid() })
 /** @param {string} prompt @param {string} state */
-const moved = (prompt, state) => say({ type: 'command_lifecycle', command_uuid: prompt, state, uuid: uuid(), session_id: sessionId })
+const moved = (prompt, state) =>
+  say({ type: 'command_lifecycle', command_uuid: prompt, state, uuid: uuid(), session_id: sessionId })
 /** @param {string} state */
 const stateChanged = (state) => {
   if (process.env.CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS === '1') system('session_state_changed', { state })
@@ -191,7 +214,14 @@ class Interrupted extends Error {}
 
 /** @param {string} message @param {Fields} event */
 const streamed = (message, event) =>
-  say({ type: 'stream_event', event, session_id: sessionId, parent_tool_use_id: null, uuid: uuid(), api_message_id: message })
+  say({
+    type: 'stream_event',
+    event,
+    session_id: sessionId,
+    parent_tool_use_id: null,
+    uuid: uuid(),
+    api_message_id: message,
+  })
 
 /** @param {Turn} turn */
 const openMessage = (turn) => {
@@ -199,7 +229,16 @@ const openMessage = (turn) => {
   costUsd += 0.0005
   turn.calls++
   const usage = usageOf(100, 1)
-  const message = { id, type: 'message', role: 'assistant', model, content: [], stop_reason: null, stop_sequence: null, usage }
+  const message = {
+    id,
+    type: 'message',
+    role: 'assistant',
+    model,
+    content: [],
+    stop_reason: null,
+    stop_sequence: null,
+    usage,
+  }
   streamed(id, { type: 'message_start', message })
   return id
 }
@@ -208,7 +247,16 @@ const openMessage = (turn) => {
 const whole = (message, content, more = {}) =>
   say({
     type: 'assistant',
-    message: { id: message, type: 'message', role: 'assistant', model, content: [content], stop_reason: null, stop_sequence: null, usage: usageOf(100, 1) },
+    message: {
+      id: message,
+      type: 'message',
+      role: 'assistant',
+      model,
+      content: [content],
+      stop_reason: null,
+      stop_sequence: null,
+      usage: usageOf(100, 1),
+    },
     parent_tool_use_id: null,
     session_id: sessionId,
     uuid: uuid(),
@@ -225,7 +273,14 @@ const closeMessage = (message, stopReason, outputTokens) => {
 }
 
 /** @param {Fields[]} content */
-const said = (content) => say({ type: 'user', message: { role: 'user', content }, parent_tool_use_id: null, session_id: sessionId, uuid: uuid() })
+const said = (content) =>
+  say({
+    type: 'user',
+    message: { role: 'user', content },
+    parent_tool_use_id: null,
+    session_id: sessionId,
+    uuid: uuid(),
+  })
 
 /** @param {Turn} turn @param {number} delayMs @returns {Promise<void>} */
 const pause = (turn, delayMs) =>
@@ -266,7 +321,10 @@ const block = async (turn, kind, pieces, delayMs, cut) => {
     }
     throw error
   }
-  whole(message, kind === 'text' ? { type: 'text', text: shown } : { type: 'thinking', thinking: shown, signature: 'fake' })
+  whole(
+    message,
+    kind === 'text' ? { type: 'text', text: shown } : { type: 'thinking', thinking: shown, signature: 'fake' },
+  )
   closeMessage(message, 'end_turn', pieces.length)
   turn.outputTokens += pieces.length
   if (kind === 'text') turn.text = shown
@@ -292,7 +350,14 @@ const toolCall = async (turn, name, input) => {
   stateChanged('requires_action')
   const request = uuid()
   const suggestions = [{ type: 'setMode', mode: 'acceptEdits', destination: 'session' }]
-  const asking = { subtype: 'can_use_tool', tool_name: name, display_name: name, input, permission_suggestions: suggestions, tool_use_id: id }
+  const asking = {
+    subtype: 'can_use_tool',
+    tool_name: name,
+    display_name: name,
+    input,
+    permission_suggestions: suggestions,
+    tool_use_id: id,
+  }
   say({ type: 'control_request', request_id: request, request: asking })
   flush()
   /** @type {{ behavior?: string, message?: string } | undefined} */
@@ -300,7 +365,9 @@ const toolCall = async (turn, name, input) => {
     asked.set(request, resolve)
     turn.interrupt = () => {
       say({ type: 'control_cancel_request', request_id: request })
-      said([{ type: 'tool_result', content: 'The user does not want this tool to run.', is_error: true, tool_use_id: id }])
+      said([
+        { type: 'tool_result', content: 'The user does not want this tool to run.', is_error: true, tool_use_id: id },
+      ])
       reject(new Interrupted('aborted_tools'))
     }
   }).finally(() => asked.delete(request))
@@ -308,7 +375,14 @@ const toolCall = async (turn, name, input) => {
   // From here on it counts as done: what follows is not repeated after a crash.
   remember({ prompt: turn.prompt, state: 'begun' })
   const allowed = answer?.behavior === 'allow'
-  said([{ tool_use_id: id, type: 'tool_result', content: allowed ? `${name} ran.` : (answer?.message ?? 'denied'), ...(allowed ? {} : { is_error: true }) }])
+  said([
+    {
+      tool_use_id: id,
+      type: 'tool_result',
+      content: allowed ? `${name} ran.` : (answer?.message ?? 'denied'),
+      ...(allowed ? {} : { is_error: true }),
+    },
+  ])
   if (!allowed) turn.denials.push({ tool_name: name, tool_use_id: id, tool_input: input })
 }
 
@@ -371,7 +445,9 @@ const act = async (turn, { name, argument, index, cut }) => {
       return whole(`msg_${uuid()}`, { type: 'text', text: 'x'.repeat(Number(first)) })
     case 'tool': {
       const comma = argument.indexOf(',')
-      return comma < 0 ? toolCall(turn, argument, {}) : toolCall(turn, argument.slice(0, comma), JSON.parse(argument.slice(comma + 1)))
+      return comma < 0
+        ? toolCall(turn, argument, {})
+        : toolCall(turn, argument.slice(0, comma), JSON.parse(argument.slice(comma + 1)))
     }
     case 'error': {
       const text = `API Error: Request rejected (${first}) · scripted`
@@ -389,7 +465,11 @@ const act = async (turn, { name, argument, index, cut }) => {
       return writeAll(2, `${'e'.repeat(Number(first))}\n`)
     case 'daemon': {
       const { spawnSync } = await import('node:child_process')
-      spawnSync('sh', ['-c', 'setsid sh -c "trap : TERM; sleep $1 & wait; wait" sh "$0" </dev/null >/dev/null 2>&1 &', first])
+      spawnSync('sh', [
+        '-c',
+        'setsid sh -c "trap : TERM; sleep $1 & wait; wait" sh "$0" </dev/null >/dev/null 2>&1 &',
+        first,
+      ])
       return
     }
     case 'ignore-term':
@@ -435,7 +515,14 @@ const runTurn = async (turn) => {
   remember({ prompt: turn.prompt, state: 'started' })
   sayInit()
   system('status', { status: 'requesting', user_message_uuids: [turn.prompt] })
-  say({ type: 'user', message: turn.message, session_id: sessionId, parent_tool_use_id: null, uuid: turn.prompt, isReplay: true })
+  say({
+    type: 'user',
+    message: turn.message,
+    session_id: sessionId,
+    parent_tool_use_id: null,
+    uuid: turn.prompt,
+    isReplay: true,
+  })
   flush()
   const directives = directivesIn(turn.promptText)
   const cuts = new Set(['crash', 'crash-once', 'hang'])
@@ -451,13 +538,25 @@ const runTurn = async (turn) => {
   } catch (error) {
     if (!(error instanceof Interrupted)) throw error
     const diagnostic = '[ede_diagnostic] result_type=user last_content_type=n/a stop_reason=null'
-    sayResult({ subtype: 'error_during_execution', is_error: true, stop_reason: null, terminal_reason: error.message, errors: [diagnostic] })
+    sayResult({
+      subtype: 'error_during_execution',
+      is_error: true,
+      stop_reason: null,
+      terminal_reason: error.message,
+      errors: [diagnostic],
+    })
     remember({ prompt: turn.prompt, state: 'done' })
     moved(turn.prompt, 'cancelled')
     return
   }
   const usage = usageOf(100 * turn.calls, turn.outputTokens)
-  sayResult({ result: turn.text, usage, num_turns: Math.max(1, turn.calls), permission_denials: turn.denials, ...turn.failed })
+  sayResult({
+    result: turn.text,
+    usage,
+    num_turns: Math.max(1, turn.calls),
+    permission_denials: turn.denials,
+    ...turn.failed,
+  })
   remember({ prompt: turn.prompt, state: 'done' })
   moved(turn.prompt, 'completed')
   if (turn.exitCode !== undefined) quit(turn.exitCode)
@@ -491,12 +590,23 @@ const takePrompt = (line) => {
   const content = line.message?.content
   const promptText = typeof content === 'string' ? content : (content ?? []).map((part) => part.text ?? '').join('\n')
   moved(prompt, 'queued')
-  queue.push({ prompt, message: line.message, promptText, text: '', calls: 0, outputTokens: 0, denials: [], interrupted: false, interrupt: () => {} })
+  queue.push({
+    prompt,
+    message: line.message,
+    promptText,
+    text: '',
+    calls: 0,
+    outputTokens: 0,
+    denials: [],
+    interrupted: false,
+    interrupt: () => {},
+  })
   if (current === undefined) void work()
 }
 
 /** @param {string} requestId @param {Fields} response */
-const respond = (requestId, response) => say({ type: 'control_response', response: { ...response, request_id: requestId } })
+const respond = (requestId, response) =>
+  say({ type: 'control_response', response: { ...response, request_id: requestId } })
 
 /** @param {{ request_id: string, request: { subtype?: string, model?: string, mode?: string } }} line */
 const takeRequest = ({ request_id: id, request }) => {
@@ -506,7 +616,14 @@ const takeRequest = ({ request_id: id, request }) => {
     case 'initialize': {
       if (model === 'fake-hang-at-start') return
       const ready = () => {
-        done({ commands: [], models: [], account: {}, pid: process.pid, claude_code_version: version, session_state: 'idle' })
+        done({
+          commands: [],
+          models: [],
+          account: {},
+          pid: process.pid,
+          claude_code_version: version,
+          session_state: 'idle',
+        })
         flush()
       }
       if (model !== 'fake-slow-start') return ready()
@@ -525,7 +642,11 @@ const takeRequest = ({ request_id: id, request }) => {
       permissionMode = request.mode ?? permissionMode
       return done({ mode: permissionMode })
     default:
-      return respond(id, { subtype: 'error', error: `Unsupported control request subtype: ${request.subtype}`, error_code: 'unsupported_request' })
+      return respond(id, {
+        subtype: 'error',
+        error: `Unsupported control request subtype: ${request.subtype}`,
+        error_code: 'unsupported_request',
+      })
   }
 }
 

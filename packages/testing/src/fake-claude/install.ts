@@ -14,4 +14,5 @@ export const installFakeClaude = (dir: string): string => {
 }
 
 /** The text of `@tokens(count)`. */
-export const fakeTokens = (count: number): string => Array.from({ length: count }, (_, index) => `tok${index}`).join(' ')
+export const fakeTokens = (count: number): string =>
+  Array.from({ length: count }, (_, index) => `tok${index}`).join(' ')

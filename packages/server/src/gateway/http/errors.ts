@@ -25,5 +25,10 @@ export const replyError = (error: FastifyError, request: FastifyRequest, reply: 
   if (refused.status >= 500) request.log.error({ err: refused, cause: refused.cause }, 'request failed')
   if (refused.retryAfter !== undefined) reply.header('retry-after', String(refused.retryAfter))
   if (refused.status === 401) reply.header('www-authenticate', 'Bearer')
+  if (refused.code === 'payload_too_large') {
+    // Closing now would reset the connection under what the client still sends, and it would never read why.
+    reply.removeHeader('connection')
+    request.raw.resume()
+  }
   void reply.code(refused.status).send(refused.toBody(request.id))
 }

@@ -55,7 +55,7 @@ export const createRegister =
         const call = {
           ...(check.params && { params: check.params(request.params) }),
           query: check.query(request.query, { convert: true }),
-          ...(check.body && { body: check.body(request.body ?? {}) }),
+          ...(check.body && { body: check.body(request.body === undefined ? {} : request.body) }),
           ...users.get(request),
           request,
           reply,

@@ -31,7 +31,9 @@ export const createHttpServer = async (
     keepAliveTimeout: limits.keepAliveMs,
     http: { headersTimeout: limits.headersMs },
     forceCloseConnections: true,
-    routerOptions: { maxParamLength: 200 },
+    // Ids are checked by their schema. What the router itself refuses leaves in the same form as everything else.
+    routerOptions: { maxParamLength: 2000 },
+    frameworkErrors: replyError,
     clientErrorHandler: (error, socket) => {
       if (!socket.writable) return
       const tooLarge = 'code' in error && error.code === 'HPE_HEADER_OVERFLOW'
@@ -114,7 +116,7 @@ export const createHttpServer = async (
     const methods = known
       .filter(({ pattern, method }) => pattern.test(path) && method !== 'HEAD')
       .map(({ method }) => method)
-    if (methods.length > 0 && !methods.includes('*')) {
+    if (methods.length > 0 && !methods.includes('*') && !methods.includes(request.method)) {
       reply.header('allow', methods.join(', '))
       throw new AppError('method_not_allowed', `${request.method} is not possible here; ${methods.join(', ')} is.`)
     }

@@ -1,0 +1,135 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Message } from '@aicm/protocol'
+import { systemClock } from '../../server/src/lib/clock.ts'
+import type { Log } from '../../server/src/lib/log.ts'
+import { defaultLimits } from '../../server/src/process/limits.ts'
+import { createProcesses } from '../../server/src/session/processes.ts'
+import { createRegistry, type Registry } from '../../server/src/session/registry.ts'
+import type { Session, SessionDeps } from '../../server/src/session/session.ts'
+import type { Append } from '../../server/src/storage/event-store.ts'
+import { openMemoryDatabase } from '../../server/src/storage/drivers/memory/database.ts'
+import { openMemoryKeyValue } from '../../server/src/storage/drivers/memory/key-value.ts'
+import { installFakeClaude } from './fake-claude/install.ts'
+import { tempDir } from './temp-dir.ts'
+
+/** A server's sessions without its gateway: the fake claude at level `process`, storage in memory. */
+export type SessionServer = {
+  registry: Registry
+  create(config?: { model?: string; oneShot?: boolean }): Promise<Session>
+  /** From here on nothing that it writes arrives, as if it had been killed. */
+  kill(): void
+  /** What it logged as an error, as text. */
+  errors: string[]
+}
+
+export type SessionNode = AsyncDisposable & {
+  dir: string
+  /** One server on the node's storage; a second one is the first one's successor. */
+  serve(): SessionServer
+  log(sessionId: string): Promise<Message[]>
+  /** Called before each append: a rejection is a failing storage. */
+  beforeAppend: (append: Append) => Promise<void>
+  program: string
+}
+
+const policy = { baseDelay: 5, maxDelay: 20, factor: 2, maxRetries: 3 }
+const userId = 'usr_00000000000000000000000001'
+const workspaceId = 'wsp_00000000000000000000000001'
+
+export const openSessionNode = async (): Promise<SessionNode> => {
+  const folder = await tempDir()
+  const database = openMemoryDatabase()
+  const kv = openMemoryKeyValue()
+  const workspace = join(folder.path, 'workspace')
+  await Promise.all([workspace, join(folder.path, 'broker'), join(folder.path, 'bin')].map((path) => mkdir(path)))
+  await database.workspaces.create({
+    ...{
+      id: workspaceId,
+      userId,
+      name: 'test',
+      source: 'empty',
+      path: workspace,
+      gitUrl: null,
+      status: 'ready',
+      error: null,
+    },
+    createdAt: 0,
+  })
+  const servers: SessionServer[] = []
+
+  const node: SessionNode = {
+    dir: folder.path,
+    program: installFakeClaude(join(folder.path, 'bin')),
+    beforeAppend: async () => {},
+    log: (sessionId) => database.events.read({ sessionId, after: 0, limit: 1_000_000 }),
+    serve: () => {
+      let killed = false
+      const assertAlive = (): void => {
+        if (killed) throw new Error('this server was killed')
+      }
+      const errors: string[] = []
+      const quiet = (): void => {}
+      const log: Log = {
+        ...{ debug: quiet, info: quiet, warn: quiet, child: () => log },
+        error: (fields, message) => void errors.push(`${message} ${'err' in fields ? String(fields.err) : ''}`),
+      }
+      const processes = createProcesses(
+        {
+          ...kv,
+          put: async (key, value) => {
+            assertAlive()
+            await kv.put(key, value)
+          },
+          delete: async (key) => {
+            assertAlive()
+            await kv.delete(key)
+          },
+        },
+        database.workspaces,
+        {
+          ...{ dataDir: folder.path, brokerDir: join(folder.path, 'broker'), limits: defaultLimits },
+          program: () => node.program,
+          isolation: async () => 'process',
+          token: () => 'token',
+        },
+      )
+      const deps: Omit<SessionDeps, 'events'> = { processes, policy, clock: systemClock, log, billed: true }
+      const events = {
+        ...database.events,
+        append: async (append: Append) => {
+          await node.beforeAppend(append)
+          assertAlive()
+          await database.events.append(append)
+        },
+      }
+      const registry = createRegistry({ ...database, events }, deps)
+      const server: SessionServer = {
+        registry,
+        errors,
+        create: (config = {}) => registry.create({ oneShot: false, ...config, userId, workspaceId }),
+        kill: () => void (killed = true),
+      }
+      servers.push(server)
+      return server
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const { registry } of servers) await registry.release()
+      const last = createProcesses(kv, database.workspaces, {
+        ...{ dataDir: folder.path, brokerDir: folder.path, limits: defaultLimits },
+        program: () => node.program,
+        isolation: async () => 'process',
+        token: () => 'token',
+      })
+      await last.sweep(() => false)
+      await folder[Symbol.asyncDispose]()
+    },
+  }
+  return node
+}
+
+/** A UUID for a prompt. */
+export const newTurnId = (): string => crypto.randomUUID()
+
+export const markerOf = (session: Session): string =>
+  `AICM_PROCESS=${session.record().id}/${session.record().state.generation}`
