@@ -17,8 +17,6 @@ const programs = {
 }
 const notSources = new Set(['dist', 'node_modules', '.cache'])
 
-/** Where the page's build lies. */
-export const webBuild = web.out
 /** The bundled server: what `npm start` runs. */
 export const builtServer = join(programs.out, 'server', 'main.js')
 

@@ -72,7 +72,7 @@ test('a prompt is answered: its text grows, is told whole, and the turn complete
   const session = await server.create()
   const turnId = await prompt(session, '@think(20) @tokens(2000)')
   const seen = await until(session, completed(turnId))
-  expect(seen.messages.map(gist)).toEqual(['prompt', 'idle', 'running', 'metadata', 'thinking', 'text', 'complete'])
+  expect(seen.messages.map(gist)).toEqual(['prompt', 'idle', 'running', 'metadata', 'thinking', 'text', 'complete', 'idle'])
   expect(wholeTexts(seen)).toEqual([fakeTokens(2000)])
   expect(ofType(seen, 'complete')).toMatchObject([
     { result: 'success', reason: 'completed', text: fakeTokens(2000), numTurns: 2 },

@@ -122,9 +122,9 @@ export const registerSessions = (register: Register, services: Services): void =
   register(routes.sessions.events, async ({ user, params, query, request, reply }) => {
     const session = await sessionOf(services, user, params.id)
     const after = cursorOf(request.headers['last-event-id'] ?? query.after)
+    // A cursor past the end is refused, of a stream too, while it still can be.
+    session.follow(after, AbortSignal.abort())
     if (wantsEventStream(request)) {
-      // Checked here, while it can still be refused.
-      session.follow(after, AbortSignal.abort())
       await sendEventStream({ request, reply, stream: (signal) => session.follow(after, signal) })
       return streamed
     }
