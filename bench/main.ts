@@ -7,6 +7,9 @@ import { median, spread, type Sample } from './lib/stats.ts'
 import { markdownTable, textTable } from './lib/table.ts'
 import { rowGroups } from './rows.ts'
 
+/** What takes longer hangs: its processes are ended, and it fails. */
+const groupTimeoutMs = 120_000
+
 const names = rowGroups.flatMap((group) => group.rows)
 
 const help = `Usage: npm run bench -- [options]
@@ -65,7 +68,7 @@ const isWanted =
 
 const main = async (options: Options): Promise<void> => {
   const scope = createScope()
-  const leave = (code: number): void => void scope.close().finally(() => process.exit(code))
+  const leave = (code: number): void => void scope.finish().finally(() => process.exit(code))
   process.once('SIGINT', () => leave(130))
   process.once('SIGTERM', () => leave(143))
 
@@ -78,12 +81,15 @@ const main = async (options: Options): Promise<void> => {
 
   const measure = async (group: RowGroup): Promise<void> => {
     const start = performance.now()
+    const deadline = setTimeout(() => void scope.close(), groupTimeoutMs)
     try {
       results.push(...(await group.run({ scope, quick, serverNodeArgs })).filter(({ name }) => wanted(name)))
       note(`${group.rows.join(', ')}: measured in ${Math.round((performance.now() - start) / 1000)} s`)
     } catch (error) {
       failed = true
       note(`${group.rows.join(', ')}: ${error instanceof Error ? error.stack : error}`)
+    } finally {
+      clearTimeout(deadline)
     }
   }
   for (const group of rowGroups) if (group.rows.some(wanted)) await measure(group)

@@ -5,6 +5,7 @@ import { requires } from '@aicm/testing/requires'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
 import { afterAll, beforeAll, expect } from 'vitest'
 import { expectRefusal, send } from './lib/http.ts'
+import { pendingApproval } from './lib/turns.ts'
 import { openSocket, Refused, type RawSocket } from './lib/ws.ts'
 
 const test = requires('claude', 'linux')
@@ -105,6 +106,21 @@ test('whatever is sent that is no message is refused, and the connection goes on
 
   socket.send({ type: 'ping', ref: 'alive' })
   expect(await socket.next('pong')).toMatchObject({ ref: 'alive' })
+  socket.close()
+})
+
+test('an answer to a permission request that is nested without end is refused, and the request still waits', async () => {
+  const { id } = await client.sessions.create()
+  const session = client.session(id)
+  const turn = session.execute('@write(a.txt|b) @text(done)')
+  const { approvalId } = await pendingApproval(session)
+  const socket = await open()
+  const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`
+  socket.send(`{"type":"approve","ref":"d","approvalId":"${approvalId}","decision":{"decision":"allow","updatedInput":{"a":${deep}}}}`)
+  expect(await socket.next('error')).toMatchObject({ error: { code: 'invalid_json' } })
+  socket.send({ type: 'approve', ref: 'a', approvalId, decision: { decision: 'allow' } })
+  expect(await socket.next('approved')).toMatchObject({ ref: 'a', approval: { id: approvalId, state: 'allowed' } })
+  expect(await turn.complete()).toMatchObject({ result: 'success', text: 'done' })
   socket.close()
 })
 

@@ -59,7 +59,6 @@ test('a prompt over HTTP is accepted with 202 and answered in the log', async ()
   })
   expect(items.at(-1)).toMatchObject({
     usage: { outputTokens: expect.any(Number) },
-    costUsd: expect.any(Number),
     numTurns: 1,
   })
 
@@ -136,7 +135,8 @@ test('the conversation goes on: the model is shown what was said before', async 
   const second = await session.info()
   expect(second).toMatchObject({ turns: 2, generation: 1, status: 'idle', queued: 0 })
   expect(second.usage.inputTokens).toBeGreaterThan(first.usage.inputTokens)
-  expect(second.costUsd).toBeGreaterThan(first.costUsd)
+  // The scripted API costs nothing, so no cost is made up.
+  expect(second.costUsd).toBe(0)
 })
 
 test('prompts sent while a turn runs are queued and answered in order', async () => {

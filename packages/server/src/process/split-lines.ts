@@ -67,7 +67,7 @@ export const createSplitter = ({ from, maxBytes }: { from: number; maxBytes: num
 
   /** The same for many lines that begin and end in one chunk of ASCII: cutting text is cheaper than cutting and decoding bytes. */
   const cutText = (chunk: Buffer, begin: number, lines: Line[]): number => {
-    const text = chunk.latin1Slice()
+    const text = chunk.toString('latin1')
     let from = begin
     for (let at = text.indexOf('\n', from); at >= 0; at = text.indexOf('\n', from)) {
       if (at - from > maxBytes) lines.push(finish(chunk.subarray(from, at)))

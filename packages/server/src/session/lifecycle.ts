@@ -13,7 +13,8 @@ export const exited = (work: Work, input: Extract<Input, { type: 'process.exited
   withdrawApprovals(work, 'claude ended before it had an answer.')
   state.process = 'none'
   if (state.status === 'closed' || wanted) return
-  relearnConversation(work, input.stderr)
+  // It says so before it takes prompts; later the same words may be anybody's.
+  if (!wasReady) relearnConversation(work, input.stderr)
   failed(work, classifyExit(input.exit, input.stderr, wasReady))
 }
 
@@ -27,6 +28,7 @@ const closeUnallowedTools = ({ state }: Work): void => {
 }
 
 export const launchFailed = (work: Work, message: string): void => {
+  withdrawApprovals(work, 'claude ended before it had an answer.')
   work.state.process = 'none'
   if (work.state.status !== 'closed') failed(work, { code: 'start_failed', message })
 }

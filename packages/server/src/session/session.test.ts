@@ -72,7 +72,16 @@ test('a prompt is answered: its text grows, is told whole, and the turn complete
   const session = await server.create()
   const turnId = await prompt(session, '@think(20) @tokens(2000)')
   const seen = await until(session, completed(turnId))
-  expect(seen.messages.map(gist)).toEqual(['prompt', 'idle', 'running', 'metadata', 'thinking', 'text', 'complete', 'idle'])
+  expect(seen.messages.map(gist)).toEqual([
+    'prompt',
+    'idle',
+    'running',
+    'metadata',
+    'thinking',
+    'text',
+    'complete',
+    'idle',
+  ])
   expect(wholeTexts(seen)).toEqual([fakeTokens(2000)])
   expect(ofType(seen, 'complete')).toMatchObject([
     { result: 'success', reason: 'completed', text: fakeTokens(2000), numTurns: 2 },
@@ -224,7 +233,7 @@ test('claude dies in the middle of an answer: the prompt runs again, and its tex
   const next = await prompt(session, '@text(and on)')
   const seen = await until(session, completed(next))
   expect(ofType(seen, 'status').map(({ status }) => status)).toEqual([
-    ...['idle', 'running', 'error', 'recovering', 'idle', 'running', 'idle', 'running'],
+    ...['idle', 'running', 'error', 'recovering', 'idle', 'running', 'idle', 'running', 'idle'],
   ])
   expect(ofType(seen, 'error')).toMatchObject([
     { code: 'process_crashed', turnId, message: expect.stringContaining('SIGKILL') },
@@ -503,6 +512,7 @@ test('closing a session ends its turn and everything it had started', async () =
   const turnId = await prompt(session, '@daemon(300) @ignore-term @tokens(100000,5)')
   await until(session, growing(20))
   const { record } = session
+  // The wrapper, claude, and the daemon with its sleeper.
   expect((await processesWithMarker(markerOf(session))).length).toBeGreaterThan(3)
   await session.close('enough')
   const seen = await until(session, hasStatus('closed'))

@@ -1,21 +1,16 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Accepted, ContentBlock, Cursor, Decision, Message, StreamItem } from '@aicm/protocol'
-import type { AgentCommand } from '../claude/encode.ts'
-import { encode } from '../claude/encode.ts'
 import { AppError } from '../lib/app-error.ts'
 import { isoTime, type Clock } from '../lib/clock.ts'
 import { newId, newUuid } from '../lib/id.ts'
 import type { Log } from '../lib/log.ts'
 import { createMailbox } from '../lib/mailbox.ts'
-import { unreachable } from '../lib/unreachable.ts'
-import type { SessionProcess } from '../process/session-process.ts'
 import type { EventStore } from '../storage/event-store.ts'
 import type { SessionRecord } from '../storage/session-store.ts'
 import { createFeed, type Batch } from './feed.ts'
 import { follow } from './follow.ts'
-import { ingest, type Ingested } from './ingest.ts'
+import type { Ingested } from './ingest.ts'
 import type { Effect, Input } from './input.ts'
-import { continuationText } from './outputs.ts'
+import { createProcessLink } from './process-link.ts'
 import type { RunningProcesses } from './processes.ts'
 import type { RetryPolicy } from './recovery.ts'
 import { step } from './step.ts'
@@ -55,10 +50,6 @@ type Envelope =
   | { kind: 'input'; input: Input; resolve: (accepted: { seq: number }) => void; reject: (error: unknown) => void }
   | { kind: 'ingested'; ingested: Ingested; resolve: () => void; reject: (error: unknown) => void }
 
-const stopGraceMs = 5000
-/** How long a storage failure is waited for before what a process said is offered to the log again. */
-const storageRetryMs = 500
-
 export const createSession = (initial: SessionRecord, deps: SessionDeps): Session => {
   const { id: sessionId } = initial
   const { events, clock } = deps
@@ -72,11 +63,8 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
   }
   const lifetime = new AbortController()
   let record = initial
-  let process: SessionProcess | undefined
-  let launching: Promise<void> = Promise.resolve()
 
-  // --- one consumer: everything that happens to the session goes through here, in order -------------------------------
-
+  /** The one consumer: everything that happens to the session goes through here, in order. */
   const consume = async (batch: Envelope[]): Promise<void> => {
     let next = record
     const messages: Message[] = []
@@ -146,164 +134,24 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
     record = next
     feed.publish(items)
     for (const settle of settled) settle()
-    for (const effect of effects) perform(effect)
+    for (const effect of effects) link.perform(effect)
   }
 
   const mailbox = createMailbox(consume)
   const post = (input: Input): Promise<{ seq: number }> =>
     new Promise((resolve, reject) => mailbox.post({ kind: 'input', input, resolve, reject }))
 
-  const pause = (ms: number): Promise<void> => delay(ms, undefined, { signal: lifetime.signal }).catch(() => undefined)
-
-  /** For what must not get lost: a failing storage is waited for. */
-  const insist = async (attempt: () => Promise<unknown>): Promise<void> => {
-    while (!lifetime.signal.aborted) {
-      try {
-        await attempt()
-        return
-      } catch {
-        await pause(storageRetryMs)
-      }
-    }
-  }
-
-  // --- effects --------------------------------------------------------------------------------------------------------
-
-  const send = (command: AgentCommand): void => {
-    // A process that cannot be written to has ended or will: its end is what is acted on.
-    process?.write(encode(command)).catch((error: unknown) => log.warn({ err: error }, 'the process does not read'))
-  }
-
-  const sendPrompt = async (turnId: string, promptId: string): Promise<void> => {
-    const target = process
-    const prompt = await events.findPrompt(sessionId, turnId)
-    const content: ContentBlock[] | undefined =
-      promptId === turnId ? prompt?.content : [{ type: 'text', text: continuationText }]
-    if (content !== undefined && process === target) send({ kind: 'prompt', turnId: promptId, content })
-  }
-
-  const perform = (effect: Effect): void => {
-    switch (effect.type) {
-      case 'launch':
-        launching = launchProcess(effect.generation, effect.delayMs)
-        return
-      case 'stop':
-        void process?.stop(stopGraceMs)
-        return
-      case 'initialize':
-      case 'interrupt':
-        return send({ kind: effect.type })
-      case 'prompt':
-        void sendPrompt(effect.turnId, effect.promptId).catch((error: unknown) =>
-          log.error({ err: error }, 'the prompt could not be read back'),
-        )
-        return
-      case 'answer': {
-        const approval = record.state.approvals.find((open) => open.approvalId === effect.approvalId)
-        if (approval !== undefined && approval.answer !== null)
-          send({ kind: 'answer', requestId: approval.requestId, answer: approval.answer })
-        return
-      }
-      case 'refuse':
-        return send({
-          kind: 'refuse',
-          requestId: effect.requestId,
-          message: `This server does not offer ${effect.subtype}.`,
-        })
-      case 'set-model':
-        return send({ kind: 'set-model', model: effect.model })
-      case 'set-permission-mode':
-        return send({ kind: 'set-permission-mode', mode: effect.mode })
-      default:
-        return unreachable(effect)
-    }
-  }
-
-  // --- the process ----------------------------------------------------------------------------------------------------
-
-  const wants = (generation: number): boolean =>
-    record.state.generation === generation && record.state.status !== 'closed'
-
-  /** Never rejects. */
-  const launchProcess = async (generation: number, delayMs: number): Promise<void> => {
-    if (delayMs > 0) await pause(delayMs)
-    // Closed before it was started: nothing is left to end.
-    if (!wants(generation))
-      return insist(() => post({ type: 'process.exited', generation, exit: { code: null, signal: null }, stderr: '' }))
-    if (lifetime.signal.aborted) return
-    let started: SessionProcess
-    try {
-      started = await deps.processes.start(record)
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error)
-      return insist(() => post({ type: 'launch.failed', generation, message }))
-    }
-    if (lifetime.signal.aborted) return wants(generation) ? started.release() : discard(started)
-    process = started
-    if (wants(generation)) send({ kind: 'initialize' })
-    else void started.stop(stopGraceMs)
-    void watch(started, generation, 0, 0)
-  }
-
-  /** Deleted while its process was being started. */
-  const discard = async (started: SessionProcess): Promise<void> => {
-    await started.stop(0)
-    await forgetProcess(started)
-  }
-
-  /** What stays on record is swept up at the next start of the server. */
-  const forgetProcess = (ended: SessionProcess): Promise<void> =>
-    deps.processes
-      .forget(sessionId, ended)
-      .catch((error: unknown) => log.warn({ err: error }, 'the files of an ended process were left behind'))
-
-  /** Reads a process to its end and tells the session of it. Never rejects. */
-  const watch = async (
-    watched: SessionProcess,
-    generation: number,
-    from: number,
-    storedTo: number,
-    onCaughtUp?: () => void,
-  ): Promise<void> => {
-    await ingest({
-      process: watched,
-      generation,
-      from,
-      storedTo,
-      onCaughtUp,
-      deliver: (ingested) =>
-        insist(
-          () => new Promise<void>((resolve, reject) => mailbox.post({ kind: 'ingested', ingested, resolve, reject })),
-        ),
-    }).catch((error: unknown) => {
-      log.error({ err: error }, 'the journal could not be read')
-      // A process that nobody hears is as good as dead; its replacement may be heard.
-      if (!lifetime.signal.aborted) void watched.stop(stopGraceMs)
-    })
-    if (lifetime.signal.aborted) return
-    const exit = await watched.exited
-    const stderr = await watched.stderrTail()
-    if (process === watched) process = undefined
-    await insist(() => post({ type: 'process.exited', generation, exit, stderr }))
-    if (!lifetime.signal.aborted) await forgetProcess(watched)
-  }
-
-  const restore = async (): Promise<void> => {
-    const { generation } = record.state
-    const found = await deps.processes.adopt(record)
-    if (found === undefined) return insist(() => post({ type: 'adopted', alive: false }))
-    process = found.process
-    const storedTo = record.source?.generation === generation ? record.source.offset : 0
-    await new Promise<void>((resolve) => {
-      void watch(found.process, generation, Math.min(found.checkpoint, storedTo), storedTo, resolve).then(resolve)
-    })
-    if (!found.alive || process !== found.process) return
-    // The last server may have died in the middle of a line: it ends here. claude takes an empty line for nothing, and half
-    // a line for a reason to stop, after which the prompt is given to a new process.
-    // Not waited for: what is written after it keeps its place, and a claude that does not read must not hold up the start.
-    void found.process.write('\n').catch(() => undefined)
-    await insist(() => post({ type: 'adopted', alive: true }))
-  }
+  const link = createProcessLink({
+    id: sessionId,
+    record: () => record,
+    post,
+    deliver: (ingested) =>
+      new Promise((resolve, reject) => mailbox.post({ kind: 'ingested', ingested, resolve, reject })),
+    lifetime: lifetime.signal,
+    events,
+    processes: deps.processes,
+    log,
+  })
 
   /** Prompts on their way to the disk, by turn: a second request with the same id waits and sees what the first has stored. */
   const accepting = new Map<string, Promise<Accepted>>()
@@ -350,11 +198,10 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
         )
       return follow({ events, feed, sessionId, after, signal: AbortSignal.any([signal, lifetime.signal]) })
     },
-    restore,
+    restore: link.restore,
     release: async () => {
       lifetime.abort()
-      process?.release()
-      await launching
+      await link.release()
       await mailbox.drained()
     },
     forget: () => feed.end(),

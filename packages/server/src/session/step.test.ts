@@ -296,8 +296,10 @@ test('a process that dies before it was ready is a failed start, with the last l
 test('a conversation that exists is resumed by the next process, one that does not is created anew', () => {
   const inUse = machine().feed({ type: 'start' }, crash(1, 'Error: Session ID 1 is already in use.'))
   expect(inUse.state.resumable).toBe(true)
-  const unknown = running().feed(crash(1, 'No conversation found with session ID: 1'))
-  expect(unknown.state).toMatchObject({ resumable: false, claudeSessionId: 'uuid-1' })
+  const gone = running().feed(crash(), crash(2, 'No conversation found with session ID: 1'))
+  expect(gone.state).toMatchObject({ resumable: false, claudeSessionId: 'uuid-1' })
+  // What a program that claude runs says of its own conversations changes nothing.
+  expect(running().feed(crash(1, 'No conversation found')).state.resumable).toBe(true)
 })
 
 test('a turn that claude will not finish is continued by a prompt of its own, in the same turn', () => {

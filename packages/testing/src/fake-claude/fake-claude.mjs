@@ -465,11 +465,8 @@ const act = async (turn, { name, argument, index, cut }) => {
       return writeAll(2, `${'e'.repeat(Number(first))}\n`)
     case 'daemon': {
       const { spawnSync } = await import('node:child_process')
-      spawnSync('sh', [
-        '-c',
-        'setsid sh -c "trap : TERM; sleep $1 & wait; wait" sh "$0" </dev/null >/dev/null 2>&1 &',
-        first,
-      ])
+      const sleeper = `setsid sh -c 'trap : TERM; sleep "$1" & wait; wait' sh "$0" </dev/null >/dev/null 2>&1 &`
+      spawnSync('sh', ['-c', sleeper, first])
       return
     }
     case 'ignore-term':

@@ -8,6 +8,7 @@ import type { Batch } from '../../session/feed.ts'
 import type { UserRecord } from '../../storage/user-store.ts'
 import { sessionOf } from '../access.ts'
 import { answerApproval } from '../approvals.ts'
+import { refuseDeepJson } from '../json-depth.ts'
 import { promptOf } from '../prompt.ts'
 import type { Services } from '../services.ts'
 import { createCheck } from '../validate.ts'
@@ -126,9 +127,11 @@ export const serveConnection = (socket: WebSocket, user: UserRecord, services: S
 
   const parse = (data: Buffer, isBinary: boolean): UpMessage => {
     if (isBinary) throw new AppError('invalid_request', 'Send text frames with JSON.')
+    const text = data.toString('utf8')
+    refuseDeepJson(text)
     let value: unknown
     try {
-      value = JSON.parse(data.toString('utf8'))
+      value = JSON.parse(text)
     } catch (error) {
       throw new AppError('invalid_json', 'The message is not JSON.', { cause: error })
     }
