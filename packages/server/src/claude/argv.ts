@@ -7,6 +7,9 @@ export type ClaudeSettings = {
   maxTurns: number | null
 }
 
+/** claude deletes conversations after thirty days by itself; a session of ours is kept until it is deleted here. */
+const serverSettings = { cleanupPeriodDays: 36_500 }
+
 /**
  * claude's arguments. A value that a user chose always follows its flag in one argument (`--flag=value`), so that none can
  * be taken for a flag of its own. The conversation is a new one with our id, or one to resume.
@@ -21,6 +24,7 @@ export const claudeArgv = (
   '--verbose',
   '--include-partial-messages',
   '--permission-prompt-tool=stdio',
+  `--settings=${JSON.stringify(serverSettings)}`,
   `--permission-mode=${settings.permissionMode}`,
   ...('resume' in conversation ? [`--resume=${conversation.resume}`] : [`--session-id=${conversation.create}`]),
   ...(settings.model === null ? [] : [`--model=${settings.model}`]),

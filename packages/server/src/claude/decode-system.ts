@@ -19,12 +19,15 @@ const progress = (kind: string, message: string, data?: unknown): AgentOutput[] 
   { kind: 'message', draft: { type: 'progress', kind, text: message, data } },
 ]
 
+/** It becomes an argument and part of a path: nothing else may pass for it. */
+const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+
 export const decodeSystem = (line: Fields): AgentOutput[] => {
   const subtype = text(line['subtype']) ?? 'unknown'
   switch (subtype) {
     case 'init': {
       const claudeSessionId = text(line['session_id'])
-      if (claudeSessionId === undefined) return [{ kind: 'message', draft: kept(line) }]
+      if (claudeSessionId === undefined || !uuid.test(claudeSessionId)) return [{ kind: 'message', draft: kept(line) }]
       return [
         {
           kind: 'conversation',

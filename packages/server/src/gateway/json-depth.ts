@@ -21,5 +21,6 @@ const depthOf = (text: string): number => {
 
 /** Throws invalid_json. Looked at before the text is parsed: what is too deep would break whoever handles it later. */
 export const refuseDeepJson = (text: string): void => {
-  if (depthOf(text) > maxDepth) throw new AppError('invalid_json', `The JSON is nested more than ${maxDepth} levels deep.`)
+  if (depthOf(text) > maxDepth)
+    throw new AppError('invalid_json', `The JSON is nested more than ${maxDepth} levels deep.`)
 }

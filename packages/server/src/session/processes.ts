@@ -1,6 +1,7 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { markerName, startClaude, type StartClaude } from '../claude/start.ts'
+import { removeTranscript } from '../claude/transcript.ts'
 import { AppError } from '../lib/app-error.ts'
 import { adopt } from '../process/adopt.ts'
 import { isAlive } from '../process/identity.ts'
@@ -20,8 +21,8 @@ export type RunningProcesses = {
   checkpoint(sessionId: string, generation: number, offset: number): void
   /** Its end is in the log: its files are no longer needed. */
   forget(sessionId: string, process: SessionProcess): Promise<void>
-  /** The folder of a session that is deleted. */
-  removeFiles(sessionId: string): Promise<void>
+  /** All that a deleted session leaves in the file system, except its workspace. */
+  removeFiles(record: SessionRecord): Promise<void>
   /** Ends what is on record for sessions that are closed or gone. Resolves with the ids of those sessions. */
   sweep(isWanted: (sessionId: string) => boolean): Promise<string[]>
   count(): number
@@ -54,6 +55,8 @@ export const createProcesses = (
   const checkpoints = new Map<string, { generation: number; offset: number }>()
   const sessionDir = (sessionId: string): string => join(settings.dataDir, 'sessions', sessionId)
 
+  const homeOf = ({ userId }: SessionRecord): string => join(settings.dataDir, 'users', userId, 'home')
+
   const track = (process: SessionProcess): SessionProcess => {
     running.add(process)
     void process.exited.then(() => running.delete(process))
@@ -72,7 +75,7 @@ export const createProcesses = (
         settings: record,
         conversation: resumable ? { resume: claudeSessionId } : { create: claudeSessionId },
         workspace: workspace.path,
-        home: join(settings.dataDir, 'users', record.userId, 'home'),
+        home: homeOf(record),
         sessionDir: sessionDir(record.id),
         program: settings.program(),
         isolation: await settings.isolation(),
@@ -124,7 +127,10 @@ export const createProcesses = (
       await rm(process.record.dir, { recursive: true, force: true })
     },
 
-    removeFiles: (sessionId) => rm(sessionDir(sessionId), { recursive: true, force: true }),
+    removeFiles: async (record) => {
+      await rm(sessionDir(record.id), { recursive: true, force: true })
+      await removeTranscript(homeOf(record), record.state.claudeSessionId)
+    },
 
     sweep: async (isWanted) => {
       const swept: string[] = []

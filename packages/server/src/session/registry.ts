@@ -96,7 +96,7 @@ export const createRegistry = (database: Database, deps: Omit<SessionDeps, 'even
       loaded.delete(id)
       await database.sessions.delete(id)
       await deps.processes.sweep((sessionId) => sessionId !== id)
-      await deps.processes.removeFiles(id)
+      await deps.processes.removeFiles(session.record())
     },
 
     restore: async () => {

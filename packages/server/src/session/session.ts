@@ -108,6 +108,7 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
     }
 
     for (const envelope of batch) {
+      const before = { next, messages: messages.length, items: items.length, effects: effects.length }
       try {
         if (envelope.kind === 'ingested') {
           take(envelope.ingested)
@@ -117,6 +118,11 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
           settled.push(() => envelope.resolve(accepted))
         }
       } catch (error) {
+        // All of an envelope or nothing: half of it would be stored now, and again when it is offered once more.
+        next = before.next
+        messages.length = before.messages
+        items.length = before.items
+        effects.length = before.effects
         envelope.reject(error)
       }
     }

@@ -43,6 +43,9 @@ export const createWorkspaces = (
       !roots.some((root) => real === root || real.startsWith(root.endsWith(sep) ? root : root + sep))
     )
       throw new AppError('path_outside_roots', `${path} is not a folder inside an allowed root.`)
+    const dataDir = await realpath(options.dataDir)
+    if (`${dataDir}${sep}`.startsWith(`${real}${sep}`) || real.startsWith(`${dataDir}${sep}`))
+      throw new AppError('path_outside_roots', `${path} holds the server's own data, which no session may see.`)
     if (!(await stat(real)).isDirectory())
       throw new AppError('path_outside_roots', `${path} is not a folder inside an allowed root.`)
     return real
