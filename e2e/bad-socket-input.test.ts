@@ -46,7 +46,10 @@ test('an upgrade without a good token or ticket is refused', async () => {
   for (const key of ['token', 'access_token', 'authorization'])
     await expectRefused(open({}, `?${key}=${token}`), 'invalid_request')
   await expectRefused(open({}, `?ticket=${await ticket()}&token=${token}`), 'invalid_request')
-  await expectRefused(openSocket(`${server.url}/v1/other`, { headers: { authorization: `Bearer ${token}` } }), 'not_found')
+  await expectRefused(
+    openSocket(`${server.url}/v1/other`, { headers: { authorization: `Bearer ${token}` } }),
+    'not_found',
+  )
 })
 
 test('a ticket works once, for the one it was made for', async () => {
@@ -76,8 +79,9 @@ test('whatever is sent that is no message is refused, and the connection goes on
     expect(echoed).toBe(ref)
     expectRefusal({ asked: String(message), status: errorTable[body.error.code as ErrorCode]?.status, body }, ...codes)
   }
-  
-  for (const text of ['', '{', 'hello', 'undefined', '{"type":"ping",}', '\u0000']) await refused(text, ['invalid_json'])
+
+  for (const text of ['', '{', 'hello', 'undefined', '{"type":"ping",}', '\u0000'])
+    await refused(text, ['invalid_json'])
   for (const text of ['null', '5', '[]', '"ping"', '{}', '['.repeat(100_000), '{"a":'.repeat(100_000)])
     await refused(text, ['invalid_request', 'invalid_json'])
   await refused(new TextEncoder().encode('{"type":"ping","ref":"x"}'), ['invalid_request'])
@@ -96,7 +100,12 @@ test('whatever is sent that is no message is refused, and the connection goes on
     { type: 'execute', ref: 'a', sessionId: id, prompt: 'a', id: 'x' },
     { type: 'approve', ref: 'a', approvalId: 'x', decision: { decision: 'allow' } },
     { type: 'approve', ref: 'a', approvalId: 'apr_0123456789abcdefghjkmnpqrs', decision: { decision: 'maybe' } },
-    { type: 'approve', ref: 'a', approvalId: 'apr_0123456789abcdefghjkmnpqrs', decision: { decision: 'allow', more: 1 } },
+    {
+      type: 'approve',
+      ref: 'a',
+      approvalId: 'apr_0123456789abcdefghjkmnpqrs',
+      decision: { decision: 'allow', more: 1 },
+    },
   ])
     await refused(message, ['invalid_request'], 'a')
   await refused({ type: 'ping' }, ['invalid_request'])
@@ -116,7 +125,9 @@ test('an answer to a permission request that is nested without end is refused, a
   const { approvalId } = await pendingApproval(session)
   const socket = await open()
   const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`
-  socket.send(`{"type":"approve","ref":"d","approvalId":"${approvalId}","decision":{"decision":"allow","updatedInput":{"a":${deep}}}}`)
+  socket.send(
+    `{"type":"approve","ref":"d","approvalId":"${approvalId}","decision":{"decision":"allow","updatedInput":{"a":${deep}}}}`,
+  )
   expect(await socket.next('error')).toMatchObject({ error: { code: 'invalid_json' } })
   socket.send({ type: 'approve', ref: 'a', approvalId, decision: { decision: 'allow' } })
   expect(await socket.next('approved')).toMatchObject({ ref: 'a', approval: { id: approvalId, state: 'allowed' } })
@@ -140,7 +151,12 @@ test('unknown sessions and those of somebody else are answered alike', async () 
     }
   expect(new Set(answers.map((answer) => JSON.stringify(answer))).size).toBe(1)
   expect(answers[0]).toMatchObject({ ref: 'r', code: 'session_not_found' })
-  socket.send({ type: 'approve', ref: 'r', approvalId: 'apr_0123456789abcdefghjkmnpqrs', decision: { decision: 'allow' } })
+  socket.send({
+    type: 'approve',
+    ref: 'r',
+    approvalId: 'apr_0123456789abcdefghjkmnpqrs',
+    decision: { decision: 'allow' },
+  })
   expect(await socket.next('error')).toMatchObject({ ref: 'r', error: { code: 'approval_not_found' } })
   // Nothing of it is told to those who only unsubscribe.
   socket.send({ type: 'unsubscribe', ref: 'u', sessionId: id })
@@ -172,7 +188,13 @@ test('a large prompt goes through, and many requests at once are answered in ord
   const { id } = await client.sessions.create()
   const socket = await open()
   const turnId = randomUUID()
-  socket.send({ type: 'execute', ref: 'large', sessionId: id, prompt: `@text(read) ${'x'.repeat(900_000)}`, id: turnId })
+  socket.send({
+    type: 'execute',
+    ref: 'large',
+    sessionId: id,
+    prompt: `@text(read) ${'x'.repeat(900_000)}`,
+    id: turnId,
+  })
   expect(await socket.next('accepted')).toMatchObject({ ref: 'large', turnId })
   for (let at = 0; at < 500; at += 1) socket.send({ type: 'ping', ref: `${at}` })
   for (let at = 0; at < 500; at += 1) expect(await socket.next('pong')).toMatchObject({ ref: `${at}` })

@@ -75,9 +75,13 @@ test('nor what claude runs', async () => {
   expect(names.filter((name) => !allowed.test(name))).toEqual([])
 })
 
-requires('claude', 'linux', 'bwrap')('in a sandbox it sees neither the server, nor its files, nor its neighbours', async () => {
+requires(
+  'claude',
+  'linux',
+  'bwrap',
+)('in a sandbox it sees neither the server, nor its files, nor its neighbours', async () => {
   expect((await client.health()).isolation.level).toBe('sandbox')
-  const output = await bash('touch asked; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline | tr \'\\0\' \'\\n\'')
+  const output = await bash("touch asked; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline | tr '\\0' '\\n'")
   expect(output).toContain('AICM_PROCESS=')
   expect(output).not.toContain(canary)
   expect(output).not.toContain('--data-dir')
@@ -88,5 +92,7 @@ requires('claude', 'linux', 'bwrap')('in a sandbox it sees neither the server, n
   )
   expect(broken.trim()).toBe('looked')
   // Its own program is there and cannot be changed.
-  expect(await bash(`touch asked; chmod 777 ${realpathSync(server.program)} 2>&1`)).toMatch(/read-only|permission denied/i)
+  expect(await bash(`touch asked; chmod 777 ${realpathSync(server.program)} 2>&1`)).toMatch(
+    /read-only|permission denied/i,
+  )
 })

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { tokensText } from '@aicm/broker'
 import type { Client } from '@aicm/client'
-import type { CompleteMessage } from '@aicm/protocol'
+import type { CompleteMessage, StreamItem } from '@aicm/protocol'
 import { requires } from '@aicm/testing/requires'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
 import { until } from '@aicm/testing/until'
@@ -107,7 +107,7 @@ test('a prompt over the WebSocket is accepted and its turn comes to the subscrib
   const turnId = randomUUID()
   socket.send({ type: 'execute', ref: 'e', sessionId: id, prompt: '@tokens(70,2)', id: turnId })
 
-  const items = []
+  const items: StreamItem[] = []
   while (!items.some(isComplete)) items.push(...(await socket.next('events')).items)
   socket.close()
   expectGapless(items)

@@ -45,7 +45,9 @@ const measure = (folder) => {
 }
 
 const main = async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'aicm-package-'))
+  // `--keep FOLDER` leaves the installation in FOLDER/empty, for somebody who wants to run it.
+  const [flag, kept] = process.argv.slice(2)
+  const folder = flag === '--keep' && kept !== undefined ? kept : mkdtempSync(join(tmpdir(), 'aicm-package-'))
   try {
     await must('npm', ['pack', '--pack-destination', folder], root)
     const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'))
@@ -67,7 +69,7 @@ const main = async () => {
     if (megabytes > budget.megabytes || packages > budget.packages)
       throw new Error('The production install is over budget.')
   } finally {
-    rmSync(folder, { recursive: true, force: true })
+    if (folder !== kept) rmSync(folder, { recursive: true, force: true })
   }
 }
 

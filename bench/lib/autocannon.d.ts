@@ -19,6 +19,7 @@ declare module 'autocannon' {
       requests?: Request[]
       setupClient?: (client: Client) => void
     }
+    type Run = { on(event: 'response', listener: () => void): void }
     type Result = {
       errors: number
       /** Seconds. */
@@ -27,6 +28,6 @@ declare module 'autocannon' {
       statusCodeStats: Record<string, { count: number }>
     }
   }
-  function autocannon(options: autocannon.Options): Promise<autocannon.Result>
+  function autocannon(options: autocannon.Options): Promise<autocannon.Result> & autocannon.Run
   export default autocannon
 }

@@ -1,4 +1,4 @@
-import { chmodSync, constants, copyFileSync, linkSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, constants, copyFileSync, linkSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fakeClaudePath } from '@aicm/testing/fake-claude'
 import { temporaryFolder } from './folder.ts'
@@ -16,8 +16,11 @@ const install = async (scope: Scope, script: string): Promise<AsyncDisposable & 
   return { path, folder, ...owned }
 }
 
-/** The stand-in for claude, on the Node that runs this. */
-export const installFakeClaude = async (scope: Scope): Promise<Program & AsyncDisposable> => {
+/** `files` with `claude.mjs` among them, on the Node that runs this. */
+const installOnNode = async (
+  scope: Scope,
+  files: Record<string, string | Buffer>,
+): Promise<Program & AsyncDisposable> => {
   const { folder, ...installed } = await install(scope, `exec "$HOME/fake/node" "$HOME/fake/claude.mjs" "$@"\n`)
   const nodeCopy = join(folder, 'node')
   copyFileSync(node, nodeCopy, constants.COPYFILE_FICLONE)
@@ -26,10 +29,20 @@ export const installFakeClaude = async (scope: Scope): Promise<Program & AsyncDi
     furnish: (home) => {
       mkdirSync(join(home, 'fake'), { recursive: true })
       linkSync(nodeCopy, join(home, 'fake', 'node'))
-      copyFileSync(fakeClaudePath, join(home, 'fake', 'claude.mjs'))
+      for (const [name, content] of Object.entries(files)) writeFileSync(join(home, 'fake', name), content)
     },
   }
 }
+
+/** The stand-in for claude of the tests: what it does is said in the prompt. */
+export const installFakeClaude = (scope: Scope): Promise<Program & AsyncDisposable> =>
+  installOnNode(scope, { 'claude.mjs': readFileSync(fakeClaudePath) })
+
+const busyClaude = new URL('../programs/busy-claude.mjs', import.meta.url)
+
+/** A claude whose every answer is so many events, written as fast as they are taken. */
+export const installBusyClaude = (scope: Scope, events: number): Promise<Program & AsyncDisposable> =>
+  installOnNode(scope, { 'claude.mjs': readFileSync(busyClaude), events: String(events) })
 
 /** Answers one prompt with `answer` (lines of stream-json) and ends. A shell: a thousand are started quickly. */
 export const installOneAnswerClaude = async (scope: Scope, answer: string): Promise<Program & AsyncDisposable> => {

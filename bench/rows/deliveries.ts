@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { firstMatch, startChild } from '../lib/child.ts'
 import { claudeArguments, directEnvironment, promptLine } from '../lib/direct-claude.ts'
-import { installFakeClaude } from '../lib/fake-claude.ts'
+import { installBusyClaude } from '../lib/fake-claude.ts'
 import { temporaryFolder } from '../lib/folder.ts'
 import { interleave } from '../lib/interleave.ts'
 import { wordsOf } from '../lib/lines.ts'
@@ -15,13 +15,8 @@ import type { Plan } from '../programs/subscribers.ts'
 
 const program = (name: string): string => fileURLToPath(new URL(`../programs/${name}.ts`, import.meta.url))
 
-/** Events in one block of the answer, of about the length that long answers have. */
+/** Of busy-claude.mjs. */
 const blockEvents = 2000
-
-const promptOf = (events: number): string =>
-  Array(events / blockEvents)
-    .fill(`@tokens(${blockEvents})`)
-    .join(' ')
 
 const textHash = (events: number): string =>
   createHash('sha256')
@@ -59,7 +54,7 @@ const deliver = async (
   options: { count: number; events: number; rounds: number },
 ): Promise<Pick<Result, 'ours' | 'baseline'>> => {
   const { count, events, rounds } = options
-  await using claude = await installFakeClaude(bench.scope)
+  await using claude = await installBusyClaude(bench.scope, events)
   await using server = await startServer(bench, claude)
   const { id } = await server.readySession()
   await using ours = await startClients(bench, server.dataDir, {
@@ -90,7 +85,7 @@ const deliver = async (
     content: 'lines',
   })
 
-  const prompt = promptOf(events)
+  const prompt = 'Say it all.'
   const values = await interleave({
     rounds,
     ours: () => ours.round(events, () => server.call('POST', `/v1/sessions/${id}/execute`, { prompt })),
@@ -120,7 +115,7 @@ export const manySubscribers: RowGroup = {
     {
       name: '100-subscribers',
       title: 'events delivered to 100 subscribers',
-      ...(await deliver(bench, { count: 100, events: bench.quick ? 6000 : 20_000, rounds: bench.quick ? 3 : 7 })),
+      ...(await deliver(bench, { count: 100, events: bench.quick ? 20_000 : 60_000, rounds: bench.quick ? 3 : 6 })),
       limit: { of: 'ratio', at: 'least', value: 5 },
     },
   ],

@@ -8,6 +8,7 @@ const silent = new Set([
   'session_state_changed',
   'background_tasks_changed',
   'files_persisted',
+  'thinking_tokens',
 ])
 
 const retryText = (line: Fields): string => {

@@ -42,7 +42,7 @@ type StoredProcess = ProcessRecord & { generation: number }
 
 const processKey = (sessionId: string): string => `process/${sessionId}`
 /** So much of a journal is read again after a restart rather than its position synced to the disk after each line. */
-const checkpointBytes = 256 * 1024
+const checkpointBytes = 2 * 1024 * 1024
 
 const cursorKey = (sessionId: string): string => `cursor/${sessionId}`
 

@@ -4,8 +4,12 @@ import { run } from '../process/run.ts'
 
 const timeoutMs = 15 * 60 * 1000
 
-/** `scheme://…` of a network protocol, or `user@host:path`. Nothing local, and nothing that starts a program (`ext::`). */
-const url = /^(?:(?:https?|ssh|git):\/\/[^\s-][^\s]*|[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:[^\s-][^\s]*)$/
+/**
+ * `scheme://…` of a network protocol, or `user@host:path`. Nothing local, nothing that starts a program (`ext::`), and no
+ * host that ssh could take for a flag.
+ */
+const url =
+  /^(?:(?:https?|ssh|git):\/\/(?:[^\s@/-][^\s@/]*@)?[^\s@/-][^\s@/]*(?:\/\S*)?|[A-Za-z0-9._-]+@[A-Za-z0-9][A-Za-z0-9.-]*:[^\s-]\S*)$/
 
 export const checkGitUrl = (gitUrl: string): void => {
   if (gitUrl.startsWith('-') || !url.test(gitUrl) || /[\p{Cc}]/u.test(gitUrl))
