@@ -12,9 +12,12 @@ import { requires } from '@aicm/testing/requires'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const password = 'for the packed server only'
 
-/** Starts `npx aicm up` of an installed package, and resolves once it says where it listens. */
+/**
+ * Starts `aicm up` of an installed package, and resolves once it says where it listens. The command that npx would run, and
+ * not npx, which passes no signal on.
+ */
 const startInstalled = async (folder: string, dataDir: string) => {
-  const child = spawn('npx', ['--no-install', 'aicm', 'up', '--port', '0', '--data-dir', dataDir], {
+  const child = spawn(join(folder, 'node_modules/.bin/aicm'), ['up', '--port', '0', '--data-dir', dataDir], {
     cwd: folder,
     env: { PATH: process.env.PATH, HOME: folder, AICM_ADMIN_PASSWORD: password },
     stdio: ['ignore', 'pipe', 'inherit'],

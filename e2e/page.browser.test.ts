@@ -1,14 +1,21 @@
 import { AxeBuilder } from '@axe-core/playwright'
-import { chromium, type Browser, type Page } from 'playwright-core'
-import { afterAll, beforeAll, expect } from 'vitest'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { tokensText } from '@aicm/broker'
+import type { Client } from '@aicm/client'
 import { chromiumPath, requires } from '@aicm/testing/requires'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
+import { until } from '@aicm/testing/until'
+import { chromium, type Browser, type BrowserContext, type Locator, type Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest'
+import { ensurePage } from './lib/page.ts'
+import { expectSame } from './lib/turns.ts'
 
-const test = requires('chromium', 'claude')
-
+const test = requires('claude', 'linux', 'chromium')
+/** A browser that asks nobody on the internet for anything. */
 const quiet = [
   '--no-sandbox',
+  '--disable-dev-shm-usage',
   '--disable-gpu',
   '--disable-quic',
   '--no-first-run',
@@ -16,122 +23,176 @@ const quiet = [
   '--disable-component-update',
   '--disable-sync',
 ]
-
 let server: TestServer
-let browser: Browser
+let client: Client
+let browser: Browser | undefined
+let context: BrowserContext
+let page: Page
+let complaints: string[]
 
 beforeAll(async () => {
+  ensurePage()
   server = await startTestServer()
-  browser = await chromium.launch({ executablePath: chromiumPath() ?? '', args: quiet })
-}, 120_000)
-
+  client = await server.client()
+  browser = await chromium.launch({ executablePath: chromiumPath(), args: quiet })
+})
 afterAll(async () => {
   await browser?.close()
   await server?.stop()
 })
 
-/** A page of its own, and all that it did which it must not: errors, and requests to other origins. */
-const openPage = async (): Promise<{ page: Page; faults: string[] }> => {
-  const context = await browser.newContext()
-  const page = await context.newPage()
-  const faults: string[] = []
-  page.on('pageerror', (error) => faults.push(`error: ${error.message}`))
-  page.on('request', (request) => {
-    const { origin, protocol } = new URL(request.url())
-    if (protocol !== 'data:' && protocol !== 'blob:' && origin !== server.url) faults.push(`request to ${origin}`)
-  })
+beforeEach(async () => {
+  if (browser === undefined) throw new Error('no browser')
+  context = await browser.newContext()
+  page = await context.newPage()
+  page.setDefaultTimeout(20_000)
+  complaints = []
   page.on('console', (message) => {
-    if (message.type() === 'error' && !/status of 401/.test(message.text())) faults.push(`console: ${message.text()}`)
+    if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text())
   })
-  await page.goto(server.url)
-  return { page, faults }
-}
+  page.on('pageerror', (error) => complaints.push(String(error)))
+  page.on('request', (request) => {
+    const { protocol, origin } = new URL(request.url())
+    if (!['data:', 'blob:'].includes(protocol) && origin !== server.url)
+      complaints.push(`a request to ${request.url()}`)
+  })
+})
+afterEach(async () => {
+  await context.close()
+  // The browser tells of each refused request by itself; whether one may be refused is the test's affair.
+  expect(complaints.filter((text) => !text.startsWith('Failed to load resource'))).toEqual([])
+})
 
-const logIn = async (page: Page, password: string): Promise<void> => {
+const logIn = async (password = server.password): Promise<void> => {
+  await page.goto(server.url)
   await page.getByLabel('User name').fill('admin')
   await page.getByLabel('Password').fill(password)
   await page.getByRole('button', { name: 'Log in' }).click()
 }
 
-const newSession = async (page: Page, name: string): Promise<void> => {
-  await page.getByRole('button', { name: 'New session' }).first().click()
+const newSession = async (name: string): Promise<void> => {
+  await page.getByRole('button', { name: 'New session' }).click()
   await page.getByRole('dialog').getByLabel('Name', { exact: true }).fill(name)
   await page.getByRole('button', { name: 'Create session' }).click()
-  await page.getByRole('heading', { name }).waitFor()
+  await page.getByRole('heading', { name, level: 2 }).waitFor()
 }
 
-const send = async (page: Page, prompt: string): Promise<void> => {
-  await page.getByRole('textbox', { name: 'Prompt' }).fill(prompt)
-  await page.keyboard.press('Enter')
+const prompt = (): Locator => page.getByRole('textbox', { name: 'Prompt' })
+const conversation = (): Locator => page.getByRole('log', { name: 'Conversation' })
+const sendPrompt = async (text: string): Promise<void> => {
+  await prompt().fill(text)
+  await prompt().press('Enter')
 }
+/** The streamed words of the last turn, without what stands around them. */
+const tokensShown = async (): Promise<string> =>
+  ((await page.getByRole('article', { name: 'Turn' }).last().innerText()).match(/tok\d+/g) ?? []).join(' ')
 
-test('a wrong password is told, a right one opens the sessions, and the demo is named', async () => {
-  const { page, faults } = await openPage()
-  await logIn(page, 'wrong')
-  await page.getByRole('alert').getByText('wrong').waitFor()
-  await logIn(page, server.password)
-  await page.getByRole('heading', { name: 'Sessions' }).waitFor()
-  await page.getByRole('complementary', { name: 'Demo mode' }).getByText('scripted').waitFor()
-  expect(faults).toEqual([])
-  await page.context().close()
+test('a wrong password is said, and the right one leads in, past the banner that says it is a demo', async () => {
+  await logIn('wrong')
+  await page.getByRole('alert').getByText('The user name or the password is wrong.').waitFor()
+  await page.getByLabel('Password').fill(server.password)
+  await page.getByRole('button', { name: 'Log in' }).click()
+  await page.getByRole('heading', { name: 'Sessions', exact: true }).waitFor()
+  const banner = page.getByRole('complementary', { name: 'Demo mode' })
+  await banner.waitFor()
+  expect(await banner.innerText()).toMatch(/Demo:.*scripted.*not from the model/i)
+  expect(await page.evaluate(() => document.cookie)).toBe('')
 })
 
-test('an answer grows in the page, and a reload shows the same conversation', async () => {
-  const { page, faults } = await openPage()
-  await logIn(page, server.password)
-  await newSession(page, 'growing')
-  await send(page, '@tokens(60,40)')
-  const conversation = page.getByRole('log', { name: 'Conversation' })
-  await conversation.getByText('tok3').waitFor()
-  // It has begun and not ended: it is growing.
-  expect(await conversation.textContent()).not.toContain('tok59')
-  await conversation.getByText(tokensText(60)).waitFor()
-  await page.getByRole('button', { name: 'Interrupt' }).waitFor({ state: 'hidden' })
+test('an answer grows while it streams, is whole in the end, and the same after a reload in its middle', async () => {
+  await logIn()
+  await newSession('Streaming')
+  await sendPrompt('@tokens(500,8)')
+  const seen: number[] = []
+  while (seen.length < 5) {
+    const { length } = await until('more is shown', async () => {
+      const text = await tokensShown()
+      return text.length > (seen.at(-1) ?? 0) && text
+    })
+    seen.push(length)
+  }
+  expect(seen.at(0)).toBeLessThan(tokensText(500).length)
+
   await page.reload()
-  await conversation.getByText(tokensText(60)).waitFor()
-  expect((await conversation.textContent())?.split('tok59')).toHaveLength(2)
-  expect(faults).toEqual([])
-  const found = await new AxeBuilder({ page }).analyze()
-  expect(found.violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).toEqual([])
-  await page.context().close()
+  await conversation().getByText('tok0 tok1').waitFor()
+  expect((await tokensShown()).length).toBeGreaterThanOrEqual(seen.at(-1) ?? 0)
+  await until('the answer is whole', async () => (await tokensShown()) === tokensText(500))
+  await page.getByRole('button', { name: 'Send' }).waitFor()
+
+  await page.reload()
+  await until('it is there again', async () => (await tokensShown()) !== '')
+  expectSame(await tokensShown(), tokensText(500))
+  const { violations } = await new AxeBuilder({ page }).analyze()
+  expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).toEqual([])
 })
 
-test('a permission request is answered in the page, and a running turn is interrupted', async () => {
-  const { page, faults } = await openPage()
-  await logIn(page, server.password)
-  await newSession(page, 'asking')
-  await send(page, '@write(hello.txt|hello from the page) @text(written)')
-  const request = page.getByRole('group', { name: 'Claude asks to use Write' })
-  await request.getByText('hello from the page').waitFor()
-  await request.getByRole('button', { name: 'Allow', exact: true }).click()
-  await page.getByRole('log', { name: 'Conversation' }).getByText('written').waitFor()
-  await send(page, '@tokens(500,40)')
-  await page.getByRole('log', { name: 'Conversation' }).getByText('tok5').waitFor()
-  await page.getByRole('button', { name: 'Interrupt' }).click()
-  await page.getByText('Interrupted').first().waitFor()
-  expect(faults).toEqual([])
-  await page.context().close()
+test('a tool asks in the page, and runs once it is allowed there', async () => {
+  await logIn()
+  await newSession('Approving')
+  await sendPrompt('@write(from-page.txt|allowed in the page) @text(It is written.)')
+  const card = page.getByRole('group').filter({ hasText: 'Claude asks to use Write' })
+  await card.waitFor()
+  expect(await card.innerText()).toContain('from-page.txt')
+  const session = (await client.sessions.list({ text: 'Approving' })).sessions[0]
+  const { path } = await client.workspaces.get(session?.workspaceId ?? '')
+  expect(existsSync(join(path, 'from-page.txt'))).toBe(false)
+  await card.getByRole('button', { name: 'Allow', exact: true }).click()
+  await conversation().getByText('It is written.', { exact: true }).waitFor()
+  expect(readFileSync(join(path, 'from-page.txt'), 'utf8')).toBe('allowed in the page')
+  expect(await page.getByRole('button', { name: 'Allow', exact: true }).count()).toBe(0)
 })
 
-test('the page finds its way back by itself after the server was killed in the middle of a turn', async () => {
-  const { page } = await openPage()
-  await logIn(page, server.password)
-  await newSession(page, 'surviving')
-  await send(page, '@tokens(100,40)')
-  const conversation = page.getByRole('log', { name: 'Conversation' })
-  await conversation.getByText('tok3').waitFor()
+test('an answer can be interrupted, and the next prompt is answered', async () => {
+  await logIn()
+  await newSession('Interrupting')
+  await sendPrompt('@tokens(100000,5)')
+  await conversation().getByText('tok20').waitFor()
+  await page.getByRole('button', { name: 'Interrupt', exact: true }).click()
+  await conversation()
+    .getByText(/interrupted/i)
+    .first()
+    .waitFor()
+  await page.getByRole('button', { name: 'Send' }).waitFor()
+  await sendPrompt('@text(And on it goes.)')
+  await conversation().getByText('And on it goes.', { exact: true }).waitFor()
+})
+
+test('a page that is open through kill -9 of the server shows the whole answer without a reload', async () => {
+  await logIn()
+  await newSession('Surviving')
+  await sendPrompt('@tokens(400,10)')
+  await conversation().getByText('tok30').waitFor()
   await server.kill9()
-  await page.getByText('Reconnecting').waitFor()
+  await page.getByText('Reconnecting').first().waitFor()
   await server.restart()
-  await conversation.getByText(tokensText(100)).waitFor()
-  await page.getByRole('button', { name: 'Interrupt' }).waitFor({ state: 'hidden' })
-  await page.context().close()
+  await until('the answer is whole', async () => (await tokensShown()) === tokensText(400))
+  await page.getByRole('button', { name: 'Send' }).waitFor()
+  complaints = complaints.filter((text) => !/WebSocket connection to .* failed/.test(text))
 })
 
-test('the API reference is shown under the same strict policy', async () => {
-  const { page, faults } = await openPage()
+test('what the model says and what a file is called is text, never a page of its own', async () => {
+  await logIn()
+  await newSession('<img src=x onerror=alert(1)>')
+  let alerts = 0
+  page.on('dialog', (dialog) => {
+    alerts += 1
+    void dialog.dismiss()
+  })
+  await sendPrompt(
+    '@text(before <script>alert\\(1\\)</script> <img src=x onerror=alert\\(1\\)> [link]\\(javascript:alert\\(1\\)\\) <iframe src="https://evil.example"></iframe> ![i]\\(https://evil.example/x.png\\) after)',
+  )
+  await until('it is answered', async () => (await client.sessions.list({ text: '<img' })).sessions[0]?.turns === 1)
+  await page
+    .getByRole('article', { name: 'Turn' })
+    .getByRole('link', { name: 'link' })
+    .or(conversation().getByText(/^before/))
+    .first()
+    .waitFor()
+  expect(await conversation().locator('script, iframe, img[onerror], a[href^="javascript:"]').count()).toBe(0)
+  expect(alerts).toBe(0)
+})
+
+test('the reference at /docs opens without a complaint', async () => {
   await page.goto(`${server.url}/docs`)
-  await page.getByText('/v1/sessions/{id}/execute').waitFor()
-  expect(faults).toEqual([])
-  await page.context().close()
+  await page.getByText('/v1/sessions/{id}/execute').first().waitFor()
 })

@@ -15,7 +15,6 @@ import {
   expectSame,
   firstItem,
   grownText,
-  isComplete,
   logOf,
   pendingApproval,
   storedText,

@@ -18,6 +18,10 @@ const complain = (
   return keys.length > 0 ? `${where} has unknown keys: ${keys.join(', ')}.` : `${where} ${error.message}.`
 }
 
+/** Most requests have no query. */
+const isEmpty = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null && Object.keys(value).length === 0
+
 /** Takes back what was converted to a number that is written otherwise: 1.5 is no integer, and an empty text no zero. */
 const exact = (given: unknown, converted: unknown): unknown => {
   if (typeof given !== 'object' || given === null || typeof converted !== 'object' || converted === null)
@@ -40,7 +44,9 @@ export const createCheck = <S extends TSchema>(schema: S, part: string) => {
   return (value: unknown, options: { convert?: boolean } = {}): Static<S> => {
     compiled ??= Compile(schema)
     const candidate: unknown =
-      options.convert === true ? compiled.Default(exact(value, compiled.Convert(structuredClone(value)))) : value
+      options.convert === true
+        ? compiled.Default(isEmpty(value) ? {} : exact(value, compiled.Convert(structuredClone(value))))
+        : value
     if (compiled.Check(candidate)) return candidate as Static<S>
     throw new AppError('invalid_request', complain(part, [...compiled.Errors(candidate)]))
   }
