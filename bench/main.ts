@@ -1,6 +1,9 @@
 // `npm run bench`: measures what the server promises. See docs/benchmarks.md.
+import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
+import { builtServer, ensurePrograms } from '../scripts/lib/artifacts.js'
 import { describeMachine } from './lib/machine.ts'
+import { serverSources } from './lib/programs.ts'
 import { isMet, ratioOf, type Result, type RowGroup } from './lib/row.ts'
 import { createScope } from './lib/scope.ts'
 import { median, spread, type Sample } from './lib/stats.ts'
@@ -20,7 +23,7 @@ const help = `Usage: npm run bench -- [options]
   --quick          fewer rounds and less data
   --json           the figures as JSON
   --markdown       the table as Markdown
-  --profile DIR    writes a CPU profile of each server that is started to DIR
+  --profile DIR    runs the server from its sources and writes its CPU profiles to DIR
 
 Ends with 1 when a row is missed.
 `
@@ -74,16 +77,21 @@ const main = async (options: Options): Promise<void> => {
 
   const note = (text: string): void => void process.stderr.write(`${text}\n`)
   const { quick, profile } = options
-  const serverNodeArgs = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`]
+  ensurePrograms()
+  const serverProgram =
+    profile === undefined ? [builtServer] : ['--cpu-prof', `--cpu-prof-dir=${profile}`, serverSources]
   const wanted = isWanted(options.only)
   const results: Result[] = []
   let failed = false
 
   const measure = async (group: RowGroup): Promise<void> => {
     const start = performance.now()
-    const deadline = setTimeout(() => void scope.close(), groupTimeoutMs)
+    const deadline = setTimeout(() => {
+      note(`${group.rows.join(', ')}: ended after ${groupTimeoutMs / 1000} s`)
+      void scope.close()
+    }, groupTimeoutMs)
     try {
-      results.push(...(await group.run({ scope, quick, serverNodeArgs })).filter(({ name }) => wanted(name)))
+      results.push(...(await group.run({ scope, quick, serverProgram })).filter(({ name }) => wanted(name)))
       note(`${group.rows.join(', ')}: measured in ${Math.round((performance.now() - start) / 1000)} s`)
     } catch (error) {
       failed = true
@@ -92,14 +100,15 @@ const main = async (options: Options): Promise<void> => {
       clearTimeout(deadline)
     }
   }
+  const load = loadavg()[0] ?? 0
   for (const group of rowGroups) if (group.rows.some(wanted)) await measure(group)
 
-  const machine = await describeMachine()
+  const machine = { ...(await describeMachine()), load }
   if (options.json)
     process.stdout.write(`${JSON.stringify({ machine, quick, rows: results.map(jsonResult) }, null, 2)}\n`)
   else {
-    const { cpu, cores, memoryGiB, system, node, claude } = machine
-    const described = `${cpu}, ${cores} cores, ${memoryGiB} GiB, ${system}, Node ${node}, claude ${claude}`
+    const { cpu, cores, memoryGiB, system, node, claude, load } = machine
+    const described = `${cpu}, ${cores} cores, ${memoryGiB} GiB, ${system}, Node ${node}, claude ${claude}, load before ${load.toFixed(1)}`
     process.stdout.write(`${options.markdown ? markdownTable(results) : textTable(results)}\n\n${described}\n`)
   }
   process.exitCode = failed || !results.every(isMet) ? 1 : 0

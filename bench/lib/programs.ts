@@ -7,7 +7,8 @@ const at = (path: string): string => fileURLToPath(new URL(`../../${path}`, impo
 
 /** Both sides of every comparison run on the Node that runs this. */
 export const node = process.execPath
-export const serverProgram = at('packages/server/src/main.ts')
+/** For profiles: their lines are the sources'. */
+export const serverSources = at('packages/server/src/main.ts')
 export const cliProgram = at('packages/cli/bin/aicm.js')
 
 /** The whole environment of what is started here: nothing of the caller's is passed on. Both sides get the compile cache. */

@@ -17,8 +17,8 @@ export type Bench = {
   scope: Scope
   /** Fewer rounds and less data. */
   quick: boolean
-  /** More arguments for the server's Node, such as --cpu-prof. */
-  serverNodeArgs: string[]
+  /** The server's program for its Node, after what else Node is told, such as --cpu-prof. */
+  serverProgram: readonly string[]
 }
 
 /** Rows that are measured together, because they share what they need. */

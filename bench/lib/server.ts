@@ -5,7 +5,7 @@ import { firstMatch, startChild } from './child.ts'
 import type { Program } from './fake-claude.ts'
 import { temporaryFolder } from './folder.ts'
 import { processesWith } from './process-figures.ts'
-import { node, plainEnvironment, serverProgram } from './programs.ts'
+import { node, plainEnvironment } from './programs.ts'
 import type { Bench } from './row.ts'
 
 const adminPassword = 'bench-password'
@@ -38,8 +38,7 @@ export const endLeftovers = async (dataDir: string): Promise<void> => {
 export const serverCommand = (bench: Bench, options: { dataDir: string; claude: string }) => ({
   argv: [
     node,
-    ...bench.serverNodeArgs,
-    serverProgram,
+    ...bench.serverProgram,
     ...['--port', '0', '--model-api', 'demo'],
     ...['--data-dir', options.dataDir, '--claude', options.claude],
   ] as const satisfies string[],

@@ -41,6 +41,8 @@ export type RunningServer = {
 }
 
 const cachedRecords = 10_000
+/** claude takes half a second; a hundred of them at once on a small machine take a minute. */
+const startTimeoutMs = 3 * 60_000
 
 const openLog = (config: Config): Logger =>
   pino(
@@ -99,6 +101,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     processes,
     policy: defaultRetryPolicy,
     billed: config.modelApi.mode === 'live',
+    startTimeoutMs,
     clock,
     log,
   })

@@ -26,7 +26,7 @@ export type SessionServer = {
 export type SessionNode = AsyncDisposable & {
   dir: string
   /** One server on the node's storage; a second one is the first one's successor. */
-  serve(): SessionServer
+  serve(options?: { startTimeoutMs?: number }): SessionServer
   log(sessionId: string): Promise<Message[]>
   /** Called before each append: a rejection is a failing storage. */
   beforeAppend: (append: Append) => Promise<void>
@@ -63,7 +63,7 @@ export const openSessionNode = async (): Promise<SessionNode> => {
     program: installFakeClaude(join(folder.path, 'bin')),
     beforeAppend: async () => {},
     log: (sessionId) => database.events.read({ sessionId, after: 0, limit: 1_000_000 }),
-    serve: () => {
+    serve: (options = {}) => {
       let killed = false
       const assertAlive = (): void => {
         if (killed) throw new Error('this server was killed')
@@ -94,7 +94,14 @@ export const openSessionNode = async (): Promise<SessionNode> => {
           token: () => 'token',
         },
       )
-      const deps: Omit<SessionDeps, 'events'> = { processes, policy, clock: systemClock, log, billed: true }
+      const deps: Omit<SessionDeps, 'events'> = {
+        processes,
+        policy,
+        clock: systemClock,
+        log,
+        billed: true,
+        startTimeoutMs: options.startTimeoutMs ?? 60_000,
+      }
       const events = {
         ...database.events,
         append: async (append: Append) => {

@@ -1,3 +1,4 @@
+import { initialState } from '../../server/src/session/initial-state.ts'
 import type { SessionRecord } from '../../server/src/storage/session-store.ts'
 
 /** A session that was just created; `changes` are to its state. */
@@ -14,24 +15,7 @@ export const newRecord = (
   systemPrompt: null,
   maxTurns: null,
   oneShot: false,
-  state: {
-    status: 'creating',
-    reason: null,
-    generation: 0,
-    process: 'none',
-    claudeSessionId: '00000000-0000-4000-8000-000000000001',
-    resumable: false,
-    turn: null,
-    queue: [],
-    approvals: [],
-    failures: 0,
-    announced: null,
-    turns: 0,
-    usage: { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0 },
-    costUsd: 0,
-    processCostUsd: 0,
-    ...changes,
-  },
+  state: { ...initialState('00000000-0000-4000-8000-000000000001'), ...changes },
   lastSeq: 0,
   source: null,
   createdAt: 1_700_000_000_000,

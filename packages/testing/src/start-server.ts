@@ -1,7 +1,7 @@
 import { copyFileSync, linkSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { brokerControl } from '@aicm/broker'
 import { createClient, login, type Client, type ClientOptions } from '@aicm/client'
@@ -60,20 +60,24 @@ const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /** A client under test waits less than people may. */
 const timing = { backoffBaseMs: 20, backoffMaxMs: 200, idleMs: 50 }
 
-/** The stand-in with a Node beside it: in a sandbox a session sees the folder of its program, and not where Node is. */
+/** The stand-in's program. In a sandbox a session sees this one file and its home, so the rest is put there. */
 const installFake = (dir: string): string => {
   mkdirSync(dir)
-  const node = join(dir, 'node')
+  const program = join(dir, 'claude')
+  writeFileSync(program, '#!/bin/sh\nexec "$HOME/fake/node" "$HOME/fake/fake-claude.mjs" "$@"\n', { mode: 0o755 })
+  return program
+}
+
+const furnishFake = (home: string): void => {
+  const dir = join(home, 'fake')
+  mkdirSync(dir, { recursive: true })
   try {
-    linkSync(process.execPath, node)
+    linkSync(process.execPath, join(dir, 'node'))
   } catch {
     // On another disk.
-    copyFileSync(process.execPath, node)
+    copyFileSync(process.execPath, join(dir, 'node'))
   }
   copyFileSync(fakeClaudePath, join(dir, 'fake-claude.mjs'))
-  const program = join(dir, 'claude')
-  writeFileSync(program, '#!/bin/sh\nexec "${0%/*}/node" "${0%/*}/fake-claude.mjs" "$@"\n', { mode: 0o755 })
-  return program
 }
 
 const realClaude = (): string => {
@@ -121,6 +125,13 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
     await running.listening
   }
 
+  /** Before a user's first session: the stand-in runs from there. */
+  const furnish = async (accessToken: string): Promise<void> => {
+    if (options.claude !== 'fake') return
+    await using client = createClient({ url: server.url, token: accessToken })
+    furnishFake(join(dataDir, 'users', (await client.me()).id, 'home'))
+  }
+
   /** For the end of the test process, however it comes: nothing may be waited for then. */
   const endAllAtOnce = (): void => {
     for (const { pid } of all()) kill(pid, 'SIGKILL')
@@ -158,7 +169,9 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
       await end('SIGTERM')
       await addUser(dataDir, username, password)
       await start()
-      return (await login({ url: server.url, username, password })).accessToken
+      const { accessToken } = await login({ url: server.url, username, password })
+      await furnish(accessToken)
+      return accessToken
     },
     client: async (more) => {
       const client = createClient({ url: server.url, token: await server.token(), timing, ...more })
@@ -182,9 +195,7 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
         environment.some((variable) => variable.startsWith(`AICM_PROCESS=${sessionId}/`)),
       )
       const pids = new Set(found.map(({ pid }) => pid))
-      const claude = found.find(
-        ({ argv }) => argv[0] === program || argv[1] === join(dirname(program), 'fake-claude.mjs'),
-      )
+      const claude = found.find(({ argv }) => argv[0] === program || argv[1]?.endsWith('/fake/fake-claude.mjs'))
       return { outer: found.find(({ parent }) => !pids.has(parent))?.pid, claude: claude?.pid, all: found }
     },
     brokerPid: () => all().find(isBroker)?.pid,
@@ -193,6 +204,7 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
   }
   try {
     await start()
+    if (options.claude === 'fake') await furnish(await server.token())
   } catch (error) {
     await stop()
     throw error

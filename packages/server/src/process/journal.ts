@@ -4,8 +4,8 @@ import { createSplitter, type Line } from './split-lines.ts'
 
 /** A line longer than this is cut and marked, never held whole. */
 const maxLineBytes = 8 * 1024 * 1024
-/** Read at a time: more in one go, and so in one transaction, only where the reader is behind. */
-const chunkBytes = 1024 * 1024
+/** Read at a time. A reader that is behind takes more in one go, and so in one transaction. */
+const chunkBytes = { first: 64 * 1024, most: 1024 * 1024 }
 /** What catches up where the file system tells no changes (network mounts), and repairs a missed one elsewhere. */
 const pollMs = { watched: 1000, unwatched: 50 }
 
@@ -27,7 +27,7 @@ export async function* followJournal({
 }): AsyncGenerator<Line[], void, void> {
   await using file = await open(path, 'r')
   const splitter = createSplitter({ from, maxBytes: maxLineBytes })
-  const chunk = Buffer.allocUnsafe(chunkBytes)
+  let chunk = Buffer.allocUnsafe(chunkBytes.first)
   let position = from
 
   // A change between a read and the wait must not be missed: it is remembered here.
@@ -53,11 +53,12 @@ export async function* followJournal({
       changed = false
       const last = ended.aborted
       while (true) {
-        const { bytesRead } = await file.read(chunk, 0, chunkBytes, position)
+        const { bytesRead } = await file.read(chunk, 0, chunk.length, position)
         if (bytesRead === 0) break
         position += bytesRead
         const lines = splitter.push(chunk.subarray(0, bytesRead))
         if (lines.length > 0) yield lines
+        if (bytesRead === chunk.length && bytesRead < chunkBytes.most) chunk = Buffer.allocUnsafe(chunkBytes.most)
       }
       onCaughtUp?.()
       if (last) return

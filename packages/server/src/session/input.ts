@@ -14,6 +14,8 @@ export type Input =
   /** claude said something. */
   | { type: 'output'; generation: number; output: Exclude<AgentOutput, { kind: 'delta' }> }
   | { type: 'launch.failed'; generation: number; message: string }
+  /** A watchdog: the process runs, and has not said for so long that it takes prompts. */
+  | { type: 'start.timeout'; generation: number; afterMs: number }
   | { type: 'process.exited'; generation: number; exit: Exit; stderr: string }
   /** A new server has taken the session over, and has read all that its process had said. */
   | { type: 'adopted'; alive: boolean }

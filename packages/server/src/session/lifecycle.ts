@@ -40,6 +40,18 @@ const failed = (work: Work, failure: Failure): void => {
   else recover(work, failure)
 }
 
+/** It is ended, and its end is handled like any that comes before it was ready. */
+export const startTimedOut = (work: Work, { generation, afterMs }: Extract<Input, { type: 'start.timeout' }>): void => {
+  const { state } = work
+  if (state.process !== 'starting' || state.status === 'closed') return
+  emit(work, {
+    type: 'progress',
+    kind: 'start_timeout',
+    text: `claude was not ready after ${afterMs / 1000} s and is ended.`,
+  })
+  work.effects.push({ type: 'stop', generation })
+}
+
 /** claude says itself when we are wrong about whether a conversation exists. */
 const relearnConversation = (work: Work, stderr: string): void => {
   const { state } = work

@@ -21,6 +21,7 @@ export type LinkedSession = {
   deliver(ingested: Ingested): Promise<void>
   /** Aborted when the server lets go of the session. */
   lifetime: AbortSignal
+  startTimeoutMs: number
   events: EventStore
   processes: RunningProcesses
   log: Log
@@ -45,6 +46,7 @@ export const createProcessLink = ({
   post,
   deliver,
   lifetime,
+  startTimeoutMs,
   events,
   processes,
   log,
@@ -138,9 +140,18 @@ export const createProcessLink = ({
     }
     if (lifetime.aborted) return wants(generation) ? started.release() : discard(started)
     process = started
-    if (wants(generation)) send({ kind: 'initialize' })
-    else void started.stop(stopGraceMs)
+    if (wants(generation)) {
+      send({ kind: 'initialize' })
+      watchStart(generation)
+    } else void started.stop(stopGraceMs)
     void watch(started, generation, 0, 0)
+  }
+
+  /** A process that hangs at its start would hold its prompts for ever. Asked late it changes nothing: see step. */
+  const watchStart = (generation: number): void => {
+    setTimeout(() => {
+      void insist(() => post({ type: 'start.timeout', generation, afterMs: startTimeoutMs }))
+    }, startTimeoutMs).unref()
   }
 
   /** Deleted while its process was being started. */
@@ -199,6 +210,7 @@ export const createProcessLink = ({
     // Not waited for: what is written after it keeps its place, and a claude that does not read must not hold up the start.
     void found.process.write('\n').catch(() => undefined)
     await insist(() => post({ type: 'adopted', alive: true }))
+    if (session.record().state.process === 'starting') watchStart(generation)
   }
 
   return {

@@ -3,6 +3,7 @@ import { AppError } from '../lib/app-error.ts'
 import { newId, newUuid } from '../lib/id.ts'
 import type { Database } from '../storage/database.ts'
 import type { SessionRecord } from '../storage/session-store.ts'
+import { initialState } from './initial-state.ts'
 import { createSession, type Session, type SessionDeps } from './session.ts'
 
 /** All sessions of this node. A session is loaded when it is first asked for. */
@@ -52,23 +53,7 @@ export const createRegistry = (database: Database, deps: Omit<SessionDeps, 'even
         systemPrompt: config.systemPrompt ?? null,
         maxTurns: config.maxTurns ?? null,
         oneShot: config.oneShot,
-        state: {
-          status: 'creating',
-          reason: null,
-          generation: 0,
-          process: 'none',
-          claudeSessionId: newUuid(),
-          resumable: false,
-          turn: null,
-          queue: [],
-          approvals: [],
-          failures: 0,
-          announced: null,
-          turns: 0,
-          usage: { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0 },
-          costUsd: 0,
-          processCostUsd: 0,
-        },
+        state: initialState(newUuid()),
         lastSeq: 0,
         source: null,
         createdAt: now,

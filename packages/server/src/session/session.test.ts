@@ -312,6 +312,16 @@ test('a claude that cannot start closes the session after the retries, and says 
   expect(reasons.join()).toMatch(/permission denied/i)
 })
 
+test('a claude that hangs at its start is ended, and the session closed after the retries', async () => {
+  await using node = await openSessionNode()
+  const session = await node.serve({ startTimeoutMs: 200 }).create({ model: 'fake-hang-at-start' })
+  const turnId = await prompt(session, 'hello')
+  const seen = await until(session, hasStatus('closed'))
+  expect(ofType(seen, 'progress')[0]).toMatchObject({ kind: 'start_timeout' })
+  expect(ofType(seen, 'error')[0]).toMatchObject({ code: 'start_failed' })
+  expect(ofType(seen, 'complete')).toMatchObject([{ turnId, result: 'error', reason: 'start_failed' }])
+})
+
 test('a claude that ends between turns is started again for the next prompt, in the same conversation', async () => {
   await using node = await openSessionNode()
   const session = await node.serve().create()

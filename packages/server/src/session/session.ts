@@ -22,6 +22,8 @@ export type SessionDeps = {
   policy: RetryPolicy
   /** False with the demo API: see StepContext. */
   billed: boolean
+  /** How long claude may take until it takes prompts. */
+  startTimeoutMs: number
   clock: Clock
   log: Log
 }
@@ -154,6 +156,7 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
     deliver: (ingested) =>
       new Promise((resolve, reject) => mailbox.post({ kind: 'ingested', ingested, resolve, reject })),
     lifetime: lifetime.signal,
+    startTimeoutMs: deps.startTimeoutMs,
     events,
     processes: deps.processes,
     log,

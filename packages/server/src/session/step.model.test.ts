@@ -96,6 +96,11 @@ const happenings = {
     exit: { code: pick % 3, signal: null },
     stderr: pick % 5 === 0 ? 'No conversation found' : '',
   }),
+  startTimeout: (_: number, { state }: SessionRecord): Input => ({
+    type: 'start.timeout',
+    generation: state.generation,
+    afterMs: 1000,
+  }),
   adopted: (pick: number): Input => ({ type: 'adopted', alive: pick % 2 === 0 }),
 }
 

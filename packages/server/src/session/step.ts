@@ -1,7 +1,7 @@
 import { unreachable } from '../lib/unreachable.ts'
 import type { SessionRecord } from '../storage/session-store.ts'
 import type { Effect, Input } from './input.ts'
-import { adopted, exited, launchFailed } from './lifecycle.ts'
+import { adopted, exited, launchFailed, startTimedOut } from './lifecycle.ts'
 import { output } from './outputs.ts'
 import { answer, close, execute, interrupt, start, update } from './requests.ts'
 import type { DraftEvent, StepContext, Work } from './work.ts'
@@ -58,6 +58,8 @@ const apply = (work: Work, input: Input): void => {
       return work.state.status === 'closed' ? undefined : output(work, input)
     case 'launch.failed':
       return launchFailed(work, input.message)
+    case 'start.timeout':
+      return startTimedOut(work, input)
     case 'process.exited':
       return exited(work, input)
     case 'adopted':

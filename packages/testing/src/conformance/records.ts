@@ -1,3 +1,4 @@
+import { initialState } from '../../../server/src/session/initial-state.ts'
 import type { Append } from '@aicm/server/storage/event-store'
 import type { ProjectRecord } from '@aicm/server/storage/project-store'
 import type { SessionRecord, SessionState, TurnState } from '@aicm/server/storage/session-store'
@@ -25,21 +26,8 @@ export const idOf = (kind: string, order: number): string => `${kind}_${String(o
 export const freshId = (kind: string): string => `${kind}_${randomUUID().replaceAll('-', '').slice(0, 26)}`
 
 export const sessionState = (changes: Partial<SessionState> = {}): SessionState => ({
+  ...initialState('33333333-3333-4333-8333-333333333333'),
   status: 'idle',
-  reason: null,
-  generation: 0,
-  process: 'none',
-  claudeSessionId: '33333333-3333-4333-8333-333333333333',
-  resumable: false,
-  turn: null,
-  queue: [],
-  approvals: [],
-  failures: 0,
-  announced: null,
-  turns: 0,
-  usage: { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0 },
-  costUsd: 0,
-  processCostUsd: 0,
   ...changes,
 })
 
