@@ -73,8 +73,6 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     extraCaCerts: config.extraCaCerts,
     log,
   })
-  const brokerReady = broker.ensure()
-  brokerReady.catch((error: unknown) => log.error({ err: error }, 'the broker could not be started'))
   const brokerKey = await tokenKey(brokerDir)
 
   const found = findClaude({ setting: config.claude, path: config.path })
@@ -95,6 +93,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     brokerDir: broker.apiDir,
     program,
     isolation: async () => (await isolation()).level,
+    brokerUp: broker.up,
     token: (session) => mintSessionToken(brokerKey, session),
   })
   const registry = createRegistry(database, {
@@ -140,6 +139,8 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   const http = await createHttpServer(services, { log, rules, webRoot: assets.webRoot })
   const webSockets = createWebSocketServer(http.server, services, rules)
   const url = await http.listen({ host: config.host, port: config.port })
+  // Not before the server listens: a start that fails leaves nothing running.
+  broker.up().catch((error: unknown) => log.error({ err: error }, 'the broker could not be started'))
   broker.watch(stopping.signal)
   workspaces.restore().catch((error: unknown) => log.error({ err: error }, 'interrupted clones could not be marked'))
   log.info({ url, ...restored, modelApi: config.modelApi.mode }, 'listening')

@@ -91,6 +91,7 @@ export const openSessionNode = async (): Promise<SessionNode> => {
           ...{ dataDir: folder.path, brokerDir: join(folder.path, 'broker'), limits: defaultLimits },
           program: () => node.program,
           isolation: async () => 'process',
+          brokerUp: async () => undefined,
           token: () => 'token',
         },
       )
@@ -126,6 +127,7 @@ export const openSessionNode = async (): Promise<SessionNode> => {
         ...{ dataDir: folder.path, brokerDir: folder.path, limits: defaultLimits },
         program: () => node.program,
         isolation: async () => 'process',
+        brokerUp: async () => undefined,
         token: () => 'token',
       })
       await last.sweep(() => false)

@@ -7,8 +7,8 @@ import { startDetached } from '../process/detach.ts'
 export type BrokerProcess = {
   /** Folder of the socket that sessions talk to. */
   apiDir: string
-  /** Starts it if none runs, and gives it its settings. Rejects when it does not come up. */
-  ensure(): Promise<BrokerStatus>
+  /** Starts it if none runs, and gives it its settings: once, and again after a failure. Rejects when it does not come up. */
+  up(): Promise<BrokerStatus>
   /** Undefined while it is down. */
   status(): Promise<BrokerStatus | undefined>
   /** Looks after it until `signal`: a broker that has died is started again. */
@@ -48,9 +48,16 @@ export const createBrokerProcess = (options: {
     return control.configure(options.config)
   }
 
+  let started: Promise<BrokerStatus> | undefined
+  const up = (): Promise<BrokerStatus> =>
+    (started ??= ensure().catch((error: unknown) => {
+      started = undefined
+      throw error
+    }))
+
   return {
     apiDir: socketPaths(options.dir).apiDir,
-    ensure,
+    up,
     status,
     watch: (signal) => {
       const timer = setInterval(() => {

@@ -14,7 +14,12 @@ export const exited = (work: Work, input: Extract<Input, { type: 'process.exited
   state.process = 'none'
   if (state.status === 'closed' || wanted) return
   // It says so before it takes prompts; later the same words may be anybody's.
-  if (!wasReady) relearnConversation(work, input.stderr)
+  const relearned = !wasReady && relearnConversation(work, input.stderr)
+  // Our mistake, and no failure of the replacement's: the next one starts in the right way.
+  if (relearned && state.status === 'recovering' && state.failures < work.context.policy.maxRetries) {
+    state.failures++
+    return launch(work, 0)
+  }
   failed(work, classifyExit(input.exit, input.stderr, wasReady))
 }
 
@@ -52,14 +57,24 @@ export const startTimedOut = (work: Work, { generation, afterMs }: Extract<Input
   work.effects.push({ type: 'stop', generation })
 }
 
-/** claude says itself when we are wrong about whether a conversation exists. */
-const relearnConversation = (work: Work, stderr: string): void => {
+/** claude says itself when we are wrong about whether a conversation exists. Returns whether it did. */
+const relearnConversation = (work: Work, stderr: string): boolean => {
   const { state } = work
-  if (/already in use/i.test(stderr)) state.resumable = true
-  if (/no conversation found/i.test(stderr)) {
-    state.resumable = false
-    state.claudeSessionId = work.context.newUuid()
+  if (/already in use/i.test(stderr)) {
+    state.resumable = true
+    return true
   }
+  if (!/no conversation found/i.test(stderr)) return false
+  state.resumable = false
+  state.claudeSessionId = work.context.newUuid()
+  // It must not forget in silence what was talked about.
+  if (state.turns > 0)
+    emit(work, {
+      type: 'progress',
+      kind: 'conversation_lost',
+      text: 'claude no longer has the conversation so far. The log here is complete, but claude starts anew.',
+    })
+  return true
 }
 
 const recover = (work: Work, failure: Failure): void => {

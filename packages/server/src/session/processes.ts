@@ -34,6 +34,8 @@ export type ProcessSettings = Pick<StartClaude, 'limits' | 'brokerDir'> & {
   /** Looked up at each start: claude may have been installed or moved since the last one. */
   program(): string
   isolation(): Promise<StartClaude['isolation']>
+  /** Resolves when the way to the model API is there. */
+  brokerUp(): Promise<unknown>
   token(session: { sessionId: string; userId: string }): string
 }
 
@@ -68,6 +70,7 @@ export const createProcesses = (
       const workspace = await workspaces.get(record.workspaceId)
       if (workspace === undefined)
         throw new AppError('workspace_not_found', 'The workspace of this session was deleted.')
+      await settings.brokerUp()
       const { generation, claudeSessionId, resumable } = record.state
       const started = await startClaude({
         sessionId: record.id,
