@@ -5,7 +5,7 @@ import { createSplitter, type Line } from './split-lines.ts'
 /** A line longer than this is cut and marked, never held whole. */
 const maxLineBytes = 8 * 1024 * 1024
 /** Read at a time. A reader that is behind takes more in one go, and so in one transaction. */
-const chunkBytes = { first: 64 * 1024, most: 1024 * 1024 }
+const chunkBytes = { first: 16 * 1024, most: 1024 * 1024 }
 
 /**
  * Follows a file that another process appends to, from byte `from`: yields the lines of each read. Ends when `ended`
@@ -42,7 +42,9 @@ export async function* followJournal({
         grew = true
         const lines = splitter.push(chunk.subarray(0, bytesRead))
         if (lines.length > 0) yield lines
-        if (bytesRead === chunk.length && bytesRead < chunkBytes.most) chunk = Buffer.allocUnsafe(chunkBytes.most)
+        // Not full is the end of the file for now. Behind it a line or two may have come meanwhile: better more at a time.
+        if (bytesRead < chunk.length && !last) break
+        if (chunk.length < chunkBytes.most) chunk = Buffer.allocUnsafe(chunkBytes.most)
       }
       onCaughtUp?.()
       if (last) return
