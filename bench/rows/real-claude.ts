@@ -32,6 +32,8 @@ const directly = (bench: Bench, server: Server): Promise<DirectClaude> => {
 }
 
 const shortAnswer = 20
+/** The CLI works on for some tens of milliseconds after its result. */
+const afterTurnMs = 100
 const askShort = `@tokens(${shortAnswer})`
 
 /** A prompt to a session that has answered one before. */
@@ -45,8 +47,9 @@ export const secondPrompt: RowGroup = {
     socket.send({ type: 'subscribe', ref: 'follow', sessionId: id })
     const session = promptThrough(socket, id)
     const values = await interleave({
-      rounds: bench.quick ? 15 : 40,
+      rounds: bench.quick ? 20 : 60,
       warmUp: 3,
+      restMs: afterTurnMs,
       ours: async () => {
         const turn = await session.prompt(askShort)
         assertSame('The text of the turn', textOfFrames(turn.received), tokensText(shortAnswer))
@@ -77,7 +80,8 @@ export const newSession: RowGroup = {
     await using server = await startServer(bench, realClaude())
     await using socket = await openSocket(bench.scope, server)
     const values = await interleave({
-      rounds: bench.quick ? 4 : 10,
+      rounds: bench.quick ? 4 : 12,
+      restMs: afterTurnMs,
       ours: async () => {
         const start = performance.now()
         const { id } = await server.call<Session>('POST', '/v1/sessions', {})

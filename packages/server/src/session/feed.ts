@@ -31,6 +31,9 @@ const maxBytes = 1024 * 1024
 /** Readers are woken at once, but not more often than this for long: then items gather. */
 const wake = { burst: 8, everyMs: 12 }
 
+/** A ring that nothing was added to for so long is let go of: most sessions rest most of the time. */
+const restMs = 5000
+
 type Entry = { item: StreamItem; json: string }
 
 /** Neighbouring deltas of one block are one delta. */
@@ -63,7 +66,24 @@ export const createFeed = (initialSeq: number): Feed => {
   let credited = performance.now()
   let timer: NodeJS.Timeout | NodeJS.Immediate | undefined
 
+  let resting: NodeJS.Timeout | undefined
+  let published = 0
+
   const head = (): number => base + ring.length
+
+  const rest = (): void => {
+    const waited = performance.now() - published
+    if (waited < restMs) return watchRest(restMs - waited)
+    resting = undefined
+    base = head()
+    ring = []
+    bytes = 0
+    batches = new Map()
+  }
+
+  const watchRest = (ms: number): void => {
+    resting = setTimeout(rest, ms).unref()
+  }
 
   const wakeAll = (): void => {
     timer = undefined
@@ -116,6 +136,8 @@ export const createFeed = (initialSeq: number): Feed => {
         base += dropped
       }
       batches = new Map()
+      published = performance.now()
+      if (resting === undefined) watchRest(restMs)
       scheduleWake()
     },
     take: (position) => {

@@ -129,7 +129,9 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
       }
     }
 
-    if (messages.length > 0 || stateChanged(record, next)) {
+    // What claude said and what tells nothing is not worth a sync to the disk: after a crash it is read again, because the
+    // stored position is before it.
+    if (messages.length > 0 || (batch.some(({ kind }) => kind === 'input') && stateChanged(record, next))) {
       next = { ...next, updatedAt: clock.now() }
       try {
         await events.append({ record: next, expectedSeq: record.lastSeq, events: messages })
@@ -217,7 +219,7 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
   }
 }
 
-/** Whether anything but the reading position differs: that alone is not worth a write. */
+/** Whether anything but the reading position differs. */
 const stateChanged = (before: SessionRecord, after: SessionRecord): boolean =>
   before !== after &&
   (before.name !== after.name ||
