@@ -78,8 +78,7 @@ const main = async (options: Options): Promise<void> => {
   const note = (text: string): void => void process.stderr.write(`${text}\n`)
   const { quick, profile } = options
   ensurePrograms()
-  const serverProgram =
-    profile === undefined ? [builtServer] : ['--cpu-prof', `--cpu-prof-dir=${profile}`, serverSources]
+  const serverProgram = profile === undefined ? builtServer : ['--cpu-prof', `--cpu-prof-dir=${profile}`, serverSources]
   const wanted = isWanted(options.only)
   const results: Result[] = []
   let failed = false

@@ -10,7 +10,7 @@ try {
   ensureInstalled()
   ensurePrograms()
   const compileCache = join(root, 'node_modules', '.cache', 'aicm-compile')
-  become(node24(), [builtServer, ...process.argv.slice(2)], { NODE_COMPILE_CACHE: compileCache, ...process.env })
+  become(node24(), [...builtServer, ...process.argv.slice(2)], { NODE_COMPILE_CACHE: compileCache, ...process.env })
 } catch (error) {
   console.error(error instanceof Error ? error.message : error)
   process.exit(1)

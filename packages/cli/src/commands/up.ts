@@ -17,7 +17,8 @@ const serverMain = fileURLToPath(
 export const up = (io: Io, flags: string[]): Promise<ExitCode> =>
   new Promise((resolve) => {
     const cache = getCompileCacheDir()
-    const child = spawn(process.execPath, [serverMain, ...flags], {
+    // A small young generation: a server that was busy once would keep 48 MB for it.
+    const child = spawn(process.execPath, ['--max-semi-space-size=4', serverMain, ...flags], {
       stdio: 'inherit',
       // The folder that is reported is one of this Node version, below the one to set.
       env: {
