@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { brokerDirInside, sandboxArgv } from '../isolation/sandbox-argv.ts'
 import type { Isolation } from '../isolation/level.ts'
 import { systemPath } from '../lib/system-path.ts'
+import type { MakeFifo } from '../process/fifo.ts'
 import { launch } from '../process/launch.ts'
 import { prlimitArgv, type Limits } from '../process/limits.ts'
 import type { SessionProcess } from '../process/session-process.ts'
@@ -24,6 +25,7 @@ export type StartClaude = {
   limits: Limits
   brokerDir: string
   token: string
+  makeFifo?: MakeFifo
 }
 
 export const markerName = 'AICM_PROCESS'
@@ -59,5 +61,6 @@ export const startClaude = async (options: StartClaude): Promise<SessionProcess>
     }),
     marker: `${markerName}=${marker}`,
     exitStatus: sandboxed ? 'descriptor' : 'shell',
+    makeFifo: options.makeFifo,
   })
 }

@@ -24,7 +24,8 @@ export const createHealth =
     const [claude, isolation, broker, counts] = await Promise.all([
       parts.claude(),
       parts.isolation(),
-      parts.broker.status(),
+      // While it starts it is neither up nor down: its start is waited for.
+      parts.broker.up().then(parts.broker.status, () => undefined),
       parts.database.sessions.counts(),
     ])
     const { kind, schemaVersion } = parts.database.describe()

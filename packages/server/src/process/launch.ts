@@ -1,11 +1,10 @@
 import { spawn } from 'node:child_process'
 import { closeSync, constants, existsSync, openSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
-import { systemPath } from '../lib/system-path.ts'
 import { attach } from './attach.ts'
 import type { Exit } from './exit-status.ts'
+import { makeFifo, type MakeFifo } from './fifo.ts'
 import { identify } from './identity.ts'
-import { run } from './run.ts'
 import { processFiles, type SessionProcess } from './session-process.ts'
 
 export type LaunchSpec = {
@@ -19,6 +18,7 @@ export type LaunchSpec = {
   marker: string
   /** Who writes the exit status: bwrap to descriptor 3, or a shell around the command. */
   exitStatus: 'descriptor' | 'shell'
+  makeFifo?: MakeFifo
 }
 
 /** Stands in for `bwrap --json-status-fd`: runs the command and writes down how it ended. `$0` is the status file. */
@@ -33,8 +33,7 @@ export const launch = async (spec: LaunchSpec): Promise<SessionProcess> => {
   if (!existsSync(spec.cwd)) throw new Error(`the working directory ${spec.cwd} does not exist`)
   const files = processFiles(spec.dir)
   await mkdir(spec.dir, { recursive: true, mode: 0o700 })
-  const made = await run(['mkfifo', '-m', '600', files.stdin], { env: { PATH: systemPath }, timeoutMs: 5000 })
-  if (made.code !== 0) throw new Error(`mkfifo failed: ${made.stderr.trim()}`)
+  await (spec.makeFifo ?? makeFifo)(files.stdin)
 
   const append = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT
   const descriptors: number[] = []

@@ -4,6 +4,7 @@ import { markerName, startClaude, type StartClaude } from '../claude/start.ts'
 import { removeTranscript } from '../claude/transcript.ts'
 import { AppError } from '../lib/app-error.ts'
 import { adopt } from '../process/adopt.ts'
+import { makeFifoAhead } from '../process/fifo.ts'
 import { isAlive } from '../process/identity.ts'
 import type { ProcessRecord, SessionProcess } from '../process/session-process.ts'
 import { killTree, killMarked } from '../process/tree.ts'
@@ -55,6 +56,7 @@ export const createProcesses = (
 ): RunningProcesses => {
   const running = new Set<SessionProcess>()
   const checkpoints = new Map<string, { generation: number; offset: number }>()
+  const makeFifo = makeFifoAhead(join(settings.dataDir, 'spare.fifo'))
   const sessionDir = (sessionId: string): string => join(settings.dataDir, 'sessions', sessionId)
 
   const homeOf = ({ userId }: SessionRecord): string => join(settings.dataDir, 'users', userId, 'home')
@@ -85,6 +87,7 @@ export const createProcesses = (
         limits: settings.limits,
         brokerDir: settings.brokerDir,
         token: settings.token({ sessionId: record.id, userId: record.userId }),
+        makeFifo,
       })
       const stored: StoredProcess = { generation, ...started.record }
       try {
