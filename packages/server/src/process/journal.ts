@@ -44,7 +44,7 @@ export async function* followJournal({
         if (lines.length > 0) yield lines
         // Not full is the end of the file for now. Behind it a line or two may have come meanwhile: better more at a time.
         if (bytesRead < chunk.length && !last) break
-        if (chunk.length < chunkBytes.most) chunk = Buffer.allocUnsafe(Math.min(chunkBytes.most, chunk.length * 4))
+        if (chunk.length < chunkBytes.most) chunk = Buffer.allocUnsafe(Math.min(chunkBytes.most, chunk.length * 16))
       }
       onCaughtUp?.()
       if (last) return
