@@ -20,7 +20,7 @@ const cells = (result: Result): string[] => {
     result.title,
     sampleText(result.ours),
     result.baseline === undefined ? '–' : `${sampleText(result.baseline)}, ${result.baseline.what}`,
-    ratio === undefined ? '–' : `${ratio.toFixed(2)}×`,
+    ratio === undefined ? '–' : `${ratio.toFixed(3)}×`,
     limitText(result),
     isMet(result) ? 'ok' : 'MISSED',
   ]

@@ -18,7 +18,6 @@ const complain = (
   return keys.length > 0 ? `${where} has unknown keys: ${keys.join(', ')}.` : `${where} ${error.message}.`
 }
 
-/** Most requests have no query. */
 const isEmpty = (value: unknown): boolean =>
   typeof value === 'object' && value !== null && Object.keys(value).length === 0
 
@@ -41,12 +40,17 @@ const exact = (given: unknown, converted: unknown): unknown => {
  */
 export const createCheck = <S extends TSchema>(schema: S, part: string) => {
   let compiled: ReturnType<typeof Compile<S>> | undefined
+  /** Of an empty query: most are. */
+  let defaults: Static<S> | undefined
   return (value: unknown, options: { convert?: boolean } = {}): Static<S> => {
+    const convert = options.convert === true
+    const empty = convert && isEmpty(value)
+    if (empty && defaults !== undefined) return defaults
     compiled ??= Compile(schema)
-    const candidate: unknown =
-      options.convert === true
-        ? compiled.Default(isEmpty(value) ? {} : exact(value, compiled.Convert(structuredClone(value))))
-        : value
+    const candidate: unknown = convert
+      ? compiled.Default(empty ? {} : exact(value, compiled.Convert(structuredClone(value))))
+      : value
+    if (empty && compiled.Check(candidate)) return (defaults = Object.freeze(candidate as Static<S>))
     if (compiled.Check(candidate)) return candidate as Static<S>
     throw new AppError('invalid_request', complain(part, [...compiled.Errors(candidate)]))
   }

@@ -1,3 +1,4 @@
+import { existsSync, realpathSync } from 'node:fs'
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect } from 'vitest'
@@ -66,6 +67,12 @@ requires('bwrap')('it sees only its own processes, has no capabilities and no wa
     kill -0 ${process.pid} 2>/dev/null && echo reached`)
   expect(Number(seen[0])).toBeLessThan(10)
   expect(seen.slice(1)).toEqual(['3', 'NoNewPrivs:\t1', 'aicm'])
+})
+
+requires('bwrap')('the time zone has the name that it has outside', async () => {
+  const zone = existsSync('/etc/localtime') ? realpathSync('/etc/localtime') : 'none'
+  const inside = zone.startsWith('/usr/') ? zone : '/etc/localtime'
+  expect(await insideSandbox('readlink -f /etc/localtime || echo none')).toEqual([zone === 'none' ? 'none' : inside])
 })
 
 requires('bwrap')('of the program’s folder it sees the program alone', async () => {

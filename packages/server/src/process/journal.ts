@@ -1,3 +1,4 @@
+import { readSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { watchFile } from './file-changes.ts'
 import { createSplitter, type Line } from './split-lines.ts'
@@ -35,8 +36,13 @@ export async function* followJournal({
       await changes.next(grew)
       grew = false
       const last = ended.aborted
-      while (true) {
-        const { bytesRead } = await file.read(chunk, 0, chunk.length, position)
+      for (let reads = 0; ; reads++) {
+        // What was just written is in memory: handing that to another thread would take longer than reading it. Whoever is
+        // far behind reads in turn with everybody else.
+        const bytesRead =
+          reads === 0
+            ? readSync(file.fd, chunk, 0, chunk.length, position)
+            : (await file.read(chunk, 0, chunk.length, position)).bytesRead
         if (bytesRead === 0) break
         position += bytesRead
         grew = true

@@ -29,7 +29,7 @@ export type Feed = {
 
 const maxBytes = 1024 * 1024
 /** Readers are woken at once, but not more often than this for long: then items gather. */
-const wake = { burst: 8, everyMs: 12 }
+const wake = { burst: 8, everyMs: 6 }
 
 /** A ring that nothing was added to for so long is let go of: most sessions rest most of the time. */
 const restMs = 5000

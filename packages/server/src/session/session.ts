@@ -129,22 +129,29 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
       }
     }
 
+    // Clients are told of what a power cut cannot undo; a process, which would not outlive it either, need not wait for that.
+    let performed = false
+    const perform = (): void => {
+      performed = true
+      record = next
+      for (const effect of effects) link.perform(effect)
+    }
+
     // What claude said and what tells nothing is not worth a sync to the disk: after a crash it is read again, because the
     // stored position is before it.
     if (messages.length > 0 || (batch.some(({ kind }) => kind === 'input') && stateChanged(record, next))) {
       next = { ...next, updatedAt: clock.now() }
       try {
-        await events.append({ record: next, expectedSeq: record.lastSeq, events: messages })
+        await events.append({ record: next, expectedSeq: record.lastSeq, events: messages }, perform)
       } catch (error) {
         log.error({ err: error }, 'events could not be stored')
         for (const envelope of batch) envelope.reject(error)
         return
       }
     }
-    record = next
+    if (!performed) perform()
     feed.publish(items)
     for (const settle of settled) settle()
-    for (const effect of effects) link.perform(effect)
   }
 
   const mailbox = createMailbox(consume)

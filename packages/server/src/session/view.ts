@@ -2,8 +2,19 @@ import type { Session } from '@aicm/protocol'
 import { isoTime } from '../lib/clock.ts'
 import type { SessionRecord } from '../storage/session-store.ts'
 
+/** A record is never changed in place, so its view is made once. */
+const views = new WeakMap<SessionRecord, Session>()
+
 /** A session as clients see it. */
 export const viewSession = (record: SessionRecord): Session => {
+  const known = views.get(record)
+  if (known !== undefined) return known
+  const view = makeView(record)
+  views.set(record, view)
+  return view
+}
+
+const makeView = (record: SessionRecord): Session => {
   const { state } = record
   return {
     id: record.id,

@@ -62,7 +62,8 @@ export const cacheDatabase = (database: Database, { max }: { max: number }): Dat
     ...database,
     events: {
       ...events,
-      append: (append) => sessionRows.write(append.record.id, append.record, () => events.append(append)),
+      append: (append, onWritten) =>
+        sessionRows.write(append.record.id, append.record, () => events.append(append, onWritten)),
     },
     sessions: {
       ...sessions,

@@ -12,8 +12,12 @@ export type Append = {
 
 /** The append-only log of every session. What append has resolved for survives a power cut. */
 export type EventStore = {
-  /** All or nothing. Rejects with AppError storage_full, storage_unavailable, or internal for a sequence conflict. */
-  append(append: Append): Promise<void>
+  /**
+   * All or nothing. Rejects with AppError storage_full, storage_unavailable, or internal for a sequence conflict.
+   * `onWritten` is called before it resolves, when the change outlives this process, though perhaps not yet a power cut: good
+   * enough for whatever a power cut ends too.
+   */
+  append(append: Append, onWritten?: () => void): Promise<void>
   /** Events with seq > after, in order. */
   read(query: { sessionId: string; after: number; limit: number }): Promise<Message[]>
   findPrompt(sessionId: string, turnId: string): Promise<PromptMessage | undefined>

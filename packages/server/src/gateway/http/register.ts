@@ -7,7 +7,16 @@ import { authenticate, userOf } from '../access.ts'
 import type { Services } from '../services.ts'
 import { createCheck } from '../validate.ts'
 
-type Context<R extends Route> = (R['auth'] extends 'bearer' ? { user: UserRecord; identity: Identity } : unknown) & {
+type Caller = { user: UserRecord; identity: Identity }
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who asks; set before anything else where the route wants a token. */
+    caller: Caller | null
+  }
+}
+
+type Context<R extends Route> = (R['auth'] extends 'bearer' ? Caller : unknown) & {
   request: FastifyRequest
   reply: FastifyReply
 }
@@ -27,7 +36,6 @@ export const createRegister =
       query: createCheck(route.query ?? emptyQuery, 'query'),
       body: route.body && createCheck(route.body, 'body'),
     }
-    const users = new WeakMap<FastifyRequest, { user: UserRecord; identity: Identity }>()
     app.route({
       method: route.method,
       url: route.path,
@@ -49,14 +57,14 @@ export const createRegister =
       onRequest: async (request) => {
         if (route.auth !== 'bearer') return
         const identity = await authenticate(services, request.headers)
-        users.set(request, { identity, user: await userOf(services, identity) })
+        request.caller = { identity, user: await userOf(services, identity) }
       },
       handler: async (request, reply) => {
         const call = {
           ...(check.params && { params: check.params(request.params) }),
           query: check.query(request.query, { convert: true }),
           ...(check.body && { body: check.body(request.body === undefined ? {} : request.body) }),
-          ...users.get(request),
+          ...request.caller,
           request,
           reply,
         }

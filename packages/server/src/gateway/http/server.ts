@@ -1,13 +1,13 @@
 import fastifySwagger from '@fastify/swagger'
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
-import { AppError } from '../../lib/app-error.ts'
+import { AppError, toAppError } from '../../lib/app-error.ts'
 import { newId } from '../../lib/id.ts'
 import { authenticate } from '../access.ts'
 import { checkOrigin, type OriginRules } from '../origin.ts'
 import type { Services } from '../services.ts'
 import { replyError } from './errors.ts'
 import { acceptJsonOnly } from './json-body.ts'
-import { securityHeaders, servePage } from './page.ts'
+import { apiHeaders, pageHeaders, servePage } from './page.ts'
 import { createRegister } from './register.ts'
 import { registerApprovals } from './routes/approvals.ts'
 import { registerAuth } from './routes/auth.ts'
@@ -52,38 +52,43 @@ export const createHttpServer = async (
   app.setErrorHandler(replyError)
   acceptJsonOnly(app)
 
-  app.addHook('onRequest', async (request, reply) => {
-    reply.headers(securityHeaders)
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.headers(request.url.startsWith('/v1/') ? apiHeaders : pageHeaders)
     reply.header('x-request-id', request.id)
-    checkOrigin(options.rules, request.raw)
+    try {
+      checkOrigin(options.rules, request.raw)
+    } catch (error) {
+      return done(toAppError(error))
+    }
     const { origin } = request.headers
-    if (origin === undefined || !options.rules.origins.has(origin)) return
+    if (origin === undefined || !options.rules.origins.has(origin)) return done()
     reply.headers({
       'access-control-allow-origin': origin,
       vary: 'origin',
       'access-control-expose-headers': 'x-request-id, retry-after',
     })
-    if (request.method === 'OPTIONS')
-      await reply
-        .headers({
-          'access-control-allow-methods': 'GET, POST, PATCH, DELETE',
-          'access-control-allow-headers': 'authorization, content-type, last-event-id',
-          'access-control-max-age': '600',
-        })
-        .code(204)
-        .send()
+    if (request.method !== 'OPTIONS') return done()
+    void reply
+      .headers({
+        'access-control-allow-methods': 'GET, POST, PATCH, DELETE',
+        'access-control-allow-headers': 'authorization, content-type, last-event-id',
+        'access-control-max-age': '600',
+      })
+      .code(204)
+      .send()
   })
-  app.addHook('onResponse', async (request, reply) => {
-    request.log.debug(
-      {
-        method: request.method,
-        path: request.routeOptions.url,
-        status: reply.statusCode,
-        ms: Math.round(reply.elapsedTime),
-      },
-      'request',
-    )
-  })
+  if (options.log.level === 'debug')
+    app.addHook('onResponse', async (request, reply) => {
+      request.log.debug(
+        {
+          method: request.method,
+          path: request.routeOptions.url,
+          status: reply.statusCode,
+          ms: Math.round(reply.elapsedTime),
+        },
+        'request',
+      )
+    })
 
   await app.register(fastifySwagger, {
     openapi: {
@@ -96,6 +101,7 @@ export const createHttpServer = async (
       components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
     },
   })
+  app.decorateRequest('caller', null)
   const register = createRegister(app, services)
   const known: { method: string; pattern: RegExp }[] = []
   app.addHook('onRoute', ({ method, url }) => {

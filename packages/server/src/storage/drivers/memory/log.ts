@@ -51,7 +51,7 @@ export const createLog = (): Pick<Database, 'sessions' | 'events' | 'approvals'>
 
   return {
     events: {
-      append: async (append) => {
+      append: async (append, onWritten) => {
         // Whatever can be refused is refused before anything changes.
         checkAppend(append)
         const { record, events } = copy(append)
@@ -66,6 +66,7 @@ export const createLog = (): Pick<Database, 'sessions' | 'events' | 'approvals'>
           if (approvals.get(approval.id) === undefined) approvals.insert(approval)
           else approvals.update(approval.id, { state: approval.state })
         }
+        onWritten?.()
       },
       read: async ({ sessionId, after, limit }) =>
         copy(logOf(sessionId).slice(Math.max(after, 0), Math.max(after, 0) + limit)),

@@ -2,6 +2,7 @@ import { AppError } from '../../../lib/app-error.ts'
 import { createGroupCommit, type GroupCommit } from './group-commit.ts'
 import type { SqliteFile } from './open-file.ts'
 import { toStorageError } from './sqlite-error.ts'
+import { createWalSync } from './wal-sync.ts'
 
 /** What the stores share: one file, one way to write, one way to read. */
 export type Connection = {
@@ -9,11 +10,12 @@ export type Connection = {
   write: GroupCommit['run']
   /** Runs a query, and gives its errors their code. */
   read<T>(query: () => T): T
-  close(): void
+  close(): Promise<void>
 }
 
 export const createConnection = (file: SqliteFile): Connection => {
-  const group = createGroupCommit(file)
+  const wal = file.pragma('journal_mode', { simple: true }) === 'wal' ? createWalSync(file.name) : undefined
+  const group = createGroupCommit(file, wal)
   return {
     file,
     write: group.run,
@@ -25,8 +27,8 @@ export const createConnection = (file: SqliteFile): Connection => {
         throw toStorageError(error)
       }
     },
-    close: () => {
-      group.close()
+    close: async () => {
+      await group.close()
       file.close()
     },
   }

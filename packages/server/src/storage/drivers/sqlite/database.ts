@@ -45,7 +45,7 @@ export const openSqliteDatabase = async (options: Options): Promise<Database> =>
       approvals: createApprovals(connection),
       ...createSharedStores(connection),
       describe: () => ({ kind: 'sqlite', schemaVersion: newestMigration }),
-      [Symbol.asyncDispose]: async () => connection.close(),
+      [Symbol.asyncDispose]: () => connection.close(),
     }
   } catch (error) {
     file?.close()

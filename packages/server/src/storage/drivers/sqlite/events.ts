@@ -62,7 +62,7 @@ export const createEvents = ({ file, read, write }: Connection): EventStore => {
   }
 
   return {
-    append: async (append) => {
+    append: async (append, onWritten) => {
       checkAppend(append)
       const { session, events, approvals } = toRows(append)
       const given = { ...append, record: { ...append.record } }
@@ -72,7 +72,7 @@ export const createEvents = ({ file, read, write }: Connection): EventStore => {
         updateSession.run(session)
         for (const event of events) insert(session.id, event)
         for (const approval of approvals) upsertApproval.run(approval)
-      })
+      }, onWritten)
     },
     read: async ({ sessionId, after, limit }) =>
       read(() => readEvents.all(sessionId, after, limit)).map((data): Message => JSON.parse(data)),

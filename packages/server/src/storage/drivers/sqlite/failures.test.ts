@@ -116,7 +116,7 @@ test('a full disk refuses what does not fit, keeps what is there readable, and i
   file.pragma('max_page_count = 1000000')
   await events.append(appendOf(full.record, [big(full.record.lastSeq + 1)]))
   expect(await events.read({ sessionId: record.id, after: 0, limit: 100 })).toHaveLength(full.record.lastSeq + 1)
-  connection.close()
+  await connection.close()
 })
 
 // Whoever may not make a network namespace may not mount a disk either.

@@ -1,15 +1,19 @@
 import { AppError } from '../../../lib/app-error.ts'
 import type { SqliteFile } from './open-file.ts'
 import { toStorageError } from './sqlite-error.ts'
+import type { WalSync } from './wal-sync.ts'
 
 export type GroupCommit = {
-  /** Runs `change` in the next transaction, after those given before it. Resolves once it is on disk; rejects when nothing of it is. */
-  run(change: () => void): Promise<void>
+  /**
+   * Runs `change` in the next transaction, after those given before it. Resolves once it is on disk; rejects when nothing of
+   * it is. `onWritten` is called before, when the change has left this process and only a power cut can still undo it.
+   */
+  run(change: () => void, onWritten?: () => void): Promise<void>
   /** Commits what waits, then refuses the rest. */
-  close(): void
+  close(): Promise<void>
 }
 
-type Waiting = { change(): void; resolve(): void; reject(error: AppError): void }
+type Waiting = { change(): void; onWritten?(): void; resolve(): void; reject(error: unknown): void }
 
 /** So many changes at most in one transaction: the event loop stands still for them. */
 const groupLimit = 500
@@ -18,8 +22,10 @@ const groupLimit = 500
  * A commit costs one sync of the disk however much is in it. So the changes that one turn of the event loop brings (the
  * requests of many clients, the lines of many processes) share a transaction. A lone change waits only until the turn ends.
  * Each runs in a savepoint: one that is refused takes nothing else with it.
+ *
+ * Where `wal` is given the commit itself does not sync: the event loop goes on while `wal` does it.
  */
-export const createGroupCommit = (file: SqliteFile): GroupCommit => {
+export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit => {
   const begin = file.prepare('BEGIN IMMEDIATE')
   const commit = file.prepare('COMMIT')
   const rollback = file.prepare('ROLLBACK')
@@ -52,6 +58,7 @@ export const createGroupCommit = (file: SqliteFile): GroupCommit => {
     try {
       // A ROLLBACK that failed with the disk is still owed.
       if (file.inTransaction) rollback.run()
+      if (wal !== undefined) file.pragma('synchronous = NORMAL')
       begin.run()
       refusals = group.map(({ change }) => tryChange(change))
       commit.run()
@@ -66,11 +73,18 @@ export const createGroupCommit = (file: SqliteFile): GroupCommit => {
       if (error.code === 'storage_full' && group.length > 1) for (const waiting of group) commitGroup([waiting])
       else for (const waiting of group) waiting.reject(error)
       return
+    } finally {
+      if (wal !== undefined) file.pragma('synchronous = FULL')
     }
+    const synced = refusals.includes(undefined) ? wal?.sync() : undefined
     for (const [index, waiting] of group.entries()) {
       const refusal = refusals[index]
-      if (refusal === undefined) waiting.resolve()
-      else waiting.reject(refusal)
+      if (refusal !== undefined) waiting.reject(refusal)
+      else {
+        waiting.onWritten?.()
+        if (synced === undefined) waiting.resolve()
+        else synced.then(waiting.resolve, waiting.reject)
+      }
     }
   }
 
@@ -81,19 +95,20 @@ export const createGroupCommit = (file: SqliteFile): GroupCommit => {
   }
 
   return {
-    run: (change) =>
+    run: (change, onWritten) =>
       new Promise((resolve, reject) => {
         if (closed) {
           reject(new AppError('storage_unavailable', 'The database is closed.'))
           return
         }
-        queue.push({ change, resolve, reject })
+        queue.push({ change, onWritten, resolve, reject })
         next ??= setImmediate(flush)
       }),
-    close: () => {
+    close: async () => {
       closed = true
       clearImmediate(next)
       while (queue.length > 0) flush()
+      await wal?.close()
     },
   }
 }
