@@ -103,7 +103,7 @@ export const oneSubscriber: RowGroup = {
     {
       name: 'one-subscriber',
       title: 'events delivered to 1 subscriber',
-      ...(await deliver(bench, { count: 1, events: bench.quick ? 60_000 : 200_000, rounds: bench.quick ? 4 : 10 })),
+      ...(await deliver(bench, { count: 1, events: bench.quick ? 60_000 : 200_000, rounds: bench.quick ? 4 : 20 })),
       limit: { of: 'ratio', at: 'least', value: 1.1 },
     },
   ],

@@ -11,6 +11,8 @@ const kindOf = (contentType: string | undefined): BlockDelta['kind'] | undefined
   return undefined
 }
 
+const nothing: AgentOutput[] = []
+
 const deltaText = (delta: Fields): string | undefined =>
   text(delta['text']) ?? text(delta['thinking']) ?? text(delta['partial_json'])
 
@@ -97,9 +99,13 @@ export const createBlocks = (generation: number) => {
     },
 
     /** The same line as the last one, with other text. Undefined when that was no line of a block that is still open. */
-    again: (more: string): AgentOutput[] | undefined => {
+    again: (more: string, last?: BlockDelta): AgentOutput[] | undefined => {
       if (grownLast === undefined || !open.includes(grownLast)) return undefined
-      return more === '' ? [] : [grow(grownLast, more)]
+      if (more === '') return nothing
+      if (last?.block !== grownLast.block) return [grow(grownLast, more)]
+      grownLast.shown += more
+      last.text += more
+      return nothing
     },
 
     whole: (line: Fields, offset: number): AgentOutput[] => {

@@ -1,7 +1,7 @@
 import { createBlocks } from './decode-blocks.ts'
 import { decodeApiError, decodeResult } from './decode-result.ts'
 import { decodeSystem, kept } from './decode-system.ts'
-import type { AgentOutput } from './output.ts'
+import type { AgentOutput, BlockDelta } from './output.ts'
 import { createRepeatedDelta } from './repeated-delta.ts'
 import { fields, list, number, parseObject, text, type Fields } from './wire.ts'
 
@@ -12,8 +12,11 @@ export type WireLine = { start: number } & (
 )
 
 export type Decoder = {
-  /** What the line means: nothing, one thing or several. Never throws. */
-  decode(line: WireLine): AgentOutput[]
+  /**
+   * What the line means: nothing, one thing or several. Never throws. Where it only goes on with the block of `last`, the
+   * newest thing decoded, `last` may be made longer instead: that is most lines, and everything else about them costs more.
+   */
+  decode(line: WireLine, last?: BlockDelta): AgentOutput[]
   /** The process is gone: what it had begun to say and will not finish. */
   end(): AgentOutput[]
   /** True where no block is open: a reader that starts behind this line misses nothing. */
@@ -67,7 +70,7 @@ export const createDecoder = ({ generation }: { generation: number }): Decoder =
   }
 
   return {
-    decode: (line) => {
+    decode: (line, last) => {
       if (line.kind === 'oversized')
         return [
           {
@@ -76,7 +79,7 @@ export const createDecoder = ({ generation }: { generation: number }): Decoder =
           },
         ]
       const more = repeated.match(line.text)
-      const grown = more === undefined ? undefined : blocks.again(more)
+      const grown = more === undefined ? undefined : blocks.again(more, last)
       if (grown !== undefined) return grown
       repeated.forget()
       if (line.text.trim() === '') return []

@@ -13,7 +13,7 @@ const pollMs = { watched: 1000, unwatched: 50 }
  * Each change is told at once, but not more often than this for long: a claude at full speed writes a line every 30 µs, each
  * with a system call, and would be slowed down by having the reader woken for each. Then the file is looked at by the clock.
  */
-const pace = { burst: 8, everyMs: 4, quietLooks: 4 }
+const pace = { burst: 8, everyMs: 12, quietLooks: 4 }
 
 export const watchFile = (path: string, ended: AbortSignal): FileChanges => {
   // A change between a look and the wait must not be missed: it is remembered here.

@@ -28,7 +28,7 @@ export type Feed = {
 }
 
 const maxBytes = 1024 * 1024
-/** Readers are woken at once, but not more often than this for long: then items gather. */
+/** Readers are woken at once, but for mere deltas not more often than this for long: then items gather. */
 const wake = { burst: 8, everyMs: 6 }
 
 /** A ring that nothing was added to for so long is let go of: most sessions rest most of the time. */
@@ -64,7 +64,8 @@ export const createFeed = (initialSeq: number): Feed => {
   const waiting = new Set<() => void>()
   let credit = wake.burst
   let credited = performance.now()
-  let timer: NodeJS.Timeout | NodeJS.Immediate | undefined
+  let soon: NodeJS.Immediate | undefined
+  let later: NodeJS.Timeout | undefined
 
   let resting: NodeJS.Timeout | undefined
   let published = 0
@@ -86,17 +87,19 @@ export const createFeed = (initialSeq: number): Feed => {
   }
 
   const wakeAll = (): void => {
-    timer = undefined
+    clearTimeout(later)
+    later = undefined
+    soon = undefined
     for (const resolve of waiting) resolve()
   }
 
-  const scheduleWake = (): void => {
-    if (timer !== undefined || waiting.size === 0) return
+  const scheduleWake = (urgent: boolean): void => {
+    if (waiting.size === 0 || soon !== undefined || (later !== undefined && !urgent)) return
     const now = performance.now()
     credit = Math.min(wake.burst, credit + (now - credited) / wake.everyMs)
     credited = now
-    if (credit >= 1) timer = setImmediate(wakeAll)
-    else timer = setTimeout(wakeAll, (1 - credit) * wake.everyMs)
+    if (credit >= 1 || urgent) soon = setImmediate(wakeAll)
+    else later = setTimeout(wakeAll, (1 - credit) * wake.everyMs)
     credit -= 1
   }
 
@@ -138,7 +141,7 @@ export const createFeed = (initialSeq: number): Feed => {
       batches = new Map()
       published = performance.now()
       if (resting === undefined) watchRest(restMs)
-      scheduleWake()
+      scheduleWake(items.some((item) => item.type !== 'delta'))
     },
     take: (position) => {
       if (position < base) return undefined

@@ -45,16 +45,28 @@ export const ingest = async (options: {
     output.kind === 'delta' ? { kind: 'delta', delta: output.delta, seen } : { kind: 'output', output, seen }
 
   let offset = options.from
-  for await (const lines of options.process.output(options.from, options.onCaughtUp)) {
+  /** While one read is being stored the next is decoded already. */
+  let delivered: Promise<void> = Promise.resolve()
+  const caughtUp = options.onCaughtUp && ((): void => void delivered.then(options.onCaughtUp, () => undefined))
+  for await (const lines of options.process.output(options.from, caughtUp)) {
     const parts: Part[] = []
-    for (const line of lines)
-      for (const output of decoder.decode(line)) {
-        const part = partOf(output, line.end <= storedTo)
+    for (const line of lines) {
+      const seen = line.end <= storedTo
+      const last = parts.at(-1)
+      const growing = last?.kind === 'delta' && last.seen === seen ? last.delta : undefined
+      for (const output of decoder.decode(line, growing)) {
+        const part = partOf(output, seen)
         if (!grow(parts.at(-1), part)) parts.push(part)
       }
+    }
     offset = lines.at(-1)?.end ?? offset
-    await options.deliver({ generation, parts, offset, quiet: decoder.quiet() })
+    const quiet = decoder.quiet()
+    await delivered
+    delivered = options.deliver({ generation, parts, offset, quiet })
+    // Awaited above or below: until then a refusal is nobody's.
+    delivered.catch(() => undefined)
   }
+  await delivered
   // The end counts as a byte of its own: once what it cut off is stored, it is not cut off again.
   const end = offset + 1
   const rest = decoder.end().map((output) => partOf(output, end <= storedTo))
