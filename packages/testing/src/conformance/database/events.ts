@@ -94,6 +94,18 @@ export const eventTests = (open: OpenDatabase): void => {
     expect(await database.events.read({ sessionId: record.id, ...all })).toEqual([])
   })
 
+  test('an append is told as written before it resolves, and only if it was', async () => {
+    await using database = await open()
+    const record = sessionRecord()
+    await database.sessions.create(record)
+    const told: string[] = []
+    const append = appendOf(record, [textMessage(1)])
+    await database.events.append(append, () => told.push('written')).then(() => told.push('stored'))
+    expect(told).toEqual(['written', 'stored'])
+    await expect(database.events.append(append, () => told.push('again'))).rejects.toMatchObject({ code: 'internal' })
+    expect(told).toEqual(['written', 'stored'])
+  })
+
   test('what the caller changes after append has been called is not stored', async () => {
     await using database = await open()
     const record = sessionRecord()

@@ -1,0 +1,86 @@
+import { tempDir } from '@aicm/testing/temp-dir'
+import { statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { createGroupCommit } from './group-commit.ts'
+import { openFile } from './open-file.ts'
+import { createWalSync, type WalSync } from './wal-sync.ts'
+
+const tableFile = (path: string) => {
+  const file = openFile(path)
+  file.exec('CREATE TABLE IF NOT EXISTS rows (id INTEGER PRIMARY KEY)')
+  const insert = file.prepare('INSERT INTO rows DEFAULT VALUES')
+  return { file, insert: () => void insert.run() }
+}
+
+/** The disk, as slow as the test wants it. */
+const heldSync = () => {
+  const held = Promise.withResolvers<void>()
+  const wal: WalSync = { sync: () => held.promise, close: async () => undefined }
+  return { wal, held }
+}
+
+test('a change is told as written before it is synced, and as stored after that', async () => {
+  await using dir = await tempDir()
+  const { file, insert } = tableFile(join(dir.path, 'a.db'))
+  const { wal, held } = heldSync()
+  const group = createGroupCommit(file, wal)
+  const told: string[] = []
+  const stored = group.run(insert, () => told.push('written')).then(() => told.push('stored'))
+  await expect.poll(() => told).toEqual(['written'])
+  expect(file.prepare('SELECT count(*) AS count FROM rows').get()).toEqual({ count: 1 })
+  held.resolve()
+  await stored
+  expect(told).toEqual(['written', 'stored'])
+  await group.close()
+  file.close()
+})
+
+test('what the disk did not take is not acknowledged', async () => {
+  await using dir = await tempDir()
+  const { file, insert } = tableFile(join(dir.path, 'a.db'))
+  const { wal, held } = heldSync()
+  const group = createGroupCommit(file, wal)
+  const stored = group.run(insert, () => held.reject(new Error('the disk is gone')))
+  await expect(stored).rejects.toThrow('the disk is gone')
+  await group.close()
+  file.close()
+})
+
+test('a commit that does not sync leaves the file syncing for all others', async () => {
+  await using dir = await tempDir()
+  const { file, insert } = tableFile(join(dir.path, 'a.db'))
+  const { wal, held } = heldSync()
+  held.resolve()
+  const group = createGroupCommit(file, wal)
+  await group.run(insert)
+  const refused = group.run(() => {
+    throw new Error('refused')
+  })
+  await expect(refused).rejects.toThrow('refused')
+  expect(file.pragma('synchronous', { simple: true })).toBe(2)
+  await group.close()
+  file.close()
+})
+
+test('the log has its size before it is written, so that a sync has no file system to bring up to date', async () => {
+  await using dir = await tempDir()
+  const path = join(dir.path, 'a.db')
+  writeFileSync(`${path}-wal`, 'begun')
+  const wal = createWalSync(path)
+  expect(statSync(`${path}-wal`).size).toBeGreaterThan(4_000_000)
+  await Promise.all([wal.sync(), wal.sync(), wal.sync()])
+  await wal.close()
+})
+
+test('after one failed sync none is believed any more', async () => {
+  await using dir = await tempDir()
+  const path = join(dir.path, 'a.db')
+  // A device that cannot be synced.
+  symlinkSync('/dev/null', `${path}-wal`)
+  const wal = createWalSync(path)
+  const failed = await Promise.allSettled([wal.sync(), wal.sync()])
+  expect(failed.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+  await expect(wal.sync()).rejects.toMatchObject({ code: 'storage_unavailable' })
+  await wal.close()
+})
