@@ -28,7 +28,10 @@ export type Feed = {
 }
 
 const maxBytes = 1024 * 1024
-/** Readers are woken at once, but for mere deltas not more often than this for long: then items gather. */
+/**
+ * Readers are woken at once, but not more often than this for long: then items gather. Only what somebody waits for, the end
+ * of a turn or a question, waits for nothing.
+ */
 const wake = { burst: 8, everyMs: 6 }
 
 /** A ring that nothing was added to for so long is let go of: most sessions rest most of the time. */
@@ -141,7 +144,7 @@ export const createFeed = (initialSeq: number): Feed => {
       batches = new Map()
       published = performance.now()
       if (resting === undefined) watchRest(restMs)
-      scheduleWake(items.some((item) => item.type !== 'delta'))
+      scheduleWake(items.some(({ type }) => type === 'complete' || type === 'status' || type === 'approval'))
     },
     take: (position) => {
       if (position < base) return undefined
