@@ -214,6 +214,10 @@ test('kill -9 of claude while a tool runs: the tool dies with it, is not run aga
   const pids = server.sessionProcesses(id).all.map(({ pid }) => pid)
   kill(await claudeOf(id), 'SIGKILL')
   await allGone(pids)
+  const question = await until('the user is asked', async () =>
+    (await client.approvals.list({ sessionId: id })).find(({ tool }) => tool === 'continue_turn'),
+  )
+  await client.approvals.answer(question.id, { decision: 'deny' })
   expect(await turn.complete()).toMatchObject({ result: 'error', reason: 'turn_cut_off' })
   const log = await expectRecovered(id)
   expect(

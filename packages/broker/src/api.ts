@@ -1,4 +1,4 @@
-import type { IncomingMessage, RequestListener } from 'node:http'
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { sendApiError } from './api-error.ts'
 import type { Backend } from './backend.ts'
 import type { Log } from './log.ts'
@@ -9,6 +9,8 @@ export type ApiOptions = {
   /** null until the broker has been configured. */
   backend: () => Backend | null
   stopping: () => boolean
+  /** Called for each request that is taken. */
+  onAnswer: (sessionId: string, response: ServerResponse) => void
   log: Log
 }
 
@@ -23,7 +25,7 @@ const greetings = ['/', '/api/hello']
 
 /** What the children may reach. Every refusal has the Messages API's own form. */
 export const apiHandler =
-  ({ key, backend, stopping, log }: ApiOptions): RequestListener =>
+  ({ key, backend, stopping, onAnswer, log }: ApiOptions): RequestListener =>
   (request, response) => {
     const { url = '', method = '' } = request
     const started = performance.now()
@@ -59,6 +61,7 @@ export const apiHandler =
     if (stopping()) return refuse(503, 'The broker is restarting.', { 'retry-after': '1', connection: 'close' })
     const chosen = backend()
     if (chosen === null) return refuse(503, 'The broker has not been configured yet.', { 'retry-after': '1' })
+    onAnswer(identity.sessionId, response)
     chosen.answer(request, response, query === undefined ? path : `${path}?${query}`)
   }
 

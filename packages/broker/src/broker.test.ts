@@ -50,6 +50,7 @@ test('it starts unconfigured, says so in the API’s own words, and tells its st
     upstream: null,
     credential: 'none',
     activeRequests: 0,
+    answering: [],
   })
 })
 

@@ -1,5 +1,5 @@
 import { chmodSync, rmSync, statSync } from 'node:fs'
-import { createServer, type Server } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
 import { join, resolve } from 'node:path'
 import { apiHandler } from './api.ts'
@@ -43,6 +43,7 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
   const stopped = Promise.withResolvers<void>()
   let backend: Backend | null = null
   let active = 0
+  const answering = new Map<ServerResponse, { sessionId: string; sentBefore: number }>()
   let stopping = false
 
   const status = (): BrokerStatus => ({
@@ -53,16 +54,24 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
     upstream: backend?.upstream ?? null,
     credential: backend?.credential ?? 'none',
     activeRequests: active,
+    answering: [...answering].map(([{ socket }, { sessionId, sentBefore }]) => ({
+      sessionId,
+      sentBytes: (socket?.bytesWritten ?? sentBefore) - sentBefore,
+    })),
   })
   const configure = (config: BrokerConfig) => {
     backend = config.mode === 'live' ? liveBackend(config) : backend?.mode === 'demo' ? backend : demoBackend()
     log.write('configured', { mode: backend.mode, upstream: backend.upstream, credential: backend.credential })
   }
 
+  const onAnswer = (sessionId: string, response: ServerResponse): void => {
+    answering.set(response, { sessionId, sentBefore: response.socket?.bytesWritten ?? 0 })
+  }
+
   // `claude` thinks between requests: a connection kept for a minute is one it need not make again.
   const api = createServer(
     { keepAliveTimeout: 60_000 },
-    apiHandler({ key, backend: () => backend, stopping: () => stopping, log }),
+    apiHandler({ key, backend: () => backend, stopping: () => stopping, onAnswer, log }),
   )
   // Destroyed, not only ended: a child that keeps its half open would keep the broker from stopping.
   api.on('connect', (_request, socket) => {
@@ -74,6 +83,7 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
     active += 1
     response.once('close', () => {
       active -= 1
+      answering.delete(response)
     })
   })
   const control = createServer(controlHandler({ status, configure, stop: () => void stop() }))

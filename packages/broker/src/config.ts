@@ -15,6 +15,8 @@ export type BrokerStatus = {
   upstream: string | null
   credential: CredentialKind
   activeRequests: number
+  /** Answers that are being given, and how much of each has been sent: who asks twice sees which of them go on. */
+  answering: { sessionId: string; sentBytes: number }[]
 }
 
 /** A message for whoever sent the configuration. Never contains the credential. */

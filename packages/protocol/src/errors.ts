@@ -61,6 +61,11 @@ export const errorTable = {
     retryable: true,
     hint: 'See GET /v1/health; set --claude or install the claude CLI.',
   },
+  out_of_capacity: {
+    status: 503,
+    retryable: true,
+    hint: 'Retry after the time in Retry-After, or close sessions that you no longer need.',
+  },
   not_ready: { status: 503, retryable: true, hint: 'The server is starting or stopping. Retry in a second.' },
   storage_unavailable: { status: 503, retryable: true, hint: 'Nothing was accepted. Retry later.' },
   storage_full: { status: 507, retryable: true, hint: 'The disk is full. Nothing was accepted.' },

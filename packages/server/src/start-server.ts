@@ -1,4 +1,5 @@
 import { mkdirSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { mintSessionToken, tokenKey } from '@aicm/broker'
 import { destination, pino, type Logger } from 'pino'
@@ -16,12 +17,13 @@ import { createWebSocketServer } from './gateway/ws/server.ts'
 import { probeIsolation, type Isolation } from './isolation/level.ts'
 import { AppError } from './lib/app-error.ts'
 import { assets } from './lib/assets.ts'
+import { createBreaker } from './lib/breaker.ts'
 import { systemClock } from './lib/clock.ts'
 import { once } from './lib/once.ts'
 import { secretFile } from './lib/secret-file.ts'
 import { defaultLimits } from './process/limits.ts'
+import { memory } from './process/memory.ts'
 import { createProcesses } from './session/processes.ts'
-import { defaultRetryPolicy } from './session/recovery.ts'
 import { createRegistry } from './session/registry.ts'
 import { cacheDatabase } from './storage/cached-database.ts'
 import { openLmdbKeyValue } from './storage/drivers/lmdb/key-value.ts'
@@ -41,8 +43,17 @@ export type RunningServer = {
 }
 
 const cachedRecords = 10_000
-/** claude takes half a second; a hundred of them at once on a small machine take a minute. */
-const startTimeoutMs = 3 * 60_000
+
+/** Of claude when it is idle, with room for what its tools need now and then. */
+const memoryOfProcess = 256 * 2 ** 20
+const resultWaitMs = 10_000
+const stopGraceMs = 5000
+/** Failed starts in a row, of whatever sessions, and how long claude is then left alone. */
+const startBreaker = { failures: 8, probeAfterMs: 10_000 }
+/** How long a session that sleeps is kept in memory. */
+const unloadMs = 10_000
+/** How often resting sessions are looked for. */
+const tidyEveryMs = 5000
 
 const openLog = (config: Config): Logger =>
   pino(
@@ -87,6 +98,19 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   )
   const isolation = once(() => probeIsolation(join(config.dataDir, 'probe')))
 
+  const settings = config.sessions
+  const shortage = (): string | undefined => {
+    const { available } = memory()
+    return available >= settings.memoryReserve
+      ? undefined
+      : `${Math.floor(available / 2 ** 20)} MB of memory are left, and ${Math.floor(settings.memoryReserve / 2 ** 20)} MB are kept free.`
+  }
+  const starts = createBreaker({
+    ...startBreaker,
+    isFailure: (error) => !(error instanceof AppError) || error.code === 'claude_unavailable',
+  })
+  starts.onChange((state) => log.warn({ state, reason: starts.reason() }, 'the circuit breaker for starting claude'))
+
   const processes = createProcesses(kv, database.workspaces, {
     dataDir: config.dataDir,
     limits: defaultLimits,
@@ -98,9 +122,18 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   })
   const registry = createRegistry(database, {
     processes,
-    policy: defaultRetryPolicy,
+    policy: { ...settings.retry, continue: settings.continue },
     billed: config.modelApi.mode === 'live',
-    startTimeoutMs,
+    limits: { ...settings.watch, resultMs: resultWaitMs, graceMs: stopGraceMs },
+    starts,
+    sentBytes: broker.sentBytes,
+    slotLimits: {
+      maxLive: settings.maxProcesses ?? Math.max(4, Math.floor(memory().total / memoryOfProcess)),
+      maxStarting: 2 * availableParallelism(),
+    },
+    shortage,
+    rest: { idleMs: settings.idleMs, closeMs: settings.closeMs },
+    unloadMs,
     clock,
     log,
   })
@@ -145,12 +178,18 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   workspaces.restore().catch((error: unknown) => log.error({ err: error }, 'interrupted clones could not be marked'))
   log.info({ url, ...restored, modelApi: config.modelApi.mode }, 'listening')
 
+  const tidying = setInterval(() => {
+    registry.tidy().catch((error: unknown) => log.error({ err: error }, 'resting sessions could not be looked after'))
+  }, tidyEveryMs).unref()
+
   const resources = opened.move()
   let closed: Promise<void> | undefined
   const close = async (): Promise<void> => {
     stopping.abort()
+    clearInterval(tidying)
     webSockets.close()
     await http.close()
+    if (settings.stopWithServer) await registry.stopAll()
     await registry.release()
     await resources.disposeAsync()
     log.info({}, 'stopped')

@@ -2,11 +2,14 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Message } from '@aicm/protocol'
 import { systemClock } from '../../server/src/lib/clock.ts'
+import { createBreaker } from '../../server/src/lib/breaker.ts'
 import type { Log } from '../../server/src/lib/log.ts'
 import { defaultLimits } from '../../server/src/process/limits.ts'
 import { createProcesses } from '../../server/src/session/processes.ts'
-import { createRegistry, type Registry } from '../../server/src/session/registry.ts'
-import type { Session, SessionDeps } from '../../server/src/session/session.ts'
+import type { WatchLimits } from '../../server/src/session/process-link.ts'
+import type { RecoveryPolicy } from '../../server/src/session/recovery.ts'
+import { createRegistry, type Registry, type RegistryDeps, type RestLimits } from '../../server/src/session/registry.ts'
+import type { Session } from '../../server/src/session/session.ts'
 import type { Append } from '../../server/src/storage/event-store.ts'
 import { openMemoryDatabase } from '../../server/src/storage/drivers/memory/database.ts'
 import { openMemoryKeyValue } from '../../server/src/storage/drivers/memory/key-value.ts'
@@ -23,17 +26,28 @@ export type SessionServer = {
   errors: string[]
 }
 
+export type ServeOptions = {
+  limits?: Partial<WatchLimits>
+  policy?: Partial<RecoveryPolicy>
+  maxProcesses?: number
+  rest?: RestLimits
+  unloadMs?: number
+  shortage?: () => string | undefined
+  sentBytes?: (sessionId: string) => Promise<number | undefined>
+  starts?: { failures: number; probeAfterMs: number }
+}
+
 export type SessionNode = AsyncDisposable & {
   dir: string
   /** One server on the node's storage; a second one is the first one's successor. */
-  serve(options?: { startTimeoutMs?: number }): SessionServer
+  serve(options?: ServeOptions): SessionServer
   log(sessionId: string): Promise<Message[]>
   /** Called before each append: a rejection is a failing storage. */
   beforeAppend: (append: Append) => Promise<void>
   program: string
 }
 
-const policy = { baseDelay: 5, maxDelay: 20, factor: 2, maxRetries: 3 }
+const policy = { baseDelay: 5, maxDelay: 20, factor: 2, maxRetries: 3, continue: 'auto' as const }
 const userId = 'usr_00000000000000000000000001'
 const workspaceId = 'wsp_00000000000000000000000001'
 
@@ -95,20 +109,26 @@ export const openSessionNode = async (): Promise<SessionNode> => {
           token: () => 'token',
         },
       )
-      const deps: Omit<SessionDeps, 'events'> = {
+      const deps: RegistryDeps = {
         processes,
-        policy,
+        policy: { ...policy, ...options.policy },
         clock: systemClock,
         log,
         billed: true,
-        startTimeoutMs: options.startTimeoutMs ?? 60_000,
+        limits: { turnMs: 60_000, toolMs: 60_000, startMs: 60_000, resultMs: 50, graceMs: 5000, ...options.limits },
+        starts: createBreaker({ ...(options.starts ?? { failures: 50, probeAfterMs: 100 }), isFailure: () => true }),
+        sentBytes: options.sentBytes ?? (async () => undefined),
+        slotLimits: { maxLive: options.maxProcesses ?? 100, maxStarting: 8 },
+        shortage: options.shortage ?? (() => undefined),
+        unloadMs: options.unloadMs ?? 60_000,
+        rest: options.rest ?? { idleMs: undefined, closeMs: undefined },
       }
       const events = {
         ...database.events,
-        append: async (append: Append) => {
+        append: async (append: Append, onWritten?: () => void) => {
           await node.beforeAppend(append)
           assertAlive()
-          await database.events.append(append)
+          await database.events.append(append, onWritten)
         },
       }
       const registry = createRegistry({ ...database, events }, deps)

@@ -13,6 +13,12 @@ export const failureCodes = [
   'file_size_limit',
   'disk_full',
   'start_failed',
+  'start_timeout',
+  'claude_missing',
+  'workspace_missing',
+  'turn_silent',
+  'process_unresponsive',
+  'protocol_garbage',
   'turn_cut_off',
   'claude_error',
 ] as const

@@ -11,6 +11,8 @@ export type BrokerProcess = {
   up(): Promise<BrokerStatus>
   /** Undefined while it is down. */
   status(): Promise<BrokerStatus | undefined>
+  /** How much of the model's answers that are under way it has given to a session; undefined where there are none. */
+  sentBytes(sessionId: string): Promise<number | undefined>
   /** Looks after it until `signal`: a broker that has died is started again. */
   watch(signal: AbortSignal): void
 }
@@ -59,6 +61,10 @@ export const createBrokerProcess = (options: {
     apiDir: socketPaths(options.dir).apiDir,
     up,
     status,
+    sentBytes: async (sessionId) => {
+      const answers = (await status())?.answering.filter((answer) => answer.sessionId === sessionId) ?? []
+      return answers.length === 0 ? undefined : answers.reduce((sum, { sentBytes }) => sum + sentBytes, 0)
+    },
     watch: (signal) => {
       const timer = setInterval(() => {
         void status().then(async (found) => {

@@ -5,7 +5,6 @@ import { number, text, texts, type Fields } from './wire.ts'
 const silent = new Set([
   'hook_started',
   'hook_response',
-  'session_state_changed',
   'background_tasks_changed',
   'files_persisted',
   'thinking_tokens',
@@ -41,6 +40,8 @@ export const decodeSystem = (line: Fields): AgentOutput[] => {
         },
       ]
     }
+    case 'session_state_changed':
+      return line['state'] === 'idle' ? [{ kind: 'idle' }] : []
     case 'api_retry':
       return progress('api_retry', retryText(line), {
         attempt: line['attempt'],

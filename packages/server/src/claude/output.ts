@@ -25,6 +25,8 @@ export type AgentOutput =
       cwd?: string
       tools?: string[]
     }
+  /** It has nothing more to do. Said after each result. */
+  | { kind: 'idle' }
   | { kind: 'prompt'; turnId: string; state: 'queued' | 'started' | 'completed' | 'cancelled' }
   | { kind: 'permission'; requestId: string; toolUseId: string; tool: string; input: unknown; suggestions: unknown[] }
   | { kind: 'permission-withdrawn'; requestId: string }

@@ -1,8 +1,22 @@
 import { homedir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
+import { parseDuration } from '../lib/duration.ts'
 import { optionTable, type OptionName, type OptionSpec } from './options.ts'
 
 export type Credential = { kind: 'api-key' | 'auth-token' | 'oauth-token'; value: string }
+
+/** Times in milliseconds; undefined is never. */
+export type SessionSettings = {
+  idleMs: number | undefined
+  closeMs: number | undefined
+  /** Undefined: by the machine's memory. */
+  maxProcesses: number | undefined
+  memoryReserve: number
+  watch: { turnMs: number; toolMs: number; startMs: number }
+  retry: { baseDelay: number; maxDelay: number; factor: number; maxRetries: number }
+  continue: 'auto' | 'ask' | 'never'
+  stopWithServer: boolean
+}
 
 /** The settings, complete and checked. */
 export type Config = {
@@ -15,6 +29,7 @@ export type Config = {
   allowedOrigins: string[]
   logLevel: 'debug' | 'info' | 'warn' | 'error'
   adminPassword: string | undefined
+  sessions: SessionSettings
   /** For finding programs only. */
   path: string
   /** More certificate authorities for the way to the upstream (NODE_EXTRA_CA_CERTS). */
@@ -23,6 +38,8 @@ export type Config = {
 
 /** Says what is wrong with the settings, and how it should look. */
 export class ConfigError extends Error {}
+
+const longestTimer = 2 ** 31 - 1
 
 type Environment = Record<string, string | undefined>
 type Values = Partial<Record<OptionName, string[]>>
@@ -36,7 +53,7 @@ const parseFlags = (argv: string[]): Values => {
     const found = specs.find(([, spec]) => spec.flag === flag)
     if (found === undefined) throw new ConfigError(`Unknown option ${argv[at]}. See --help.`)
     const [name, spec] = found
-    const value = inline ?? argv[++at]
+    const value = spec.toggle ? (inline ?? '1') : (inline ?? argv[++at])
     if (value === undefined) throw new ConfigError(`${flag} needs a value: ${flag} ${spec.value}`)
     values[name] = spec.many ? [...(values[name] ?? []), value] : [value]
   }
@@ -85,6 +102,46 @@ const modelApiOf = (values: Values): Config['modelApi'] => {
   return { mode: 'live', upstream, credential: credential ?? { kind: 'none' } }
 }
 
+const sessionSettingsOf = (values: Values): SessionSettings => {
+  const given = (name: OptionName): string => {
+    const spec: OptionSpec = optionTable[name]
+    return values[name]?.[0] ?? spec.default ?? ''
+  }
+  const time = (name: OptionName): number | undefined => {
+    const ms = parseDuration(given(name))
+    if (Number.isNaN(ms))
+      throw new ConfigError(
+        `${nameOf(name)} is ${JSON.stringify(given(name))}; it must be a time like 90s, 15m or 12h.`,
+      )
+    return ms
+  }
+  /** A time that cannot be never; the longest that a timer can wait stands for it. */
+  const limit = (name: OptionName): number => Math.min(time(name) ?? longestTimer, longestTimer)
+  const number = (name: OptionName, least: number, whole = true): number => {
+    const value = Number(given(name))
+    if (!Number.isFinite(value) || value < least || (whole && !Number.isInteger(value)))
+      throw new ConfigError(
+        `${nameOf(name)} is ${JSON.stringify(given(name))}; it must be a ${whole ? 'whole ' : ''}number from ${least} up.`,
+      )
+    return value
+  }
+  return {
+    idleMs: time('idleTimeout'),
+    closeMs: time('sessionTimeout'),
+    maxProcesses: values.maxProcesses === undefined ? undefined : number('maxProcesses', 1),
+    memoryReserve: number('memoryReserve', 0) * 1024 * 1024,
+    watch: { turnMs: limit('turnTimeout'), toolMs: limit('toolTimeout'), startMs: limit('startTimeout') },
+    retry: {
+      baseDelay: limit('retryBaseDelay'),
+      maxDelay: limit('retryMaxDelay'),
+      factor: number('retryFactor', 1, false),
+      maxRetries: number('maxRetries', 0),
+    },
+    continue: oneOf('continueTurns', given('continueTurns'), ['auto', 'ask', 'never']),
+    stopWithServer: oneOf('stopSessions', given('stopSessions'), ['0', '1']) === '1',
+  }
+}
+
 /** Reads flags and environment; a flag wins. Throws ConfigError. */
 export const readConfig = (argv: string[], environment: Environment): Config => {
   const values: Values = { ...parseEnvironment(environment), ...parseFlags(argv) }
@@ -109,6 +166,7 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
     allowedOrigins: (values.allowedOrigins ?? []).map((origin) => new URL(urlOf('allowedOrigins', origin)).origin),
     logLevel: oneOf('logLevel', values.logLevel?.[0] ?? 'info', ['debug', 'info', 'warn', 'error']),
     adminPassword: values.adminPassword?.[0],
+    sessions: sessionSettingsOf(values),
     path: environment['PATH'] ?? '',
     extraCaCerts: environment['NODE_EXTRA_CA_CERTS'],
   }

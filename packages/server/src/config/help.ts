@@ -1,8 +1,10 @@
 import { optionTable, type OptionSpec } from './options.ts'
 
+const flagOf = ({ flag, toggle, value }: OptionSpec): string => (toggle ? `${flag}` : `${flag} ${value}`)
+
 const rows = (): { names: string; spec: OptionSpec }[] =>
   Object.values(optionTable).map((spec: OptionSpec) => ({
-    names: spec.flag === undefined ? spec.env : `${spec.flag} ${spec.value}, ${spec.env}`,
+    names: spec.flag === undefined ? spec.env : `${flagOf(spec)}, ${spec.env}`,
     spec,
   }))
 
@@ -31,6 +33,6 @@ export const optionsMarkdown = (): string =>
     '|---|---|---|---|',
     ...rows().map(
       ({ spec }) =>
-        `| ${spec.flag === undefined ? '–' : `\`${spec.flag} ${spec.value.replaceAll('|', '\\|')}\``} | \`${spec.env}\` | ${spec.default ?? '–'} | ${spec.doc} |`,
+        `| ${spec.flag === undefined ? '–' : `\`${flagOf(spec).replaceAll('|', '\\|')}\``} | \`${spec.env}\` | ${spec.default ?? '–'} | ${spec.doc} |`,
     ),
   ].join('\n')

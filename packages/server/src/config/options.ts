@@ -11,6 +11,8 @@ export type OptionSpec = {
   secret?: true
   /** May be given several times; in the environment separated by `:`. */
   many?: true
+  /** Without a value; in the environment 1 or 0. */
+  toggle?: true
 }
 
 export const optionTable = {
@@ -56,6 +58,98 @@ export const optionTable = {
     value: 'ORIGIN',
     many: true,
     doc: 'Another web origin that may use the API from a browser, e.g. https://aicm.example.org. Can be given several times (comma-separated in the environment).',
+  },
+  idleTimeout: {
+    flag: '--idle-timeout',
+    env: 'AICM_IDLE_TIMEOUT',
+    value: 'TIME',
+    default: '15m',
+    doc: 'A session that rests for so long gives its process back; the next prompt resumes it. `never` keeps it. (Times: 90s, 15m, 12h, 30d.)',
+  },
+  sessionTimeout: {
+    flag: '--session-timeout',
+    env: 'AICM_SESSION_TIMEOUT',
+    value: 'TIME',
+    default: 'never',
+    doc: 'A session that nobody used for so long is closed.',
+  },
+  maxProcesses: {
+    flag: '--max-processes',
+    env: 'AICM_MAX_PROCESSES',
+    value: 'NUMBER',
+    default: 'one for each 256 MB of memory',
+    doc: 'How many claude processes may live at once. Resting ones make room for wanted ones; who waits is served in turn by user.',
+  },
+  memoryReserve: {
+    flag: '--memory-reserve',
+    env: 'AICM_MEMORY_RESERVE',
+    value: 'MB',
+    default: '512',
+    doc: 'With less memory left than this, resting processes are ended and new sessions refused.',
+  },
+  turnTimeout: {
+    flag: '--turn-timeout',
+    env: 'AICM_TURN_TIMEOUT',
+    value: 'TIME',
+    default: '10m',
+    doc: 'A turn in which claude says nothing for so long, while no tool runs, nobody is asked and the model sends nothing, is taken for hanging: claude is ended and resumed.',
+  },
+  toolTimeout: {
+    flag: '--tool-timeout',
+    env: 'AICM_TOOL_TIMEOUT',
+    value: 'TIME',
+    default: '2h',
+    doc: 'The same while a tool runs.',
+  },
+  startTimeout: {
+    flag: '--start-timeout',
+    env: 'AICM_START_TIMEOUT',
+    value: 'TIME',
+    default: '3m',
+    doc: 'How long claude may take from its start until it takes prompts.',
+  },
+  retryBaseDelay: {
+    flag: '--retry-base-delay',
+    env: 'AICM_RETRY_BASE_DELAY',
+    value: 'TIME',
+    default: '200ms',
+    doc: 'A claude that ended by itself is replaced at once; if that fails too, after this time, which grows from try to try.',
+  },
+  retryMaxDelay: {
+    flag: '--retry-max-delay',
+    env: 'AICM_RETRY_MAX_DELAY',
+    value: 'TIME',
+    default: '30s',
+    doc: 'The longest time between two tries.',
+  },
+  retryFactor: {
+    flag: '--retry-factor',
+    env: 'AICM_RETRY_FACTOR',
+    value: 'NUMBER',
+    default: '3',
+    doc: 'How the time between two tries grows.',
+  },
+  maxRetries: {
+    flag: '--max-retries',
+    env: 'AICM_MAX_RETRIES',
+    value: 'NUMBER',
+    default: '5',
+    doc: 'After so many failures in a row a session is closed, with the cause.',
+  },
+  continueTurns: {
+    flag: '--continue',
+    env: 'AICM_CONTINUE',
+    value: 'auto|ask|never',
+    default: 'auto',
+    doc: 'What becomes of a turn that was cut off after tools had run: claude goes on (asking first where a tool may have run in part), it asks, or the turn ends.',
+  },
+  stopSessions: {
+    flag: '--stop-sessions',
+    env: 'AICM_STOP_SESSIONS',
+    value: '1',
+    toggle: true,
+    default: '0',
+    doc: "When the server is stopped, its sessions' processes are ended too. Else they go on, and the next server takes them over.",
   },
   logLevel: {
     flag: '--log-level',

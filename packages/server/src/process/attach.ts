@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises'
 import { Socket } from 'node:net'
 import { readExit, type Exit } from './exit-status.ts'
 import { isAlive } from './identity.ts'
+import { oomKills } from './oom-kills.ts'
 import { followJournal } from './journal.ts'
 import { processFiles, type ProcessRecord, type SessionProcess } from './session-process.ts'
 import { killTree, terminate } from './tree.ts'
@@ -57,6 +58,7 @@ const openInput = (path: string): Socket => {
 export const attach = (record: ProcessRecord, outerExit?: Promise<Exit | undefined>): SessionProcess => {
   const files = processFiles(record.dir)
   const ended = new AbortController()
+  const oomKillsBefore = oomKills()
   let released = false
   let input: Socket | undefined
   let lastWrite: Promise<unknown> = Promise.resolve()
@@ -79,6 +81,8 @@ export const attach = (record: ProcessRecord, outerExit?: Promise<Exit | undefin
     if (!released) await endTree(record)
     // Nothing is written down of a command that was never started: then the end of the wrapper tells more.
     const exit = (await readExit(files.exit)) ?? outer ?? { code: null, signal: null }
+    // Nobody says who killed it: when the kernel has killed somebody for memory meanwhile, it was that.
+    if (exit.signal === 'SIGKILL' && oomKills() > oomKillsBefore) exit.outOfMemory = true
     ended.abort()
     input?.destroy()
     return exit
@@ -106,9 +110,12 @@ export const attach = (record: ProcessRecord, outerExit?: Promise<Exit | undefin
     write,
     output: (from, onCaughtUp) => followJournal({ path: files.stdout, from, ended: ended.signal, onCaughtUp }),
     exited,
-    stop: async (graceMs) => {
+    stop: async (graceMs, onIgnored) => {
       await terminate(record)
-      const timer = setTimeout(() => void endTree(record), graceMs)
+      const timer = setTimeout(() => {
+        onIgnored?.()
+        void endTree(record)
+      }, graceMs)
       try {
         return await exited
       } finally {

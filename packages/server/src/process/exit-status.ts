@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { constants } from 'node:os'
 
 /** How a process ended. `code` is null when nobody was left to write it down (the wrapper itself was killed). */
-export type Exit = { code: number | null; signal: string | null }
+export type Exit = { code: number | null; signal: string | null; outOfMemory?: boolean }
 
 const signalNames = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]))
 

@@ -28,8 +28,11 @@ export type SessionProcess = {
   output(from: number, onCaughtUp?: () => void): AsyncIterable<Line[]>
   /** Resolves when it has ended and nothing of its tree is left. */
   exited: Promise<Exit>
-  /** SIGTERM to the innermost process, then, after `graceMs`, SIGKILL to the whole tree. Resolves with `exited`. */
-  stop(graceMs: number): Promise<Exit>
+  /**
+   * SIGTERM to the innermost process, then, after `graceMs`, SIGKILL to the whole tree; `onIgnored` is called before that.
+   * Resolves with `exited`.
+   */
+  stop(graceMs: number, onIgnored?: () => void): Promise<Exit>
   /** The last bytes of its error output. */
   stderrTail(): Promise<string>
   /** Lets go of it: it lives on. */

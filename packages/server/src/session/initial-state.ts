@@ -1,7 +1,8 @@
+import type { RecoverySettings } from '@aicm/protocol'
 import type { SessionState } from '../storage/session-store.ts'
 
 /** A session's state before anything has happened to it. `claudeSessionId` is a new UUID: its conversation gets that name. */
-export const initialState = (claudeSessionId: string): SessionState => ({
+export const initialState = (claudeSessionId: string, recovery?: RecoverySettings): SessionState => ({
   status: 'creating',
   reason: null,
   generation: 0,
@@ -17,4 +18,5 @@ export const initialState = (claudeSessionId: string): SessionState => ({
   usage: { inputTokens: 0, outputTokens: 0, cacheReadTokens: 0, cacheWriteTokens: 0 },
   costUsd: 0,
   processCostUsd: 0,
+  ...(recovery === undefined ? {} : { recovery }),
 })

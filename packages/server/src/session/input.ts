@@ -1,4 +1,4 @@
-import type { ContentBlock, Decision, PermissionMode } from '@aicm/protocol'
+import type { ContentBlock, Decision, FailureCode, PermissionMode } from '@aicm/protocol'
 import type { AgentOutput } from '../claude/output.ts'
 import type { Exit } from '../process/exit-status.ts'
 
@@ -13,9 +13,21 @@ export type Input =
   | { type: 'close'; reason: string }
   /** claude said something. */
   | { type: 'output'; generation: number; output: Exclude<AgentOutput, { kind: 'delta' }> }
-  | { type: 'launch.failed'; generation: number; message: string }
+  | { type: 'launch.failed'; generation: number; message: string; code?: FailureCode }
+  /** There is no room for its process yet. */
+  | { type: 'launch.waiting'; generation: number; text: string }
   /** A watchdog: the process runs, and has not said for so long that it takes prompts. */
   | { type: 'start.timeout'; generation: number; afterMs: number }
+  /** A watchdog: a turn runs, and nothing was heard of it for so long. */
+  | { type: 'turn.silent'; generation: number; turnId: string; forMs: number }
+  /** A watchdog: claude has said that it is idle, and not how the turn ended. */
+  | { type: 'result.missing'; generation: number; turnId: string }
+  /** A watchdog: asked to end, it did not, and was killed. */
+  | { type: 'stop.ignored'; generation: number; afterMs: number }
+  /** Its process is not needed now: the next prompt starts another. */
+  | { type: 'hibernate'; generation: number }
+  /** The server ends and takes its processes along: the next one starts what was at work again. */
+  | { type: 'suspend'; generation: number }
   | { type: 'process.exited'; generation: number; exit: Exit; stderr: string }
   /** A new server has taken the session over, and has read all that its process had said. */
   | { type: 'adopted'; alive: boolean }
@@ -27,6 +39,8 @@ export type Effect =
   | { type: 'initialize' }
   | { type: 'prompt'; turnId: string; promptId: string }
   | { type: 'interrupt' }
+  /** Look after a while whether the result has come. */
+  | { type: 'watch-result'; generation: number; turnId: string }
   | { type: 'answer'; approvalId: string }
   | { type: 'refuse'; requestId: string; subtype: string }
   | { type: 'set-model'; model: string }

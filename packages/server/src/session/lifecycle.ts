@@ -1,7 +1,7 @@
 import type { Input } from './input.ts'
-import { classifyExit, retryDelay, type Failure } from './recovery.ts'
-import { endTurns } from './requests.ts'
-import { emit, launch, runNext, setStatus, withdrawApprovals, type Work } from './work.ts'
+import { classifyExit, failureActions, retryDelay, type Failure } from './recovery.ts'
+import { endTurns } from './turns.ts'
+import { emit, endProcess, launch, policyOf, runNext, setStatus, withdrawApprovals, type Work } from './work.ts'
 
 /** What happens to a session's process: its end, its replacement, its adoption by a new server. */
 
@@ -10,17 +10,19 @@ export const exited = (work: Work, input: Extract<Input, { type: 'process.exited
   const wasReady = state.process === 'ready'
   const wanted = state.process === 'stopping'
   closeUnallowedTools(work)
-  withdrawApprovals(work, 'claude ended before it had an answer.')
+  withdrawApprovals(work, 'claude ended before it had an answer.', 'claude')
   state.process = 'none'
-  if (state.status === 'closed' || wanted) return
+  if (state.status === 'closed') return
+  // A prompt came while it was being put to sleep.
+  if (wanted) return state.turn === null ? runNext(work) : launch(work, 0)
   // It says so before it takes prompts; later the same words may be anybody's.
   const relearned = !wasReady && relearnConversation(work, input.stderr)
   // Our mistake, and no failure of the replacement's: the next one starts in the right way.
-  if (relearned && state.status === 'recovering' && state.failures < work.context.policy.maxRetries) {
+  if (relearned && state.status === 'recovering' && state.failures < policyOf(work).maxRetries) {
     state.failures++
     return launch(work, 0)
   }
-  failed(work, classifyExit(input.exit, input.stderr, wasReady))
+  failed(work, state.ending ?? classifyExit(input.exit, input.stderr, wasReady))
 }
 
 /** A tool that nobody had allowed has not run, not even in part: the turn can go on without asking the user what it did. */
@@ -32,10 +34,58 @@ const closeUnallowedTools = ({ state }: Work): void => {
   state.turn.openTools = state.turn.openTools.filter((id) => !unallowed.includes(id))
 }
 
-export const launchFailed = (work: Work, message: string): void => {
-  withdrawApprovals(work, 'claude ended before it had an answer.')
+export const launchFailed = (
+  work: Work,
+  { message, code = 'start_failed' }: Extract<Input, { type: 'launch.failed' }>,
+): void => {
+  withdrawApprovals(work, 'claude ended before it had an answer.', 'claude')
   work.state.process = 'none'
-  if (work.state.status !== 'closed') failed(work, { code: 'start_failed', message })
+  if (work.state.status !== 'closed') failed(work, { code, message })
+}
+
+export const launchWaits = (work: Work, text: string): void => {
+  if (work.state.process === 'starting') emit(work, { type: 'progress', kind: 'waiting_for_process', text })
+}
+
+/** Nobody misses the process of an idle session; the conversation is in its transcript. */
+export const hibernate = (work: Work): void => {
+  const { state } = work
+  const rests =
+    state.status === 'idle' && state.turn === null && state.queue.length === 0 && state.approvals.length === 0
+  if (!rests || state.process !== 'ready') return
+  state.process = 'stopping'
+  work.effects.push({ type: 'stop', generation: state.generation })
+}
+
+export const suspend = (work: Work): void => {
+  const { state } = work
+  if (state.process !== 'ready' && state.process !== 'starting') return
+  state.process = 'stopping'
+  if (state.turn !== null) state.turn.phase = 'waiting'
+  work.effects.push({ type: 'stop', generation: state.generation })
+}
+
+/**
+ * claude hangs: it is ended and the turn resumed. It never is while somebody is asked something. A tool may work for long
+ * without a word, so the caller waits longer for it.
+ */
+export const turnSilent = (work: Work, { turnId, forMs }: Extract<Input, { type: 'turn.silent' }>): void => {
+  const { turn, approvals, process } = work.state
+  if (process !== 'ready' || turn?.id !== turnId || turn.phase === 'waiting') return
+  if (approvals.some(({ answer }) => answer === null)) return
+  endProcess(work, {
+    code: 'turn_silent',
+    message: `claude said nothing for ${Math.round(forMs / 1000)} s in the middle of a turn and was ended.`,
+  })
+}
+
+export const stopIgnored = (work: Work, afterMs: number): void => {
+  if (work.state.status === 'closed') return
+  emit(work, {
+    type: 'progress',
+    kind: 'stop_ignored',
+    text: `claude did not end within ${afterMs / 1000} s of being asked to, and was killed.`,
+  })
 }
 
 /** Nobody waits for an idle session's process: it is missed with the next prompt. */
@@ -46,15 +96,10 @@ const failed = (work: Work, failure: Failure): void => {
 }
 
 /** It is ended, and its end is handled like any that comes before it was ready. */
-export const startTimedOut = (work: Work, { generation, afterMs }: Extract<Input, { type: 'start.timeout' }>): void => {
+export const startTimedOut = (work: Work, { afterMs }: Extract<Input, { type: 'start.timeout' }>): void => {
   const { state } = work
   if (state.process !== 'starting' || state.status === 'closed') return
-  emit(work, {
-    type: 'progress',
-    kind: 'start_timeout',
-    text: `claude was not ready after ${afterMs / 1000} s and is ended.`,
-  })
-  work.effects.push({ type: 'stop', generation })
+  endProcess(work, { code: 'start_timeout', message: `claude was not ready after ${afterMs / 1000} s and was ended.` })
 }
 
 /** claude says itself when we are wrong about whether a conversation exists. Returns whether it did. */
@@ -88,14 +133,17 @@ const recover = (work: Work, failure: Failure): void => {
     state.turn.phase = 'waiting'
     if (state.turn.interrupt === 'sent') state.turn.interrupt = 'wanted'
   }
-  const { policy } = work.context
-  if (state.failures > policy.maxRetries) {
+  const policy = policyOf(work)
+  const hopeless = failureActions[failure.code] === 'close'
+  if (hopeless || state.failures > policy.maxRetries) {
+    withdrawApprovals(work, 'The session was closed.')
     endTurns(work, 'error', failure.code)
-    setStatus(work, 'closed', `${failure.message} It was started ${policy.maxRetries} more times in vain.`)
+    const tried = hopeless ? '' : ` It was started ${policy.maxRetries} more times in vain.`
+    setStatus(work, 'closed', `${failure.message}${tried}`)
     return
   }
   setStatus(work, 'recovering', failure.message)
-  launch(work, retryDelay(policy, state.failures))
+  launch(work, retryDelay(policy, state.failures, work.context.random()))
 }
 
 /** What the last server had decided but perhaps not done is done again: each of these is harmless the second time. */

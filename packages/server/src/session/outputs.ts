@@ -1,13 +1,11 @@
-import type { AgentOutput, TurnResult } from '../claude/output.ts'
+import type { AgentOutput, Draft, TurnResult } from '../claude/output.ts'
 import { unreachable } from '../lib/unreachable.ts'
 import type { Input } from './input.ts'
-import { next } from './requests.ts'
-import { emit, runNext, sendPrompt, setStatus, withdrawApprovals, type Work } from './work.ts'
+import { continueTurn, isAsking } from './cut-off.ts'
+import { finish } from './turns.ts'
+import { emit, endProcess, runNext, sendPrompt, setStatus, withdrawApprovals, type Work } from './work.ts'
 
 /** What claude says, as it changes a session. */
-
-export const continuationText =
-  'The previous answer was cut off by a restart of the program. Go on from where it stopped. Do not repeat what was done already; if nothing is left to do, say so in one sentence.'
 
 export const output = (work: Work, { output: said }: Extract<Input, { type: 'output' }>): void => {
   const { state } = work
@@ -18,7 +16,11 @@ export const output = (work: Work, { output: said }: Extract<Input, { type: 'out
       return conversation(work, said)
     case 'prompt':
       return promptMoved(work, said)
+    case 'idle':
+      return saidIdle(work)
     case 'message':
+      if (isGarbage(said.draft)) return garbage(work, said.draft)
+      delete state.garbage
       if (said.draft.type === 'tool_use' && said.draft.partial !== true)
         state.turn?.openTools.push(said.draft.toolUseId)
       if (said.draft.type === 'tool_result') toolFinished(work, said.draft.toolUseId)
@@ -42,6 +44,40 @@ export const output = (work: Work, { output: said }: Extract<Input, { type: 'out
     default:
       return unreachable(said)
   }
+}
+
+/** Only JSON is spoken here: a line or two of something else happens, but a process that says nothing else is lost. */
+const maxGarbage = 100
+
+const isGarbage = (draft: Draft): boolean =>
+  draft.type === 'system' && (draft.subtype === 'unparsed' || draft.subtype === 'oversized')
+
+const garbage = (work: Work, draft: Draft): void => {
+  const { state } = work
+  if (state.ending !== undefined) return
+  state.garbage = (state.garbage ?? 0) + 1
+  emit(work, draft)
+  if (state.garbage >= maxGarbage)
+    endProcess(work, { code: 'protocol_garbage', message: `claude said ${maxGarbage} lines that are no JSON.` })
+}
+
+/** The result comes before this. Where it does not, it is waited for a while: a turn must not run for ever. */
+const saidIdle = (work: Work): void => {
+  const { turn, generation } = work.state
+  if (turn?.phase === 'started') work.effects.push({ type: 'watch-result', generation, turnId: turn.id })
+}
+
+export const resultMissing = (work: Work, turnId: string): void => {
+  const { turn } = work.state
+  if (turn?.id !== turnId || turn.phase !== 'started' || isAsking(work)) return
+  emit(work, {
+    type: 'progress',
+    kind: 'result_missing',
+    text: 'claude is idle again and did not say how the turn ended.',
+  })
+  if (turn.interrupt !== 'none') return finish(work, { result: 'interrupted', reason: 'result_missing' })
+  if (turn.openTools.length > 0) return continueTurn(work)
+  finish(work, { result: 'success', reason: 'result_missing' })
 }
 
 const ready = (work: Work): void => {
@@ -90,29 +126,6 @@ const promptMoved = (
   if (moved === 'cancelled') finish(work, { result: 'interrupted', reason: 'cancelled' })
 }
 
-/** Nothing runs twice: what was cut off after the model had answered goes on by a prompt of its own, in the same turn. */
-const continueTurn = (work: Work): void => {
-  const { turn } = work.state
-  if (turn === null) return
-  if (turn.interrupt !== 'none') return finish(work, { result: 'interrupted', reason: 'interrupted_before_start' })
-  if (turn.openTools.length > 0) {
-    emit(work, {
-      type: 'error',
-      code: 'turn_cut_off',
-      message: 'claude ended while a tool was running: it may have run in part, and it was not run again.',
-      hint: 'Look at what it did, then send "continue".',
-    })
-    return finish(work, { result: 'error', reason: 'turn_cut_off' })
-  }
-  turn.promptId = work.context.newUuid()
-  emit(work, {
-    type: 'progress',
-    kind: 'continued',
-    text: 'The turn was cut off in the middle; claude is asked to go on from there.',
-  })
-  sendPrompt(work)
-}
-
 const toolFinished = (work: Work, toolUseId: string): void => {
   const { state } = work
   if (state.turn !== null) state.turn.openTools = state.turn.openTools.filter((id) => id !== toolUseId)
@@ -150,20 +163,4 @@ const ended = (work: Work, result: TurnResult): void => {
   }
   const { outcome, totalCostUsd: _, ...rest } = result
   finish(work, { ...rest, result: outcome, ...(work.context.billed ? { costUsd } : {}) })
-}
-
-const finish = (
-  work: Work,
-  complete: { result: 'success' | 'error' | 'interrupted'; reason: string } & Partial<
-    Omit<TurnResult, 'outcome' | 'totalCostUsd'>
-  > & { costUsd?: number },
-): void => {
-  const { state } = work
-  withdrawApprovals(work, 'The turn ended.')
-  emit(work, { type: 'complete', ...complete })
-  state.turns++
-  state.failures = 0
-  state.turn = null
-  setStatus(work, 'idle')
-  next(work)
 }

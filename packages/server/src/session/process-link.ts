@@ -1,6 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { ContentBlock } from '@aicm/protocol'
+import type { ContentBlock, ErrorCode, FailureCode } from '@aicm/protocol'
 import { encode, type AgentCommand } from '../claude/encode.ts'
+import { AppError } from '../lib/app-error.ts'
+import { BreakerOpenError, type Breaker } from '../lib/breaker.ts'
 import type { Log } from '../lib/log.ts'
 import { unreachable } from '../lib/unreachable.ts'
 import type { SessionProcess } from '../process/session-process.ts'
@@ -8,8 +10,10 @@ import type { EventStore } from '../storage/event-store.ts'
 import type { SessionRecord } from '../storage/session-store.ts'
 import { ingest, type Ingested } from './ingest.ts'
 import type { Effect, Input } from './input.ts'
-import { continuationText } from './outputs.ts'
+import { continuationText } from './cut-off.ts'
 import type { RunningProcesses } from './processes.ts'
+import { watchSilence, type SilenceLimits } from './silence.ts'
+import type { ProcessSlots, Slot } from './slots.ts'
 
 /** What the link asks of its session. */
 export type LinkedSession = {
@@ -21,23 +25,54 @@ export type LinkedSession = {
   deliver(ingested: Ingested): Promise<void>
   /** Aborted when the server lets go of the session. */
   lifetime: AbortSignal
-  startTimeoutMs: number
+} & LinkDeps
+
+/** What every session of the server shares. */
+export type LinkDeps = {
   events: EventStore
   processes: RunningProcesses
+  slots: ProcessSlots
+  /** Of starting claude: open while it cannot be started. */
+  starts: Breaker
+  limits: WatchLimits
+  /** How much of the model's answers that are under way has reached a session. */
+  sentBytes(sessionId: string): Promise<number | undefined>
   log: Log
 }
+
+/** How long what takes long is waited for, in milliseconds. */
+export type WatchLimits = SilenceLimits & {
+  /** From the start of claude until it takes prompts. */
+  startMs: number
+  /** For the result, when claude says that it is idle. */
+  resultMs: number
+  /** From SIGTERM to SIGKILL. */
+  graceMs: number
+}
+
+/** A start that failed, for the breaker: what was wrong with one session only is no such failure. */
+export class StartFailure extends Error {}
 
 /** The session's tie to its process: performs the effects of its steps, and tells it what the process says and how it ends. */
 export type ProcessLink = {
   /** Never throws: what fails comes back as an input. */
   perform(effect: Effect): void
+  /** After each change of the session. */
+  observe(): void
+  /** Resolves when there is no process, or it has ended. */
+  ended(): Promise<void>
   /** Takes over what the last server left running, or finds out that it has ended. */
   restore(): Promise<void>
   /** After `lifetime` was aborted: lets go of the process, which goes on, and resolves when nothing is under way. */
   release(): Promise<void>
 }
 
-const stopGraceMs = 5000
+/** What a launch that was refused means for the session. */
+const launchCodes: Partial<Record<ErrorCode, FailureCode>> = {
+  claude_unavailable: 'claude_missing',
+  workspace_not_found: 'workspace_missing',
+}
+
 /** How long a storage failure is waited for before what a process said is offered to the log again. */
 const storageRetryMs = 500
 
@@ -46,13 +81,18 @@ export const createProcessLink = ({
   post,
   deliver,
   lifetime,
-  startTimeoutMs,
   events,
   processes,
+  slots,
+  starts,
+  limits,
   log,
   ...session
 }: LinkedSession): ProcessLink => {
   let process: SessionProcess | undefined
+  let slot: Slot | undefined
+  /** Called when the process that was started takes prompts. */
+  let onReady: (() => void) | undefined
   let launching: Promise<void> = Promise.resolve()
 
   const pause = (ms: number): Promise<void> => delay(ms, undefined, { signal: lifetime }).catch(() => undefined)
@@ -88,7 +128,12 @@ export const createProcessLink = ({
         launching = launchProcess(effect.generation, effect.delayMs)
         return
       case 'stop':
-        void process?.stop(stopGraceMs)
+        return stop(effect.generation)
+      case 'watch-result':
+        setTimeout(() => {
+          const { generation, turnId } = effect
+          void insist(() => post({ type: 'result.missing', generation, turnId }))
+        }, limits.resultMs).unref()
         return
       case 'initialize':
       case 'interrupt':
@@ -100,7 +145,7 @@ export const createProcessLink = ({
         return
       case 'answer': {
         const approval = session.record().state.approvals.find((open) => open.approvalId === effect.approvalId)
-        if (approval !== undefined && approval.answer !== null)
+        if (approval?.requestId != null && approval.answer !== null)
           send({ kind: 'answer', requestId: approval.requestId, answer: approval.answer })
         return
       }
@@ -119,6 +164,28 @@ export const createProcessLink = ({
     }
   }
 
+  const stop = (generation: number): void => {
+    void process?.stop(limits.graceMs, () => {
+      void insist(() => post({ type: 'stop.ignored', generation, afterMs: limits.graceMs }))
+    })
+  }
+
+  const silence = watchSilence({
+    limits,
+    record: session.record,
+    sentBytes: session.sentBytes,
+    onSilent: (silent) => void insist(() => post({ type: 'turn.silent', ...silent })),
+  })
+
+  const observe = (): void => {
+    silence.observe()
+    const { process: phase, turn } = session.record().state
+    if (phase !== 'ready') return
+    if (turn === null) slots.reconsider()
+    slot?.started()
+    onReady?.()
+  }
+
   const wants = (generation: number): boolean => {
     const { state } = session.record()
     return state.generation === generation && state.status !== 'closed'
@@ -130,28 +197,75 @@ export const createProcessLink = ({
     // Closed before it was started: nothing is left to end.
     if (!wants(generation))
       return insist(() => post({ type: 'process.exited', generation, exit: { code: null, signal: null }, stderr: '' }))
-    if (lifetime.aborted) return
-    let started: SessionProcess
-    try {
-      started = await processes.start(session.record())
-    } catch (error) {
-      const message = error instanceof Error ? error.message : String(error)
-      return insist(() => post({ type: 'launch.failed', generation, message }))
+    const own = await roomFor(generation)
+    if (own === undefined) return
+    // Closed while it waited for room.
+    if (!wants(generation)) {
+      own.release()
+      return insist(() => post({ type: 'process.exited', generation, exit: { code: null, signal: null }, stderr: '' }))
     }
-    if (lifetime.aborted) return wants(generation) ? started.release() : discard(started)
+    const launched = Promise.withResolvers<void>()
+    // The breaker is told how it went when claude takes prompts or has ended; the launch is over before that.
+    const tried = starts.run(() => start(generation, own, launched.resolve))
+    tried.catch(() => undefined)
+    await Promise.race([launched.promise, tried]).catch(async (error: unknown) => {
+      own.release()
+      if (error instanceof BreakerOpenError) return retryLater(generation)
+      const message = error instanceof Error ? error.message : String(error)
+      const code = error instanceof AppError ? launchCodes[error.code] : undefined
+      return insist(() => post({ type: 'launch.failed', generation, message, code }))
+    })
+  }
+
+  /** Undefined when the server lets go of the session meanwhile. */
+  const roomFor = (generation: number): Promise<Slot | undefined> =>
+    slots
+      .acquire({
+        userId: session.record().userId,
+        signal: lifetime,
+        onWait: (ahead) => {
+          const text = `Waiting for room for a process: ${ahead === 0 ? 'next in turn' : `${ahead} ahead`}.`
+          void insist(() => post({ type: 'launch.waiting', generation, text }))
+        },
+      })
+      .catch(() => undefined)
+
+  /** Others have failed to start claude again and again: it is left alone for a while. */
+  const retryLater = async (generation: number): Promise<void> => {
+    const text = `claude could not be started several times in a row; the next try is in ${starts.retryAfter} s.`
+    await insist(() => post({ type: 'launch.waiting', generation, text }))
+    return launchProcess(generation, starts.retryAfter * 1000)
+  }
+
+  /** Resolves when claude takes prompts; rejects when it has ended before. `onLaunched` is called when its process is there. */
+  const start = async (generation: number, own: Slot, onLaunched: () => void): Promise<void> => {
+    const started = await processes.start(session.record())
+    if (lifetime.aborted) {
+      own.release()
+      onLaunched()
+      return wants(generation) ? started.release() : discard(started)
+    }
     process = started
+    slot = own
+    const ready = new Promise<void>((resolve) => (onReady = resolve))
     if (wants(generation)) {
       send({ kind: 'initialize' })
       watchStart(generation)
-    } else void started.stop(stopGraceMs)
+    } else stop(generation)
     void watch(started, generation, 0, 0)
+    onLaunched()
+    const ended = started.exited.then((exit) => {
+      if (wants(generation) && !lifetime.aborted)
+        throw new StartFailure(`claude ended with ${exit.signal ?? `exit code ${exit.code}`} before it was ready.`)
+    })
+    await Promise.race([ready, ended])
   }
 
   /** A process that hangs at its start would hold its prompts for ever. Asked late it changes nothing: see step. */
   const watchStart = (generation: number): void => {
     setTimeout(() => {
-      void insist(() => post({ type: 'start.timeout', generation, afterMs: startTimeoutMs }))
-    }, startTimeoutMs).unref()
+      void insist(() => post({ type: 'start.timeout', generation, afterMs: limits.startMs }))
+    }, limits.startMs).unref()
   }
 
   /** Deleted while its process was being started. */
@@ -180,16 +294,22 @@ export const createProcessLink = ({
       from,
       storedTo,
       onCaughtUp,
-      deliver: (ingested) => insist(() => deliver(ingested)),
+      deliver: (ingested) => {
+        silence.heard()
+        return insist(() => deliver(ingested))
+      },
     }).catch((error: unknown) => {
       log.error({ err: error }, 'the journal could not be read')
       // A process that nobody hears is as good as dead; its replacement may be heard.
-      if (!lifetime.aborted) void watched.stop(stopGraceMs)
+      if (!lifetime.aborted) void watched.stop(limits.graceMs)
     })
     if (lifetime.aborted) return
     const exit = await watched.exited
     const stderr = await watched.stderrTail()
-    if (process === watched) process = undefined
+    if (process === watched) {
+      process = undefined
+      slot?.release()
+    }
     await insist(() => post({ type: 'process.exited', generation, exit, stderr }))
     if (!lifetime.aborted) await forgetProcess(watched)
   }
@@ -199,6 +319,7 @@ export const createProcessLink = ({
     const found = await processes.adopt(session.record())
     if (found === undefined) return insist(() => post({ type: 'adopted', alive: false }))
     process = found.process
+    slot = slots.hold()
     const { source } = session.record()
     const storedTo = source?.generation === generation ? source.offset : 0
     await new Promise<void>((resolve) => {
@@ -215,8 +336,15 @@ export const createProcessLink = ({
 
   return {
     perform,
+    observe,
+    ended: async () => {
+      await launching
+      await process?.exited
+    },
     restore,
     release: async () => {
+      silence.stop()
+      slot?.release()
       process?.release()
       await launching
     },

@@ -1,14 +1,50 @@
-import type { FailureCode } from '@aicm/protocol'
+import type { FailureCode, RecoverySettings } from '@aicm/protocol'
 import type { Exit } from '../process/exit-status.ts'
 
-/** How often and how fast a process that ended by itself is replaced. Milliseconds. */
-export type RetryPolicy = { baseDelay: number; maxDelay: number; factor: number; maxRetries: number }
+/** What a session does about its failures: the server's settings, with the session's own over them. Delays in milliseconds. */
+export type RecoveryPolicy = Required<RecoverySettings>
 
-export const defaultRetryPolicy: RetryPolicy = { baseDelay: 200, maxDelay: 30_000, factor: 3, maxRetries: 5 }
+/**
+ * - `respawn`: a new process resumes the conversation and is given the same prompt again, under the same UUID.
+ * - `report`: the turn ends with the reason. claude has retried by itself where that could help: nobody retries on top of it.
+ * - `close`: nothing that this server could start would end otherwise.
+ */
+export type FailureAction = 'respawn' | 'report' | 'close'
 
-/** The first replacement comes at once: most crashes are single. */
-export const retryDelay = (policy: RetryPolicy, failures: number): number =>
-  failures <= 1 ? 0 : Math.min(policy.maxDelay, policy.baseDelay * policy.factor ** (failures - 2))
+/**
+ * Every class of failure, and what is done about it. What is not here is no failure of a session's: a storage that cannot
+ * write refuses requests, and what claude says meanwhile waits in its journal.
+ */
+export const failureActions: Record<FailureCode, FailureAction> = {
+  process_crashed: 'respawn',
+  out_of_memory: 'respawn',
+  file_size_limit: 'respawn',
+  disk_full: 'respawn',
+  start_failed: 'respawn',
+  start_timeout: 'respawn',
+  turn_silent: 'respawn',
+  process_unresponsive: 'respawn',
+  protocol_garbage: 'respawn',
+  claude_missing: 'respawn',
+  workspace_missing: 'close',
+  auth_required: 'report',
+  rate_limited: 'report',
+  overloaded: 'report',
+  prompt_too_long: 'report',
+  max_turns: 'report',
+  api_error: 'report',
+  claude_error: 'report',
+  turn_cut_off: 'report',
+}
+
+/**
+ * The first replacement comes at once: most crashes are single. Behind it the delays grow, each shortened by up to a half at
+ * random, so that sessions that failed together do not come back together. `random` is from 0 to 1.
+ */
+export const retryDelay = (policy: RecoveryPolicy, failures: number, random: number): number =>
+  failures <= 1
+    ? 0
+    : Math.round(Math.min(policy.maxDelay, policy.baseDelay * policy.factor ** (failures - 2)) * (1 - random / 2))
 
 export type Failure = { code: FailureCode; message: string }
 
@@ -22,6 +58,8 @@ export const classifyExit = (exit: Exit, stderr: string, started: boolean): Fail
     return { code: 'file_size_limit', message: `claude wrote a file past the size limit and was ended.${detail}` }
   if (/ENOSPC|no space left/i.test(stderr))
     return { code: 'disk_full', message: `claude ended because the disk is full.${detail}` }
+  if (exit.outOfMemory === true || /out of memory|JavaScript heap|ENOMEM/i.test(stderr))
+    return { code: 'out_of_memory', message: `claude ended because there was no memory left for it.${detail}` }
   const how =
     exit.signal !== null
       ? `was ended by ${exit.signal}`

@@ -4,9 +4,10 @@ import { newId, newUuid } from '../lib/id.ts'
 import type { Database } from '../storage/database.ts'
 import type { SessionRecord } from '../storage/session-store.ts'
 import { initialState } from './initial-state.ts'
-import { createSession, type Session, type SessionDeps } from './session.ts'
+import { assertCanStart, createSession, type Session, type SessionDeps } from './session.ts'
+import { createSlots, type SlotLimits } from './slots.ts'
 
-/** All sessions of this node. A session is loaded when it is first asked for. */
+/** All sessions of this node. A session is loaded when it is first asked for, and unloaded when it rests without a process. */
 export type Registry = {
   create(config: CreateSession & { userId: string; workspaceId: string; oneShot: boolean }): Promise<Session>
   /** Rejects with session_not_found. */
@@ -16,31 +17,96 @@ export type Registry = {
   delete(id: string): Promise<void>
   /** After a start of the server: takes over what still runs, ends what nobody wants. */
   restore(): Promise<{ adopted: number; swept: number }>
+  /** Puts resting sessions to sleep, unloads sleeping ones, closes forgotten ones. Called now and then. */
+  tidy(): Promise<void>
+  /** Ends all processes: turns that run are cut off here, and go on after the next start. */
+  stopAll(): Promise<void>
   /** Lets go of all processes; they go on. */
   release(): Promise<void>
+  counts(): { loaded: number; live: number; starting: number; waiting: number }
 }
+
+/** Milliseconds; undefined is never. */
+export type RestLimits = {
+  /** After which a session's process is ended. */
+  idleMs: number | undefined
+  /** After which a session is closed. */
+  closeMs: number | undefined
+}
+
+export type RegistryDeps = Omit<SessionDeps, 'events' | 'slots'> & {
+  slotLimits: SlotLimits
+  /** Why there is no memory for one more process. */
+  shortage(): string | undefined
+  rest: RestLimits
+  /** A session without a process is kept in memory for so long: whoever has just asked for it may still hold it. */
+  unloadMs: number
+}
+
+type Loaded = { session: Session; askedAt: number }
 
 /** Sessions adopted at once at start: each reads its journal. */
 const restoreConcurrency = 16
 
-export const createRegistry = (database: Database, deps: Omit<SessionDeps, 'events'>): Registry => {
-  const sessionDeps: SessionDeps = { ...deps, events: database.events }
-  const loaded = new Map<string, Promise<Session>>()
+export const createRegistry = (database: Database, deps: RegistryDeps): Registry => {
+  const loaded = new Map<string, Loaded>()
+  const loading = new Map<string, Promise<Session>>()
 
-  const load = (id: string): Promise<Session> => {
-    const known = loaded.get(id)
-    if (known !== undefined) return known
-    const loading = database.sessions.get(id).then((record) => {
-      if (record === undefined) throw new AppError('session_not_found', `There is no session ${id}.`)
-      return createSession(record, sessionDeps)
+  const hibernatable = (): Session[] =>
+    [...loaded.values()]
+      .map(({ session }) => session)
+      .filter((session) => session.record().state.process === 'ready' && session.idleMs() !== undefined)
+      .sort((a, b) => (b.idleMs() ?? 0) - (a.idleMs() ?? 0))
+
+  const hibernate = (session: Session): Promise<void> =>
+    session.hibernate().catch((error: unknown) => {
+      deps.log.warn({ err: error, sessionId: session.record().id }, 'a session could not be put to sleep')
     })
-    loaded.set(id, loading)
-    loading.catch(() => loaded.delete(id))
-    return loading
+
+  const slots = createSlots({
+    limits: deps.slotLimits,
+    shortage: deps.shortage,
+    makeRoom: () => {
+      const [longest] = hibernatable()
+      if (longest !== undefined) void hibernate(longest)
+      return longest !== undefined
+    },
+  })
+  const sessionDeps: SessionDeps = { ...deps, events: database.events, slots }
+
+  const keep = (session: Session): Session => {
+    loaded.set(session.record().id, { session, askedAt: performance.now() })
+    return session
+  }
+
+  const load = async (id: string): Promise<Session> => {
+    const known = loaded.get(id)
+    if (known !== undefined) {
+      known.askedAt = performance.now()
+      return known.session
+    }
+    const underWay = loading.get(id)
+    if (underWay !== undefined) return underWay
+    const begun = database.sessions.get(id).then((record) => {
+      if (record === undefined) throw new AppError('session_not_found', `There is no session ${id}.`)
+      return keep(createSession(record, sessionDeps))
+    })
+    loading.set(id, begun)
+    return begun.finally(() => loading.delete(id))
+  }
+
+  const closeForgotten = async (closeMs: number): Promise<void> => {
+    const now = deps.clock.now()
+    for (const { id, state, updatedAt } of await database.sessions.listOpen()) {
+      if (state.status !== 'idle' || now - updatedAt < closeMs) continue
+      const session = await load(id)
+      if (session.followers() === 0) await session.close('it was not used for a long time')
+    }
   }
 
   return {
     create: async (config) => {
+      assertCanStart(sessionDeps)
       const now = deps.clock.now()
       const id = newId('ses', now)
       const record: SessionRecord = {
@@ -53,25 +119,21 @@ export const createRegistry = (database: Database, deps: Omit<SessionDeps, 'even
         systemPrompt: config.systemPrompt ?? null,
         maxTurns: config.maxTurns ?? null,
         oneShot: config.oneShot,
-        state: initialState(newUuid()),
+        state: initialState(newUuid(), config.recovery),
         lastSeq: 0,
         source: null,
         createdAt: now,
         updatedAt: now,
       }
       await database.sessions.create(record)
-      const session = createSession(record, sessionDeps)
-      loaded.set(id, Promise.resolve(session))
+      const session = keep(createSession(record, sessionDeps))
       await session.start()
       return session
     },
 
     get: load,
 
-    peek: async (id) => {
-      const session = await loaded.get(id)
-      return session?.record() ?? database.sessions.get(id)
-    },
+    peek: async (id) => loaded.get(id)?.session.record() ?? (await database.sessions.get(id)),
 
     delete: async (id) => {
       const session = await load(id)
@@ -102,8 +164,28 @@ export const createRegistry = (database: Database, deps: Omit<SessionDeps, 'even
       return { adopted: busy.length, swept: swept.length }
     },
 
-    release: async () => {
-      await Promise.all([...loaded.values()].map(async (session) => (await session).release()))
+    tidy: async () => {
+      const { rest, unloadMs } = deps
+      const { idleMs, closeMs } = rest
+      for (const session of hibernatable())
+        if (deps.shortage() !== undefined || (idleMs !== undefined && (session.idleMs() ?? 0) >= idleMs))
+          await hibernate(session)
+      const longAgo = performance.now() - unloadMs
+      for (const [id, { session, askedAt }] of loaded) {
+        const sleeps = session.record().state.process === 'none' && session.followers() === 0
+        if (sleeps && (session.idleMs() ?? -1) >= unloadMs && askedAt <= longAgo) loaded.delete(id)
+      }
+      if (closeMs !== undefined) await closeForgotten(closeMs)
     },
+
+    stopAll: async () => {
+      await Promise.all([...loaded.values()].map(({ session }) => session.suspend()))
+    },
+
+    release: async () => {
+      await Promise.all([...loaded.values()].map(({ session }) => session.release()))
+    },
+
+    counts: () => ({ loaded: loaded.size, ...slots.counts() }),
   }
 }

@@ -1,6 +1,8 @@
 import { AppError } from '../lib/app-error.ts'
 import type { Input } from './input.ts'
-import { emit, launch, runNext, setStatus, withdrawApprovals, type Work } from './work.ts'
+import { endCutOff, goOn, isAsking } from './cut-off.ts'
+import { finish, next } from './turns.ts'
+import { emit, launch, runNext, setStatus, type Work } from './work.ts'
 
 /** What clients ask of a session. A refusal throws, and nothing has changed then. */
 
@@ -23,6 +25,8 @@ export const interrupt = (work: Work): void => {
   const { state } = work
   const { turn } = state
   if (turn === null) throw new AppError('no_turn_running', 'No turn is running.')
+  // claude does nothing then: the session itself waits for an answer.
+  if (isAsking(work)) return finish(work, { result: 'interrupted', reason: 'turn_cut_off' })
   switch (turn.phase) {
     case 'waiting':
       // claude has not seen it: there is nobody to ask.
@@ -62,7 +66,10 @@ export const answer = (work: Work, { approvalId, decision, userId }: Extract<Inp
     decidedBy: userId,
     message: decision.message,
   })
-  work.effects.push({ type: 'answer', approvalId })
+  if (approval.requestId !== null) return void work.effects.push({ type: 'answer', approvalId })
+  work.state.approvals = work.state.approvals.filter((open) => open !== approval)
+  if (allowed) goOn(work)
+  else endCutOff(work)
 }
 
 export const update = (work: Work, changes: Extract<Input, { type: 'update' }>): void => {
@@ -75,32 +82,5 @@ export const update = (work: Work, changes: Extract<Input, { type: 'update' }>):
   if (changes.permissionMode !== undefined && changes.permissionMode !== record.permissionMode) {
     record.permissionMode = changes.permissionMode
     if (state.process === 'ready') work.effects.push({ type: 'set-permission-mode', mode: changes.permissionMode })
-  }
-}
-
-/** Every accepted prompt gets its `complete`, also those that will not run any more. */
-export const endTurns = (work: Work, result: 'interrupted' | 'error', reason: string): void => {
-  const { state } = work
-  for (const turnId of [...(state.turn === null ? [] : [state.turn.id]), ...state.queue])
-    emit(work, { type: 'complete', result, reason }, turnId)
-  state.turn = null
-  state.queue = []
-}
-
-/** A turn is over: the next one, or the end of a session that was made for one prompt. */
-export const next = (work: Work): void => {
-  if (work.record.oneShot && work.state.queue.length === 0) close(work, 'its only prompt was answered')
-  else runNext(work)
-}
-
-export const close = (work: Work, reason: string): void => {
-  const { state } = work
-  if (state.status === 'closed') return
-  withdrawApprovals(work, 'The session was closed.')
-  endTurns(work, 'interrupted', 'session_closed')
-  setStatus(work, 'closed', reason)
-  if (state.process !== 'none') {
-    state.process = 'stopping'
-    work.effects.push({ type: 'stop', generation: state.generation })
   }
 }

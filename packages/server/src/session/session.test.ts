@@ -314,12 +314,11 @@ test('a claude that cannot start closes the session after the retries, and says 
 
 test('a claude that hangs at its start is ended, and the session closed after the retries', async () => {
   await using node = await openSessionNode()
-  const session = await node.serve({ startTimeoutMs: 200 }).create({ model: 'fake-hang-at-start' })
+  const session = await node.serve({ limits: { startMs: 200 } }).create({ model: 'fake-hang-at-start' })
   const turnId = await prompt(session, 'hello')
   const seen = await until(session, hasStatus('closed'))
-  expect(ofType(seen, 'progress')[0]).toMatchObject({ kind: 'start_timeout' })
-  expect(ofType(seen, 'error')[0]).toMatchObject({ code: 'start_failed' })
-  expect(ofType(seen, 'complete')).toMatchObject([{ turnId, result: 'error', reason: 'start_failed' }])
+  expect(ofType(seen, 'error')[0]).toMatchObject({ code: 'start_timeout' })
+  expect(ofType(seen, 'complete')).toMatchObject([{ turnId, result: 'error', reason: 'start_timeout' }])
 })
 
 test('a claude that ends between turns is started again for the next prompt, in the same conversation', async () => {
@@ -566,4 +565,153 @@ test('a one-shot session closes and ends its process when its prompt is answered
   expect(completed(turnId)(seen)).toBe(true)
   while (session.record().state.process !== 'none') await new Promise((resolve) => setImmediate(resolve))
   expect(await processesWithMarker(markerOf(session))).toEqual([])
+})
+
+test('a session at rest has no process, is not kept in memory, and wakes up in the same conversation', async () => {
+  await using node = await openSessionNode()
+  const server = node.serve({ rest: { idleMs: 0, closeMs: undefined }, unloadMs: 0 })
+  const session = await server.create()
+  const { id } = session.record()
+  await until(session, completed(await prompt(session, '@text(one)')))
+  await expect
+    .poll(() => server.registry.tidy().then(() => server.registry.counts()))
+    .toMatchObject({ live: 0, loaded: 0 })
+  await expect(processesWithMarker(markerOf(session))).resolves.toEqual([])
+  const woken = await server.registry.get(id)
+  expect(woken).not.toBe(session)
+  expect(woken.record().state).toMatchObject({ status: 'idle', process: 'none', generation: 1 })
+  const seen = await until(woken, completed(await prompt(woken, '@text(two)')))
+  expect(wholeTexts(seen)).toEqual(['one', 'two'])
+  expect(woken.record().state).toMatchObject({ generation: 2, failures: 0 })
+  expect(ofType(seen, 'error')).toEqual([])
+})
+
+test('a session that works, is asked something or is read is not put to sleep or unloaded', async () => {
+  await using node = await openSessionNode()
+  const server = node.serve({ rest: { idleMs: 0, closeMs: undefined }, unloadMs: 0 })
+  const session = await server.create()
+  await prompt(session, '@tool(Bash,{})')
+  await until(session, (seen) => ofType(seen, 'approval').length > 0)
+  await server.registry.tidy()
+  expect(session.record().state.process).toBe('ready')
+  const reading = new AbortController()
+  const reader = session.follow({ seq: 0 }, reading.signal)
+  await reader.next()
+  await session.interrupt()
+  await until(session, (seen) => ofType(seen, 'complete').length > 0)
+  await expect.poll(() => server.registry.tidy().then(() => session.record().state.process)).toBe('none')
+  await server.registry.tidy()
+  expect(server.registry.counts().loaded).toBe(1)
+  reading.abort()
+  await reader.return()
+  await expect.poll(() => server.registry.tidy().then(() => server.registry.counts().loaded)).toBe(0)
+})
+
+test('a session that nobody used for too long is closed, whether it is loaded or not', async () => {
+  await using node = await openSessionNode()
+  const server = node.serve({ rest: { idleMs: 0, closeMs: 0 }, unloadMs: 0 })
+  const session = await server.create()
+  const { id } = session.record()
+  await until(session, hasStatus('idle'))
+  await expect
+    .poll(() => server.registry.tidy().then(() => server.registry.peek(id)))
+    .toMatchObject({
+      state: { status: 'closed', reason: 'it was not used for a long time' },
+    })
+})
+
+test('a resting session makes room for one that is wanted; who waits is told so', async () => {
+  await using node = await openSessionNode()
+  const server = node.serve({ maxProcesses: 1 })
+  const first = await server.create()
+  const turn = await prompt(first, '@tokens(3) @hang')
+  await until(first, growing(5))
+  const second = await server.create()
+  const waiting = await until(second, (seen) => ofType(seen, 'progress').length > 0)
+  expect(ofType(waiting, 'progress')[0]).toMatchObject({ kind: 'waiting_for_process' })
+  expect(server.registry.counts()).toMatchObject({ live: 1, waiting: 1 })
+  await first.interrupt()
+  await until(first, completed(turn))
+  await until(second, hasStatus('idle'))
+  expect(first.record().state).toMatchObject({ status: 'idle', process: 'none' })
+})
+
+test('without memory a new session is refused with the reason, and nothing is left of it', async () => {
+  await using node = await openSessionNode()
+  let short: string | undefined
+  const server = node.serve({ shortage: () => short })
+  const session = await server.create()
+  await until(session, completed(await prompt(session, '@text(one)')))
+  short = '10 MB of memory are left.'
+  await server.registry.tidy()
+  await expect.poll(() => session.record().state.process).toBe('none')
+  await expect(server.create()).rejects.toMatchObject({ code: 'out_of_capacity', retryAfter: 10 })
+  await expect(prompt(session, 'hello')).rejects.toMatchObject({ code: 'out_of_capacity' })
+  short = undefined
+  await until(session, completed(await prompt(session, '@text(two)')))
+})
+
+test('a turn that hangs is ended, resumed and finished; one whose model still answers is left alone', async () => {
+  await using node = await openSessionNode()
+  let sent = 0
+  const asked: string[] = []
+  const server = node.serve({
+    limits: { turnMs: 40 },
+    sentBytes: async (sessionId) => {
+      asked.push(sessionId)
+      return asked.length < 4 ? ++sent : sent
+    },
+  })
+  const session = await server.create()
+  const turnId = await prompt(session, '@hang-once @text(done)')
+  const seen = await until(session, completed(turnId))
+  expect(asked.length).toBeGreaterThanOrEqual(4)
+  expect(ofType(seen, 'error')).toMatchObject([{ code: 'turn_silent', turnId }])
+  expect(ofType(seen, 'complete')).toMatchObject([{ turnId, result: 'success' }])
+  expect(wholeTexts(seen)).toEqual(['done'])
+})
+
+test('a turn whose result never comes ends all the same', async () => {
+  await using node = await openSessionNode()
+  const session = await node.serve().create()
+  const turnId = await prompt(session, '@text(all said) @no-result')
+  const seen = await until(session, completed(turnId))
+  expect(ofType(seen, 'complete')).toMatchObject([{ turnId, result: 'success', reason: 'result_missing' }])
+  expect(ofType(await until(session, completed(await prompt(session, '@text(next)'))), 'complete')).toHaveLength(2)
+})
+
+test('a claude that ignores SIGTERM is killed, and that is told', async () => {
+  await using node = await openSessionNode()
+  const server = node.serve({ limits: { graceMs: 50 }, rest: { idleMs: 0, closeMs: undefined } })
+  const session = await server.create()
+  await until(session, completed(await prompt(session, '@ignore-term @text(stubborn)')))
+  await expect.poll(() => server.registry.tidy().then(() => session.record().state.process)).toBe('none')
+  const seen = await until(session, ({ messages }) => messages.some(({ type }) => type === 'progress'))
+  expect(ofType(seen, 'progress')).toMatchObject([{ kind: 'stop_ignored' }])
+})
+
+test('a claude that cannot be started is left alone after a while: sessions wait, and new ones are refused', async () => {
+  await using node = await openSessionNode()
+  const server = node.serve({ starts: { failures: 2, probeAfterMs: 60_000 }, policy: { maxRetries: 100 } })
+  const session = await server.create({ model: 'fake-exit-at-start' })
+  const seen = await until(session, (all) => ofType(all, 'progress').some(({ kind }) => kind === 'waiting_for_process'))
+  expect(ofType(seen, 'error')).toHaveLength(2)
+  await expect(server.create()).rejects.toMatchObject({ code: 'claude_unavailable', retryAfter: 60 })
+})
+
+test('a server that takes its processes along leaves a turn for the next one, which finishes it', async () => {
+  await using node = await openSessionNode()
+  const first = node.serve()
+  const before = await first.create()
+  const turnId = await prompt(before, '@tokens(3) @hang-once @text(done)')
+  await until(before, growing(5))
+  await first.registry.stopAll()
+  await expect(processesWithMarker(markerOf(before))).resolves.toEqual([])
+  await first.registry.release()
+  const second = node.serve()
+  await second.registry.restore()
+  const session = await second.registry.get(before.record().id)
+  const seen = await until(session, completed(turnId))
+  expect(ofType(seen, 'complete')).toMatchObject([{ turnId, result: 'success' }])
+  expect(ofType(seen, 'error')).toEqual([])
 })

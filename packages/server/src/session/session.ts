@@ -2,30 +2,22 @@ import type { Accepted, ContentBlock, Cursor, Decision, Message, StreamItem } fr
 import { AppError } from '../lib/app-error.ts'
 import { isoTime, type Clock } from '../lib/clock.ts'
 import { newId, newUuid } from '../lib/id.ts'
-import type { Log } from '../lib/log.ts'
 import { createMailbox } from '../lib/mailbox.ts'
-import type { EventStore } from '../storage/event-store.ts'
 import type { SessionRecord } from '../storage/session-store.ts'
 import { createFeed, type Batch } from './feed.ts'
 import { follow } from './follow.ts'
 import type { Ingested } from './ingest.ts'
 import type { Effect, Input } from './input.ts'
-import { createProcessLink } from './process-link.ts'
-import type { RunningProcesses } from './processes.ts'
-import type { RetryPolicy } from './recovery.ts'
+import { createProcessLink, type LinkDeps } from './process-link.ts'
+import type { RecoveryPolicy } from './recovery.ts'
 import { step } from './step.ts'
 import type { StepContext } from './work.ts'
 
-export type SessionDeps = {
-  events: EventStore
-  processes: RunningProcesses
-  policy: RetryPolicy
+export type SessionDeps = LinkDeps & {
+  policy: RecoveryPolicy
   /** False with the demo API: see StepContext. */
   billed: boolean
-  /** How long claude may take until it takes prompts. */
-  startTimeoutMs: number
   clock: Clock
-  log: Log
 }
 
 /** A session of this node, as its clients use it. Refusals reject with AppError. */
@@ -39,6 +31,14 @@ export type Session = {
   answer(answer: { approvalId: string; decision: Decision; userId: string }): Promise<void>
   update(changes: Omit<Extract<Input, { type: 'update' }>, 'type'>): Promise<void>
   close(reason: string): Promise<void>
+  /** Ends a process that nothing needs; the next prompt starts another. */
+  hibernate(): Promise<void>
+  /** Ends its process for good; a turn that runs goes on with the next server. Resolves when it has ended. */
+  suspend(): Promise<void>
+  /** Milliseconds since anything happened to it; undefined while it is at work. */
+  idleMs(): number | undefined
+  /** Readers of its stream. */
+  followers(): number
   follow(after: Cursor, signal: AbortSignal): AsyncGenerator<Batch, void, void>
   /** Takes over what the last server left running, or finds out that it has ended. */
   restore(): Promise<void>
@@ -59,12 +59,24 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
   const feed = createFeed(initial.lastSeq)
   const context: StepContext = {
     policy: deps.policy,
+    random: Math.random,
     billed: deps.billed,
     newUuid,
     newApprovalId: () => newId('apr', clock.now()),
   }
   const lifetime = new AbortController()
   let record = initial
+  let active = performance.now()
+  let followers = 0
+
+  const counted = async function* (batches: AsyncGenerator<Batch, void, void>): AsyncGenerator<Batch, void, void> {
+    followers++
+    try {
+      yield* batches
+    } finally {
+      followers--
+    }
+  }
 
   /** The one consumer: everything that happens to the session goes through here, in order. */
   const consume = async (batch: Envelope[]): Promise<void> => {
@@ -134,7 +146,9 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
     const perform = (): void => {
       performed = true
       record = next
+      active = performance.now()
       for (const effect of effects) link.perform(effect)
+      link.observe()
     }
 
     // What claude said and what tells nothing is not worth a sync to the disk: after a crash it is read again, because the
@@ -159,15 +173,13 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
     new Promise((resolve, reject) => mailbox.post({ kind: 'input', input, resolve, reject }))
 
   const link = createProcessLink({
+    ...deps,
     id: sessionId,
     record: () => record,
     post,
     deliver: (ingested) =>
       new Promise((resolve, reject) => mailbox.post({ kind: 'ingested', ingested, resolve, reject })),
     lifetime: lifetime.signal,
-    startTimeoutMs: deps.startTimeoutMs,
-    events,
-    processes: deps.processes,
     log,
   })
 
@@ -176,6 +188,8 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
 
   const accept: Session['execute'] = async ({ turnId, content, userId }) => {
     const known = await events.findPrompt(sessionId, turnId)
+    // Found out here rather than after the prompt was accepted.
+    if (known === undefined && record.state.process === 'none') assertCanStart(deps)
     if (known === undefined) return { turnId, seq: (await post({ type: 'execute', turnId, content, userId })).seq }
     if (JSON.stringify(known.content) !== JSON.stringify(content))
       throw new AppError('turn_conflict', `The id ${turnId} was used for another prompt in this session.`)
@@ -208,13 +222,28 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
     answer: async (answer) => void (await post({ type: 'answer', ...answer })),
     update: async (changes) => void (await post({ type: 'update', ...changes })),
     close: async (reason) => void (await post({ type: 'close', reason })),
+    hibernate: async () => void (await post({ type: 'hibernate', generation: record.state.generation })),
+    suspend: async () => {
+      await post({ type: 'suspend', generation: record.state.generation })
+      const ended = link.ended()
+      // Its end is the next server's to see.
+      lifetime.abort()
+      await ended
+    },
+    idleMs: () => {
+      const { status, turn, queue, process } = record.state
+      const busy = turn !== null || queue.length > 0 || process === 'starting' || process === 'stopping'
+      const resting = (status === 'idle' || status === 'closed') && !busy && accepting.size === 0
+      return resting ? performance.now() - active : undefined
+    },
+    followers: () => followers,
     follow: (after, signal) => {
       if (after.seq > feed.lastSeq())
         throw new AppError(
           'invalid_cursor',
           `The log of this session ends at ${feed.lastSeq()}; ${after.seq} is past it.`,
         )
-      return follow({ events, feed, sessionId, after, signal: AbortSignal.any([signal, lifetime.signal]) })
+      return counted(follow({ events, feed, sessionId, after, signal: AbortSignal.any([signal, lifetime.signal]) }))
     },
     restore: link.restore,
     release: async () => {
@@ -233,3 +262,16 @@ const stateChanged = (before: SessionRecord, after: SessionRecord): boolean =>
     before.model !== after.model ||
     before.permissionMode !== after.permissionMode ||
     JSON.stringify(before.state) !== JSON.stringify(after.state))
+
+/** Throws what keeps a new process from being started, before anything is accepted that would need one. */
+export const assertCanStart = ({ starts, slots }: Pick<LinkDeps, 'starts' | 'slots'>): void => {
+  if (starts.state() === 'open') {
+    const reason = starts.reason()
+    throw new AppError(
+      'claude_unavailable',
+      `claude could not be started several times in a row. ${reason instanceof Error ? reason.message : ''}`.trim(),
+      { retryAfter: starts.retryAfter },
+    )
+  }
+  slots.assertRoom()
+}

@@ -101,6 +101,32 @@ const happenings = {
     generation: state.generation,
     afterMs: 1000,
   }),
+  waits: (_: number, { state }: SessionRecord): Input => ({
+    type: 'launch.waiting',
+    generation: state.generation,
+    text: 'wait',
+  }),
+  silent: (_: number, { state }: SessionRecord): Input => ({
+    type: 'turn.silent',
+    generation: state.generation,
+    turnId: state.turn?.id ?? 'none',
+    forMs: 1000,
+  }),
+  resultMissing: (_: number, { state }: SessionRecord): Input => ({
+    type: 'result.missing',
+    generation: state.generation,
+    turnId: state.turn?.id ?? 'none',
+  }),
+  stopIgnored: (_: number, { state }: SessionRecord): Input => ({
+    type: 'stop.ignored',
+    generation: state.generation,
+    afterMs: 1000,
+  }),
+  hibernate: (_: number, { state }: SessionRecord): Input => ({ type: 'hibernate', generation: state.generation }),
+  suspend: (_: number, { state }: SessionRecord): Input => ({ type: 'suspend', generation: state.generation }),
+  idle: (_: number, { state }: SessionRecord) => said({ kind: 'idle' }, state.generation),
+  garbage: (_: number, { state }: SessionRecord) =>
+    said({ kind: 'message', draft: { type: 'system', subtype: 'unparsed', data: 'x' } }, state.generation),
   adopted: (pick: number): Input => ({ type: 'adopted', alive: pick % 2 === 0 }),
 }
 
@@ -132,10 +158,15 @@ const deepFreeze = <T>(value: T): T => {
   return value
 }
 
-const run = (happened: { name: keyof typeof happenings; pick: number; old: boolean }[], oneShot: boolean): void => {
+const run = (
+  happened: { name: keyof typeof happenings; pick: number; old: boolean }[],
+  oneShot: boolean,
+  policy: 'auto' | 'ask' | 'never',
+): void => {
   let ids = 0
   const context = {
-    policy: { baseDelay: 1, maxDelay: 5, factor: 2, maxRetries: 2 },
+    policy: { baseDelay: 1, maxDelay: 5, factor: 2, maxRetries: 2, continue: policy },
+    random: () => 0,
     billed: true,
     newUuid: () => `uuid-${++ids}`,
     newApprovalId: () => `apr-${++ids}`,
@@ -220,5 +251,5 @@ const run = (happened: { name: keyof typeof happenings; pick: number; old: boole
 }
 
 test('whatever happens in whatever order, the session keeps to the diagram and answers every prompt once', () => {
-  fc.assert(fc.property(history, fc.boolean(), run), { numRuns: 3000 })
+  fc.assert(fc.property(history, fc.boolean(), fc.constantFrom('auto', 'ask', 'never'), run), { numRuns: 3000 })
 })

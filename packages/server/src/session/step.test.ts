@@ -6,12 +6,18 @@ import type { Effect, Input } from './input.ts'
 import { step } from './step.ts'
 import type { DraftEvent } from './work.ts'
 
-const policy = { baseDelay: 10, maxDelay: 25, factor: 2, maxRetries: 2 }
+const policy = { baseDelay: 10, maxDelay: 25, factor: 2, maxRetries: 2, continue: 'auto' as const }
 
 /** A session that is fed inputs, and remembers what it told and wanted. */
 const machine = (record: SessionRecord = newRecord()) => {
   let uuids = 0
-  const context = { policy, billed: true, newUuid: () => `uuid-${++uuids}`, newApprovalId: () => `apr_${++uuids}` }
+  const context = {
+    policy,
+    billed: true,
+    random: () => 0,
+    newUuid: () => `uuid-${++uuids}`,
+    newApprovalId: () => `apr_${++uuids}`,
+  }
   const m = {
     record,
     events: [] as DraftEvent[],
@@ -310,12 +316,128 @@ test('a turn that claude will not finish is continued by a prompt of its own, in
   expect(session.completes).toEqual(['a success completed'])
 })
 
-test('a turn that was cut off while a tool ran is not run again, and the user is told', () => {
+const question = (session: ReturnType<typeof machine>) =>
+  session.state.approvals.find(({ requestId }) => requestId === null)?.approvalId ?? 'none'
+const answers = (approvalId: string, decision: 'allow' | 'deny'): Input => ({
+  type: 'answer',
+  approvalId,
+  decision: { decision },
+  userId: 'usr',
+})
+
+test('where a tool may have run in part the user is asked, and claude goes on when it is told to', () => {
   const session = running().feed(toolUse('t'), crash(), ready(2), moved('a', 'completed', 2))
+  expect(session.completes).toEqual([])
+  expect(session.events.at(-1)).toMatchObject({ draft: { type: 'approval', state: 'pending', tool: 'continue_turn' } })
+  session.feed(answers(question(session), 'allow'))
+  expect(session.effects).toEqual([{ type: 'prompt', turnId: 'a', promptId: expect.stringMatching(/^uuid/) }])
+  const continued = session.state.turn?.promptId ?? ''
+  session.feed(moved(continued, 'started', 2), result({}, 2))
+  expect(session.completes).toEqual(['a success completed'])
+})
+
+test('a turn that shall not go on ends, and says that a tool may have run in part', () => {
+  const session = running().feed(toolUse('t'), crash(), ready(2), moved('a', 'completed', 2))
+  session.feed(answers(question(session), 'deny'))
   expect(session.completes).toEqual(['a error turn_cut_off'])
   expect(session.events).toMatchObject(
     expect.arrayContaining([{ draft: expect.objectContaining({ code: 'turn_cut_off' }), turnId: 'a' }]),
   )
+  expect(session.state.approvals).toEqual([])
+})
+
+test('the question survives another crash and is asked once; an interrupt ends the turn instead', () => {
+  const session = running().feed(toolUse('t'), crash(), ready(2), moved('a', 'completed', 2))
+  const asked = question(session)
+  session.feed(crash(2), ready(3), moved('a', 'completed', 3))
+  expect(session.events.filter(({ draft }) => draft.type === 'approval')).toEqual([])
+  expect(question(session)).toBe(asked)
+  session.feed({ type: 'interrupt' })
+  expect(session.completes).toEqual(['a interrupted turn_cut_off'])
+})
+
+test('by the session’s own policy a cut-off turn always asks, or never goes on', () => {
+  const cutOff = (how: 'ask' | 'never') =>
+    machine(newRecord({ recovery: { continue: how } })).feed(
+      ...[{ type: 'start' } as const, ready(), execute('a'), moved('a', 'started')],
+      ...[toolUse('t'), toolResult('t'), crash(), ready(2), moved('a', 'completed', 2)],
+    )
+  expect(question(cutOff('ask'))).not.toBe('none')
+  expect(cutOff('never').completes).toEqual(['a error turn_cut_off'])
+})
+
+test('a silent turn ends the process, and is given to the next one', () => {
+  const session = running().feed({ type: 'turn.silent', generation: 1, turnId: 'a', forMs: 600_000 })
+  expect(session.effects).toEqual([{ type: 'stop', generation: 1 }])
+  session.feed(crash())
+  expect(session.events).toMatchObject(
+    expect.arrayContaining([{ draft: expect.objectContaining({ type: 'error', code: 'turn_silent' }), turnId: 'a' }]),
+  )
+  session.feed(ready(2))
+  expect(session.effects).toEqual([{ type: 'prompt', turnId: 'a', promptId: 'a' }])
+})
+
+test('a turn that asks somebody something is never too silent, nor is another turn than the one that was watched', () => {
+  const silent: Input = { type: 'turn.silent', generation: 1, turnId: 'a', forMs: 600_000 }
+  expect(running().feed(asks('r'), silent).effects).toEqual([])
+  expect(running().feed({ ...silent, turnId: 'b' }).effects).toEqual([])
+})
+
+test('a result that never comes is not waited for: the turn ends as claude left it', () => {
+  const session = running().feed(says({ kind: 'idle' }))
+  expect(session.effects).toEqual([{ type: 'watch-result', generation: 1, turnId: 'a' }])
+  session.feed({ type: 'result.missing', generation: 1, turnId: 'a' })
+  expect(session.completes).toEqual(['a success result_missing'])
+  session.feed(result())
+  expect(session.completes).toEqual([])
+})
+
+test('a result that comes in time is the turn’s', () => {
+  const session = running().feed(says({ kind: 'idle' }), result(), {
+    type: 'result.missing',
+    generation: 1,
+    turnId: 'a',
+  })
+  expect(session.completes).toEqual(['a success completed'])
+})
+
+test('garbage is shown up to a threshold, which ends the process; a good line starts the count anew', () => {
+  const line = says({ kind: 'message', draft: { type: 'system', subtype: 'unparsed', data: '?' } })
+  const many = (count: number): Input[] => Array.from({ length: count }, () => line)
+  const session = running().feed(...many(99), toolUse('t'), ...many(99))
+  expect(session.effects).toEqual([])
+  session.feed(...many(50))
+  expect(session.effects).toEqual([{ type: 'stop', generation: 1 }])
+  expect(session.events).toHaveLength(1)
+  session.feed(crash())
+  expect(session.events[0]).toMatchObject({ draft: { code: 'protocol_garbage' } })
+})
+
+test('a session at rest gives its process back, and a prompt that comes meanwhile starts the next one', () => {
+  const asleep = idle().feed({ type: 'hibernate', generation: 1 })
+  expect(asleep.effects).toEqual([{ type: 'stop', generation: 1 }])
+  expect(asleep.feed(crash()).state).toMatchObject({ status: 'idle', process: 'none' })
+  expect(asleep.events).toEqual([])
+  const woken = idle().feed({ type: 'hibernate', generation: 1 }, execute('a'), crash())
+  expect(woken.state).toMatchObject({ status: 'running', process: 'starting', generation: 2, failures: 0 })
+  expect(running().feed({ type: 'hibernate', generation: 1 }).effects).toEqual([])
+})
+
+test('a server that takes its processes along leaves turns for the next one to run', () => {
+  const session = running().feed({ type: 'suspend', generation: 1 })
+  expect(session.effects).toEqual([{ type: 'stop', generation: 1 }])
+  session.feed({ type: 'adopted', alive: false }, ready(2))
+  expect(session.effects).toMatchObject([{ type: 'launch' }, { type: 'prompt', turnId: 'a', promptId: 'a' }])
+  expect(session.completes).toEqual([])
+})
+
+test('where nothing can help the session closes at once, with the cause', () => {
+  const session = running().feed(crash(), {
+    ...{ type: 'launch.failed' as const, generation: 2, message: 'The workspace was deleted.' },
+    code: 'workspace_missing',
+  })
+  expect(session.state).toMatchObject({ status: 'closed', reason: 'The workspace was deleted.' })
+  expect(session.completes).toEqual(['a error workspace_missing'])
 })
 
 test('a tool that was asked for before a crash is forgotten when the turn begins anew', () => {

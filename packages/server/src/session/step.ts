@@ -1,9 +1,20 @@
 import { unreachable } from '../lib/unreachable.ts'
 import type { SessionRecord } from '../storage/session-store.ts'
 import type { Effect, Input } from './input.ts'
-import { adopted, exited, launchFailed, startTimedOut } from './lifecycle.ts'
-import { output } from './outputs.ts'
-import { answer, close, execute, interrupt, start, update } from './requests.ts'
+import {
+  adopted,
+  exited,
+  hibernate,
+  launchFailed,
+  launchWaits,
+  startTimedOut,
+  stopIgnored,
+  suspend,
+  turnSilent,
+} from './lifecycle.ts'
+import { output, resultMissing } from './outputs.ts'
+import { answer, execute, interrupt, start, update } from './requests.ts'
+import { close } from './turns.ts'
 import type { DraftEvent, StepContext, Work } from './work.ts'
 
 export type Step = { record: SessionRecord; events: DraftEvent[]; effects: Effect[] }
@@ -57,7 +68,19 @@ const apply = (work: Work, input: Input): void => {
     case 'output':
       return work.state.status === 'closed' ? undefined : output(work, input)
     case 'launch.failed':
-      return launchFailed(work, input.message)
+      return launchFailed(work, input)
+    case 'launch.waiting':
+      return launchWaits(work, input.text)
+    case 'turn.silent':
+      return turnSilent(work, input)
+    case 'result.missing':
+      return resultMissing(work, input.turnId)
+    case 'stop.ignored':
+      return stopIgnored(work, input.afterMs)
+    case 'suspend':
+      return suspend(work)
+    case 'hibernate':
+      return hibernate(work)
     case 'start.timeout':
       return startTimedOut(work, input)
     case 'process.exited':

@@ -1,14 +1,16 @@
-import type { SessionStatus } from '@aicm/protocol'
+import type { FailureCode, SessionStatus } from '@aicm/protocol'
 import type { Draft } from '../claude/output.ts'
-import type { SessionRecord, SessionState } from '../storage/session-store.ts'
+import type { OpenApproval, SessionRecord, SessionState } from '../storage/session-store.ts'
 import type { Effect } from './input.ts'
-import type { RetryPolicy } from './recovery.ts'
+import type { RecoveryPolicy } from './recovery.ts'
 
 export type DraftEvent = { draft: Draft; turnId?: string }
 
 /** What the rules need of the world. */
 export type StepContext = {
-  policy: RetryPolicy
+  policy: RecoveryPolicy
+  /** From 0 to 1. */
+  random: () => number
   /** False where the API is a script: claude computes a cost all the same, and it would be an invented figure. */
   billed: boolean
   newUuid: () => string
@@ -41,7 +43,17 @@ export const launch = (work: Work, delayMs: number): void => {
   work.state.generation++
   work.state.process = 'starting'
   work.state.processCostUsd = 0
+  delete work.state.ending
+  delete work.state.garbage
   work.effects.push({ type: 'launch', generation: work.state.generation, delayMs })
+}
+
+/** Ends a process for a failure of its own: its end is then handled as this failure. */
+export const endProcess = (work: Work, ending: { code: FailureCode; message: string }): void => {
+  const { state } = work
+  if (state.ending !== undefined || state.process === 'none') return
+  state.ending = ending
+  work.effects.push({ type: 'stop', generation: state.generation })
 }
 
 /** Gives the turn to the process, or again to a new one: claude knows a prompt by its id and never runs it twice. */
@@ -64,8 +76,13 @@ export const runNext = (work: Work): void => {
   else if (state.process === 'none') launch(work, 0)
 }
 
-export const withdrawApprovals = (work: Work, message: string): void => {
-  for (const approval of work.state.approvals)
+/** The session's own settings over the server's. */
+export const policyOf = ({ context, state }: Work): RecoveryPolicy => ({ ...context.policy, ...state.recovery })
+
+/** What a process had asked is void with it. With `claude` what the session itself asks stays. */
+export const withdrawApprovals = (work: Work, message: string, whose: 'all' | 'claude' = 'all'): void => {
+  const isGone = ({ requestId }: OpenApproval): boolean => whose === 'all' || requestId !== null
+  for (const approval of work.state.approvals.filter(isGone))
     if (approval.answer === null)
       emit(work, {
         type: 'approval',
@@ -77,5 +94,5 @@ export const withdrawApprovals = (work: Work, message: string): void => {
         canRemember: false,
         message,
       })
-  work.state.approvals = []
+  work.state.approvals = work.state.approvals.filter((approval) => !isGone(approval))
 }

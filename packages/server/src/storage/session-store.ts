@@ -1,4 +1,4 @@
-import type { PermissionMode, SessionStatus, Usage } from '@aicm/protocol'
+import type { FailureCode, PermissionMode, RecoverySettings, SessionStatus, Usage } from '@aicm/protocol'
 
 /** Where in which journal a session's newest stored message came from: byte offset after its line. */
 export type Source = { generation: number; offset: number }
@@ -19,10 +19,13 @@ export type PermissionAnswer =
   | { behavior: 'allow'; updatedInput: unknown; updatedPermissions?: unknown[] }
   | { behavior: 'deny'; message: string }
 
-/** A permission request of claude's. An answer stays here until claude has acted on it: it can be given again after a crash. */
+/**
+ * A permission request of claude's, or with `requestId` null one of the session's own: whether to go on with a turn. An answer stays here until claude has acted on it: it can be given again after a
+ * crash.
+ */
 export type OpenApproval = {
   approvalId: string
-  requestId: string
+  requestId: string | null
   toolUseId: string
   tool: string
   input: unknown
@@ -52,6 +55,12 @@ export type SessionState = {
   turns: number
   usage: Usage
   costUsd: number
+  /** Why this server ends the process, where that is a failure of the process's own. */
+  ending?: { code: FailureCode; message: string }
+  /** Lines in a row that were no JSON. */
+  garbage?: number
+  /** Where this session differs from the server's settings. */
+  recovery?: RecoverySettings
   /** What the running process has reported as its total, to tell a turn's own cost. */
   processCostUsd: number
 }

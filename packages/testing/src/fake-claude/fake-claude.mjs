@@ -15,11 +15,13 @@
 // @long-line(bytes)      a whole text message in a line of about that size
 // @stderr(bytes)         error output
 // @hang                  says nothing more until it is interrupted
+// @hang-once             the same, but not when the prompt is run again after a restart
+// @no-result             the turn ends, and neither its result nor its end is told
 // @crash(how)            ends at once, by a signal's name or with an exit code
 // @crash-once(how)       the same, but not when the prompt is run again after a restart
 // @exit(code)            ends with this code once the turn has its result
 //
-// `@crash`, `@crash-once` and `@hang` right behind `@tokens` come before its block is complete. Any other prompt gets a line
+// `@crash`, `@crash-once`, `@hang` and `@hang-once` right behind `@tokens` come before its block is complete. Any other prompt gets a line
 // in answer. Models `fake-slow-start`, `fake-hang-at-start` and `fake-exit-at-start` do that instead of starting at once.
 import { appendFileSync, mkdirSync, readFileSync, writeSync } from 'node:fs'
 
@@ -38,6 +40,7 @@ import { appendFileSync, mkdirSync, readFileSync, writeSync } from 'node:fs'
  * @property {() => void} interrupt
  * @property {Fields} [failed]
  * @property {number} [exitCode]
+ * @property {boolean} [mute]
  */
 
 const version = '2.1.330'
@@ -477,12 +480,16 @@ const act = async (turn, { name, argument, index, cut }) => {
       return pause(turn, 2 ** 31 - 1)
     case 'crash':
       return die(argument)
-    case 'crash-once': {
+    case 'crash-once':
+    case 'hang-once': {
       const once = `${turn.prompt}/${index}`
       if (happened.has(once)) return
       remember({ once })
-      return die(argument)
+      return act(turn, { name: name.replace('-once', ''), argument, index })
     }
+    case 'no-result':
+      turn.mute = true
+      return
     case 'exit':
       turn.exitCode = Number(first)
       return
@@ -522,7 +529,7 @@ const runTurn = async (turn) => {
   })
   flush()
   const directives = directivesIn(turn.promptText)
-  const cuts = new Set(['crash', 'crash-once', 'hang'])
+  const cuts = new Set(['crash', 'crash-once', 'hang', 'hang-once'])
   try {
     for (const [at, directive] of directives.entries()) {
       if (cuts.has(directive.name) && directives[at - 1]?.name === 'tokens') continue
@@ -546,6 +553,7 @@ const runTurn = async (turn) => {
     moved(turn.prompt, 'cancelled')
     return
   }
+  if (turn.mute) return remember({ prompt: turn.prompt, state: 'done' })
   const usage = usageOf(100 * turn.calls, turn.outputTokens)
   sayResult({
     result: turn.text,

@@ -1,0 +1,121 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { createSlots, type Slot } from './slots.ts'
+
+const never = new AbortController().signal
+
+/** Slots whose holders are known, in the order in which they were served. */
+const kit = (limits: { maxLive: number; maxStarting: number }) => {
+  const served: string[] = []
+  const held: Slot[] = []
+  let short: string | undefined
+  const idle: Slot[] = []
+  const slots = createSlots({
+    limits,
+    shortage: () => short,
+    makeRoom: () => {
+      const one = idle.shift()
+      if (one !== undefined) queueMicrotask(one.release)
+      return one !== undefined
+    },
+  })
+  return {
+    slots,
+    served,
+    held,
+    idle,
+    set shortage(reason: string | undefined) {
+      short = reason
+    },
+    ask: (userId: string, signal = never): Promise<void> =>
+      slots.acquire({ userId, signal, onWait: () => undefined }).then((slot) => {
+        served.push(userId)
+        held.push(slot)
+      }),
+  }
+}
+
+test('whoever waits is served in turn by user, not by who asked most', async () => {
+  const { ask, served, held } = kit({ maxLive: 1, maxStarting: 1 })
+  const asked = ['a', 'a', 'a', 'a', 'b', 'c', 'b'].map((user) => ask(user))
+  for (const waiting of asked.keys()) {
+    await expect.poll(() => held.length).toBe(waiting + 1)
+    held[waiting]?.release()
+  }
+  await Promise.all(asked)
+  expect(served).toEqual(['a', 'a', 'b', 'c', 'a', 'b', 'a'])
+})
+
+test('only so many start at once, however many may live', async () => {
+  const { slots, ask, held } = kit({ maxLive: 10, maxStarting: 2 })
+  const asked = ['a', 'b', 'c'].map((user) => ask(user))
+  await expect.poll(() => held.length).toBe(2)
+  expect(slots.counts()).toEqual({ live: 2, starting: 2, waiting: 1 })
+  held[0]?.started()
+  await Promise.all(asked)
+  expect(slots.counts()).toEqual({ live: 3, starting: 2, waiting: 0 })
+})
+
+test('an idle process makes room for one that is wanted, and no more are ended than are needed', async () => {
+  const { slots, ask, held, idle } = kit({ maxLive: 2, maxStarting: 2 })
+  idle.push(slots.hold(), slots.hold())
+  await ask('a')
+  expect(idle).toHaveLength(1)
+  expect(slots.counts().live).toBe(2)
+  held[0]?.release()
+})
+
+test('without memory nobody is served, idle processes go first, and new ones are refused with the reason', async () => {
+  const k = kit({ maxLive: 10, maxStarting: 10 })
+  k.idle.push(k.slots.hold())
+  k.shortage = 'only 10 MB of memory are left.'
+  expect(() => k.slots.assertRoom()).not.toThrow()
+  expect(() => k.slots.assertRoom()).toThrow(/only 10 MB/)
+  const asked = k.ask('a')
+  k.shortage = undefined
+  await asked
+  expect(k.served).toEqual(['a'])
+})
+
+test('who gives up waiting takes no slot', async () => {
+  const { slots, ask, held } = kit({ maxLive: 1, maxStarting: 1 })
+  await ask('a')
+  const abort = new AbortController()
+  const gone = ask('b', abort.signal)
+  abort.abort()
+  await expect(gone).rejects.toMatchObject({ code: 'not_ready' })
+  held[0]?.release()
+  expect(slots.counts()).toEqual({ live: 0, starting: 0, waiting: 0 })
+})
+
+test('whatever happens in whatever order, limits hold and nobody is forgotten', async () => {
+  const acts = fc.array(fc.record({ act: fc.constantFrom('ask', 'start', 'release'), pick: fc.nat(20) }), {
+    maxLength: 60,
+  })
+  await fc.assert(
+    fc.asyncProperty(acts, async (list) => {
+      const { slots, ask, held, served } = kit({ maxLive: 3, maxStarting: 2 })
+      let asked = 0
+      for (const { act, pick } of list) {
+        if (act === 'ask') {
+          asked++
+          void ask(`u${pick % 3}`)
+        }
+        if (act === 'start') held[pick % Math.max(1, held.length)]?.started()
+        if (act === 'release') held[pick % Math.max(1, held.length)]?.release()
+        await Promise.resolve()
+        const { live, starting } = slots.counts()
+        expect(live).toBeLessThanOrEqual(3)
+        expect(starting).toBeLessThanOrEqual(2)
+      }
+      for (let at = 0; at < held.length || slots.counts().waiting > 0; at++) {
+        await expect.poll(() => held.length > at || slots.counts().waiting === 0, { interval: 0 }).toBe(true)
+        held[at]?.release()
+        await Promise.resolve()
+      }
+      expect(served).toHaveLength(asked)
+      expect(slots.counts()).toEqual({ live: 0, starting: 0, waiting: 0 })
+    }),
+    { numRuns: 50 },
+  )
+})
