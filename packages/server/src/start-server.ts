@@ -52,6 +52,10 @@ const stopGraceMs = 5000
 const startBreaker = { failures: 8, probeAfterMs: 10_000 }
 /** How long a session that sleeps is kept in memory. */
 const unloadMs = 10_000
+/** A spare process is started so long after the newest session, whose first turn shall have the machine to itself. */
+const spareDelayMs = 3000
+/** And ended when nobody has created a session like that for so long. */
+const spareRestMs = 15 * 60_000
 /** How often resting sessions are looked for. */
 const tidyEveryMs = 5000
 
@@ -120,6 +124,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     brokerUp: broker.up,
     token: (session) => mintSessionToken(brokerKey, session),
   })
+  const workspaces = createWorkspaces(database, { dataDir: config.dataDir, roots: config.workspaceRoots, clock, log })
   const registry = createRegistry(database, {
     processes,
     policy: { ...settings.retry, continue: settings.continue },
@@ -134,10 +139,16 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     shortage,
     rest: { idleMs: settings.idleMs, closeMs: settings.closeMs },
     unloadMs,
+    spares: { ...settings.warm, delayMs: spareDelayMs, restMs: spareRestMs },
+    workspaceFor: async (userId, id) => {
+      if (id === undefined) return workspaces.reserve(userId)
+      const workspace = await workspaces.get(userId, id).catch(() => undefined)
+      return workspace?.status === 'ready' ? workspace : undefined
+    },
+    unreserve: workspaces.unreserve,
     clock,
     log,
   })
-  const workspaces = createWorkspaces(database, { dataDir: config.dataDir, roots: config.workspaceRoots, clock, log })
 
   const accessTokens = createAccessTokens(await secretFile(join(config.dataDir, 'jwt.key')), clock)
   const accounts = createAccounts(database.users, accessTokens, clock)

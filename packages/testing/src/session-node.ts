@@ -32,6 +32,7 @@ export type ServeOptions = {
   maxProcesses?: number
   rest?: RestLimits
   unloadMs?: number
+  spares?: Partial<RegistryDeps['spares']>
   shortage?: () => string | undefined
   sentBytes?: (sessionId: string) => Promise<number | undefined>
   starts?: { failures: number; probeAfterMs: number }
@@ -120,6 +121,9 @@ export const openSessionNode = async (): Promise<SessionNode> => {
         sentBytes: options.sentBytes ?? (async () => undefined),
         slotLimits: { maxLive: options.maxProcesses ?? 100, maxStarting: 8 },
         shortage: options.shortage ?? (() => undefined),
+        spares: { min: 0, max: 4, delayMs: 0, restMs: 60_000, ...options.spares },
+        workspaceFor: async (_, id) => (id === workspaceId ? { id, name: 'test', path: workspace } : undefined),
+        unreserve: async () => undefined,
         unloadMs: options.unloadMs ?? 60_000,
         rest: options.rest ?? { idleMs: undefined, closeMs: undefined },
       }
@@ -135,7 +139,10 @@ export const openSessionNode = async (): Promise<SessionNode> => {
       const server: SessionServer = {
         registry,
         errors,
-        create: (config = {}) => registry.create({ oneShot: false, ...config, userId, workspaceId }),
+        create: (config = {}) => {
+          const whole = { oneShot: false, ...config, userId, workspaceId }
+          return registry.create(whole, registry.spare(whole))
+        },
         kill: () => void (killed = true),
       }
       servers.push(server)

@@ -101,7 +101,17 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
   const run = (onPort: number): ServerProcess =>
     runServer({
       main: fileURLToPath(new URL('../../server/src/main.ts', import.meta.url)),
-      args: ['--port', `${onPort}`, '--data-dir', dataDir, '--claude', program, ...(options.args ?? [])],
+      args: [
+        '--port',
+        `${onPort}`,
+        '--data-dir',
+        dataDir,
+        '--claude',
+        program,
+        '--warm-min',
+        '0',
+        ...(options.args ?? []),
+      ],
       env: { PATH: systemPath, HOME: home, AICM_ADMIN_PASSWORD: password, ...options.env },
       cwd: home,
     })

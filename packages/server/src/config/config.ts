@@ -12,6 +12,7 @@ export type SessionSettings = {
   /** Undefined: by the machine's memory. */
   maxProcesses: number | undefined
   memoryReserve: number
+  warm: { min: number; max: number }
   watch: { turnMs: number; toolMs: number; startMs: number }
   retry: { baseDelay: number; maxDelay: number; factor: number; maxRetries: number }
   continue: 'auto' | 'ask' | 'never'
@@ -130,6 +131,7 @@ const sessionSettingsOf = (values: Values): SessionSettings => {
     closeMs: time('sessionTimeout'),
     maxProcesses: values.maxProcesses === undefined ? undefined : number('maxProcesses', 1),
     memoryReserve: number('memoryReserve', 0) * 1024 * 1024,
+    warm: { min: number('warmMin', 0), max: number('warmMax', 0) },
     watch: { turnMs: limit('turnTimeout'), toolMs: limit('toolTimeout'), startMs: limit('startTimeout') },
     retry: {
       baseDelay: limit('retryBaseDelay'),

@@ -87,6 +87,20 @@ export const optionTable = {
     default: '512',
     doc: 'With less memory left than this, resting processes are ended and new sessions refused.',
   },
+  warmMin: {
+    flag: '--warm-min',
+    env: 'AICM_WARM_MIN',
+    value: 'NUMBER',
+    default: '1',
+    doc: 'How many processes are started ahead for each kind of session (user, settings, workspace) that was created in the last 15 minutes: the next one answers sooner. 0 starts none.',
+  },
+  warmMax: {
+    flag: '--warm-max',
+    env: 'AICM_WARM_MAX',
+    value: 'NUMBER',
+    default: '4',
+    doc: 'How many there are at most, for all kinds together. They make room for whatever is wanted.',
+  },
   turnTimeout: {
     flag: '--turn-timeout',
     env: 'AICM_TURN_TIMEOUT',

@@ -14,6 +14,7 @@ import { continuationText } from './cut-off.ts'
 import type { RunningProcesses } from './processes.ts'
 import { watchSilence, type SilenceLimits } from './silence.ts'
 import type { ProcessSlots, Slot } from './slots.ts'
+import type { Spare } from './spares.ts'
 
 /** What the link asks of its session. */
 export type LinkedSession = {
@@ -61,6 +62,8 @@ export type ProcessLink = {
   observe(): void
   /** Resolves when there is no process, or it has ended. */
   ended(): Promise<void>
+  /** Takes over a process that was started ahead. */
+  take(spare: Pick<Spare, 'process' | 'slot'>): void
   /** Takes over what the last server left running, or finds out that it has ended. */
   restore(): Promise<void>
   /** After `lifetime` was aborted: lets go of the process, which goes on, and resolves when nothing is under way. */
@@ -337,6 +340,13 @@ export const createProcessLink = ({
   return {
     perform,
     observe,
+    take: (spare) => {
+      const { generation } = session.record().state
+      process = spare.process
+      slot = spare.slot
+      watchStart(generation)
+      void watch(spare.process, generation, 0, 0)
+    },
     ended: async () => {
       await launching
       await process?.exited

@@ -14,8 +14,11 @@ import type { WorkspaceStore } from '../storage/workspace-store.ts'
 
 /** The processes of this node's sessions: started, found again after a restart of the server, forgotten when they have ended. */
 export type RunningProcesses = {
-  /** Starts the process of `record.state.generation`. It is on record before this resolves. */
-  start(record: SessionRecord): Promise<SessionProcess>
+  /**
+   * Starts the process of `record.state.generation`. It is on record before this resolves. `path` is the workspace's, where
+   * there is none on record yet.
+   */
+  start(record: StartRecord, path?: string): Promise<SessionProcess>
   /** The process that an earlier server started for this generation: running or ended, as long as it is on record. */
   adopt(record: SessionRecord): Promise<{ process: SessionProcess; alive: boolean; checkpoint: number } | undefined>
   /** Remembers from where its journal must be read again after a restart. May be lost: an older one is right too. */
@@ -28,6 +31,12 @@ export type RunningProcesses = {
   sweep(isWanted: (sessionId: string) => boolean): Promise<string[]>
   count(): number
 }
+
+/** What a start needs to know of a session. */
+export type StartRecord = Pick<
+  SessionRecord,
+  'id' | 'userId' | 'workspaceId' | 'state' | 'model' | 'permissionMode' | 'systemPrompt' | 'maxTurns'
+>
 
 /** What is the same for every start of claude on this server. */
 export type ProcessSettings = Pick<StartClaude, 'limits' | 'brokerDir'> & {
@@ -59,7 +68,7 @@ export const createProcesses = (
   const makeFifo = makeFifoAhead(join(settings.dataDir, 'spare.fifo'))
   const sessionDir = (sessionId: string): string => join(settings.dataDir, 'sessions', sessionId)
 
-  const homeOf = ({ userId }: SessionRecord): string => join(settings.dataDir, 'users', userId, 'home')
+  const homeOf = ({ userId }: Pick<SessionRecord, 'userId'>): string => join(settings.dataDir, 'users', userId, 'home')
 
   const track = (process: SessionProcess): SessionProcess => {
     running.add(process)
@@ -68,8 +77,8 @@ export const createProcesses = (
   }
 
   return {
-    start: async (record) => {
-      const workspace = await workspaces.get(record.workspaceId)
+    start: async (record, path) => {
+      const workspace = path === undefined ? await workspaces.get(record.workspaceId) : { path }
       if (workspace === undefined)
         throw new AppError('workspace_not_found', 'The workspace of this session was deleted.')
       await settings.brokerUp()

@@ -6,10 +6,19 @@ import type { SessionRecord } from '../storage/session-store.ts'
 import { initialState } from './initial-state.ts'
 import { assertCanStart, createSession, type Session, type SessionDeps } from './session.ts'
 import { createSlots, type SlotLimits } from './slots.ts'
+import { createSpares, type Spare, type SpareKey, type SpareLimits } from './spares.ts'
 
 /** All sessions of this node. A session is loaded when it is first asked for, and unloaded when it rests without a process. */
 export type Registry = {
-  create(config: CreateSession & { userId: string; workspaceId: string; oneShot: boolean }): Promise<Session>
+  create(
+    config: CreateSession & { userId: string; workspaceId: string; oneShot: boolean },
+    /** What `spare` gave. */
+    spare?: Spare,
+  ): Promise<Session>
+  /** A process that was started ahead for a session like this, and has its workspace. */
+  spare(config: CreateSession & { userId: string }): Spare | undefined
+  /** A spare that no session was made of. */
+  discard(spare: Spare): Promise<void>
   /** Rejects with session_not_found. */
   get(id: string): Promise<Session>
   /** The record without loading the session. */
@@ -23,7 +32,7 @@ export type Registry = {
   stopAll(): Promise<void>
   /** Lets go of all processes; they go on. */
   release(): Promise<void>
-  counts(): { loaded: number; live: number; starting: number; waiting: number }
+  counts(): { loaded: number; spares: number; live: number; starting: number; waiting: number }
 }
 
 /** Milliseconds; undefined is never. */
@@ -35,6 +44,10 @@ export type RestLimits = {
 }
 
 export type RegistryDeps = Omit<SessionDeps, 'events' | 'slots'> & {
+  spares: SpareLimits
+  /** See createSpares. */
+  workspaceFor: Parameters<typeof createSpares>[0]['workspace']
+  unreserve: Parameters<typeof createSpares>[0]['unreserve']
   slotLimits: SlotLimits
   /** Why there is no memory for one more process. */
   shortage(): string | undefined
@@ -42,6 +55,15 @@ export type RegistryDeps = Omit<SessionDeps, 'events' | 'slots'> & {
   /** A session without a process is kept in memory for so long: whoever has just asked for it may still hold it. */
   unloadMs: number
 }
+
+const keyOf = (config: CreateSession & { userId: string }): SpareKey => ({
+  userId: config.userId,
+  workspaceId: config.workspaceId,
+  model: config.model ?? null,
+  permissionMode: config.permissionMode ?? 'default',
+  systemPrompt: config.systemPrompt ?? null,
+  maxTurns: config.maxTurns ?? null,
+})
 
 type Loaded = { session: Session; askedAt: number }
 
@@ -67,10 +89,17 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
     limits: deps.slotLimits,
     shortage: deps.shortage,
     makeRoom: () => {
+      if (spares.drop()) return true
       const [longest] = hibernatable()
       if (longest !== undefined) void hibernate(longest)
       return longest !== undefined
     },
+  })
+  const spares = createSpares({
+    ...deps,
+    limits: deps.spares,
+    slots,
+    workspace: deps.workspaceFor,
   })
   const sessionDeps: SessionDeps = { ...deps, events: database.events, slots }
 
@@ -105,10 +134,10 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
   }
 
   return {
-    create: async (config) => {
-      assertCanStart(sessionDeps)
+    create: async (config, spare) => {
+      if (spare === undefined) assertCanStart(sessionDeps)
       const now = deps.clock.now()
-      const id = newId('ses', now)
+      const id = spare?.sessionId ?? newId('ses', now)
       const record: SessionRecord = {
         id,
         userId: config.userId,
@@ -119,7 +148,10 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
         systemPrompt: config.systemPrompt ?? null,
         maxTurns: config.maxTurns ?? null,
         oneShot: config.oneShot,
-        state: initialState(newUuid(), config.recovery),
+        state: {
+          ...initialState(spare?.claudeSessionId ?? newUuid(), config.recovery),
+          ...(spare === undefined ? {} : { generation: 1, process: 'starting' as const }),
+        },
         lastSeq: 0,
         source: null,
         createdAt: now,
@@ -127,9 +159,18 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
       }
       await database.sessions.create(record)
       const session = keep(createSession(record, sessionDeps))
-      await session.start()
+      if (spare === undefined) await session.start()
+      else session.take(spare)
       return session
     },
+
+    spare: (config) => {
+      const key = keyOf(config)
+      const spare = spares.take(key)
+      spares.want(key)
+      return spare
+    },
+    discard: spares.discard,
 
     get: load,
 
@@ -165,6 +206,7 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
     },
 
     tidy: async () => {
+      spares.tidy()
       const { rest, unloadMs } = deps
       const { idleMs, closeMs } = rest
       for (const session of hibernatable())
@@ -183,9 +225,11 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
     },
 
     release: async () => {
+      // They are nobody's: another server would not know what to do with them.
+      await spares.endAll()
       await Promise.all([...loaded.values()].map(({ session }) => session.release()))
     },
 
-    counts: () => ({ loaded: loaded.size, ...slots.counts() }),
+    counts: () => ({ loaded: loaded.size, spares: spares.count(), ...slots.counts() }),
   }
 }

@@ -3,7 +3,8 @@ import { appendFile, chmod, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Message, StreamItem } from '@aicm/protocol'
 import { fakeTokens } from '@aicm/testing/fake-claude'
-import { markerOf, newTurnId, openSessionNode } from '@aicm/testing/session-node'
+import { markerOf, newTurnId, openSessionNode, type SessionServer } from '@aicm/testing/session-node'
+import { findProcesses } from '@aicm/testing/processes'
 import { expect, test } from 'vitest'
 import { markerName } from '../claude/start.ts'
 import { AppError } from '../lib/app-error.ts'
@@ -54,6 +55,13 @@ const wholeTexts = (seen: Seen): string[] =>
 const prompt = async (session: Session, text: string, turnId = newTurnId()): Promise<string> => {
   await session.execute({ turnId, content: [{ type: 'text', text }], userId: 'usr' })
   return turnId
+}
+
+/** Sessions and spares of a node that have a process. */
+const runningIn = (dir: string): number => {
+  const mine = findProcesses(({ environment }) => environment.some((text) => text.startsWith(`HOME=${dir}/`)))
+  const markers = mine.flatMap(({ environment }) => environment.filter((text) => text.startsWith(`${markerName}=`)))
+  return new Set(markers).size
 }
 
 /** What must hold of every log, whatever happened. */
@@ -714,4 +722,69 @@ test('a server that takes its processes along leaves a turn for the next one, wh
   const seen = await until(session, completed(turnId))
   expect(ofType(seen, 'complete')).toMatchObject([{ turnId, result: 'success' }])
   expect(ofType(seen, 'error')).toEqual([])
+})
+
+const sparesOf = async (server: SessionServer, count: number): Promise<void> => {
+  await expect.poll(() => server.registry.counts().spares).toBe(count)
+}
+
+test('the next session of a kind finds a process that was started for it, and another one is started behind it', async () => {
+  await using node = await openSessionNode()
+  const server = node.serve({ spares: { min: 1 } })
+  await server.create()
+  await sparesOf(server, 1)
+  const session = await server.create()
+  expect(session.record().state).toMatchObject({ process: 'starting', generation: 1 })
+  const seen = await until(session, completed(await prompt(session, '@text(warm)')))
+  expect(seen.messages.map(gist).slice(0, 2)).toEqual(['prompt', 'idle'])
+  expect(wholeTexts(seen)).toEqual(['warm'])
+  checkLog(seen.messages)
+  await sparesOf(server, 1)
+  expect(server.registry.counts().live).toBe(3)
+  // Of another kind: it has its own.
+  const other = await server.create({ model: 'opus' })
+  await until(other, hasStatus('idle'))
+  await sparesOf(server, 2)
+})
+
+test('a session with a process that was started ahead is like any other: crash, sleep, restart of the server', async () => {
+  await using node = await openSessionNode()
+  const first = node.serve({ spares: { min: 1, max: 1 } })
+  await first.create()
+  await sparesOf(first, 1)
+  const session = await first.create()
+  const crashed = await prompt(session, '@text(one) @crash-once(SIGKILL)')
+  await until(session, completed(crashed))
+  expect(session.record().state.generation).toBe(2)
+  await sparesOf(first, 1)
+  first.kill()
+  await first.registry.release()
+  const second = node.serve()
+  await second.registry.restore()
+  const again = await second.registry.get(session.record().id)
+  await until(again, completed(await prompt(again, '@text(two)')))
+  expect(second.registry.counts()).toMatchObject({ live: 2, spares: 0 })
+})
+
+test('what a killed server had started ahead is ended by the next one', async () => {
+  await using node = await openSessionNode()
+  const first = node.serve({ spares: { min: 1 } })
+  await first.create()
+  await sparesOf(first, 1)
+  const before = runningIn(node.dir)
+  first.kill()
+  const second = node.serve()
+  expect(await second.registry.restore()).toEqual({ adopted: 1, swept: 1 })
+  expect(before).toBe(2)
+  await expect.poll(() => runningIn(node.dir)).toBe(1)
+})
+
+test('a spare makes room for whatever is wanted, and no spare is started where there is no room', async () => {
+  await using node = await openSessionNode()
+  const server = node.serve({ spares: { min: 1 }, maxProcesses: 2 })
+  await until(await server.create(), hasStatus('idle'))
+  await sparesOf(server, 1)
+  const other = await server.create({ model: 'opus' })
+  await until(other, hasStatus('idle'))
+  expect(server.registry.counts()).toMatchObject({ live: 2, spares: 0 })
 })

@@ -10,6 +10,7 @@ import type { Ingested } from './ingest.ts'
 import type { Effect, Input } from './input.ts'
 import { createProcessLink, type LinkDeps } from './process-link.ts'
 import type { RecoveryPolicy } from './recovery.ts'
+import type { Spare } from './spares.ts'
 import { step } from './step.ts'
 import type { StepContext } from './work.ts'
 
@@ -25,6 +26,8 @@ export type Session = {
   /** As of the last durable event. */
   record(): SessionRecord
   start(): Promise<void>
+  /** Instead of `start`: its process is there already. */
+  take(spare: Spare): void
   /** Resolves when the prompt is on disk. The same turnId with the same content again resolves to the same turn. */
   execute(prompt: { turnId: string; content: ContentBlock[]; userId: string }): Promise<Accepted>
   interrupt(): Promise<{ turnId: string }>
@@ -212,6 +215,7 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
 
   return {
     record: () => record,
+    take: link.take,
     start: async () => void (await post({ type: 'start' })),
     execute,
     interrupt: async () => {

@@ -11,6 +11,8 @@ export type Slot = { started(): void; release(): void }
 export type ProcessSlots = {
   /** Waits until there is room. `onWait` is called if that is not at once. Rejects when `signal` is aborted. */
   acquire(ask: { userId: string; signal: AbortSignal; onWait: (ahead: number) => void }): Promise<Slot>
+  /** At once or not at all: for what nobody waits for. */
+  tryAcquire(): Slot | undefined
   /** For a process that is there already. */
   hold(): Slot
   /** A process may be spared now that could not be before. */
@@ -116,6 +118,10 @@ export const createSlots = (options: {
         pump()
         if (!granted) onWait(ahead)
       }),
+    tryAcquire: () =>
+      queues.size > 0 || starting >= limits.maxStarting || live >= limits.maxLive || shortage() !== undefined
+        ? undefined
+        : take(true),
     hold: () => take(false),
     reconsider: () => pump(),
     assertRoom: () => {

@@ -15,6 +15,11 @@ export type CreateWorkspace = Input<typeof routes.workspaces.create>['body']
 /** The folders that sessions work in. */
 export type Workspaces = {
   create(userId: string, body: CreateWorkspace): Promise<WorkspaceRecord>
+  /** A folder for a workspace that may be made later, by `claim`. */
+  reserve(userId: string): Promise<ReservedWorkspace>
+  claim(userId: string, reserved: ReservedWorkspace): Promise<WorkspaceRecord>
+  /** Removes a folder that was not claimed. */
+  unreserve(reserved: ReservedWorkspace): Promise<void>
   /** Rejects with workspace_not_found when it is not the user's. */
   get(userId: string, id: string): Promise<WorkspaceRecord>
   list(userId: string): Promise<WorkspaceRecord[]>
@@ -22,6 +27,8 @@ export type Workspaces = {
   /** After a start of the server: a clone that was under way did not finish. */
   restore(): Promise<void>
 }
+
+export type ReservedWorkspace = { id: string; name: string; path: string }
 
 export const viewWorkspace = ({ userId: _, createdAt, ...record }: WorkspaceRecord): Workspace => ({
   ...record,
@@ -94,6 +101,23 @@ export const createWorkspaces = (
         )
       return record
     },
+
+    reserve: async (userId) => {
+      const id = newId('wsp', options.clock.now())
+      const name = `session-${id.slice(-8)}`
+      const path = ownFolder(userId, name)
+      await mkdir(path, { recursive: true, mode: 0o700 })
+      return { id, name, path }
+    },
+    claim: async (userId, { id, name, path }) => {
+      const record: WorkspaceRecord = {
+        ...{ id, userId, name, path },
+        ...{ source: 'empty', gitUrl: null, status: 'ready', error: null, createdAt: options.clock.now() },
+      }
+      await workspaces.create(record)
+      return record
+    },
+    unreserve: ({ path }) => rm(path, { recursive: true, force: true }),
 
     get,
     list: (userId) => workspaces.list(userId),

@@ -1,7 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { parseCursor, routes, type CreateSession, type Cursor, type Message, type StreamItem } from '@aicm/protocol'
 import { AppError } from '../../../lib/app-error.ts'
-import { newId } from '../../../lib/id.ts'
 import type { Session } from '../../../session/session.ts'
 import { viewSession } from '../../../session/view.ts'
 import type { UserRecord } from '../../../storage/user-store.ts'
@@ -20,16 +19,21 @@ export const registerSessions = (register: Register, services: Services): void =
 
   const createSession = async (user: UserRecord, body: CreateSession, oneShot: boolean): Promise<Session> => {
     services.assertCanStart()
-    const workspace =
-      body.workspaceId === undefined
-        ? await workspaces.create(user.id, { name: `session-${newId('ses', services.clock.now()).slice(-8)}` })
-        : await workspaces.get(user.id, body.workspaceId)
-    if (workspace.status !== 'ready')
+    const known = body.workspaceId === undefined ? undefined : await workspaces.get(user.id, body.workspaceId)
+    if (known !== undefined && known.status !== 'ready')
       throw new AppError(
         'workspace_not_ready',
-        `The workspace is ${workspace.status}.${workspace.error === null ? '' : ` ${workspace.error}`}`,
+        `The workspace is ${known.status}.${known.error === null ? '' : ` ${known.error}`}`,
       )
-    return registry.create({ ...body, workspaceId: workspace.id, userId: user.id, oneShot })
+    const spare = registry.spare({ ...body, userId: user.id })
+    try {
+      const workspace =
+        known ?? (await workspaces.claim(user.id, spare?.workspace ?? (await workspaces.reserve(user.id))))
+      return await registry.create({ ...body, workspaceId: workspace.id, userId: user.id, oneShot }, spare)
+    } catch (error) {
+      if (spare !== undefined) await registry.discard(spare)
+      throw error
+    }
   }
 
   register(routes.sessions.create, async ({ user, body }) =>
