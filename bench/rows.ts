@@ -3,6 +3,7 @@ import { manySubscribers, oneSubscriber } from './rows/deliveries.ts'
 import { acceptedPrompts, getSession } from './rows/http.ts'
 import { newSession, secondPrompt, wholeTurn } from './rows/real-claude.ts'
 import { cliHelp, serverStart } from './rows/start.ts'
+import { sleepingMemory, wake, warmSession } from './rows/rest.ts'
 import { idleMemory, replay } from './rows/stored.ts'
 
 /** The table, in its order. */
@@ -17,5 +18,8 @@ export const rowGroups: readonly RowGroup[] = [
   acceptedPrompts,
   replay,
   idleMemory,
+  wake,
+  warmSession,
+  sleepingMemory,
   cliHelp,
 ]

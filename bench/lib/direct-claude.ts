@@ -11,8 +11,8 @@ import type { Prompted } from './turn.ts'
 export type DirectClaude = Prompted & AsyncDisposable
 
 /** The arguments the server starts it with. */
-export const claudeArguments = (): string[] =>
-  claudeArgv({ model: null, permissionMode: 'default', systemPrompt: null, maxTurns: null }, { create: randomUUID() })
+export const claudeArguments = (conversation: Parameters<typeof claudeArgv>[1] = { create: randomUUID() }): string[] =>
+  claudeArgv({ model: null, permissionMode: 'default', systemPrompt: null, maxTurns: null }, conversation)
 
 export const promptLine = (prompt: string): string =>
   encode({ kind: 'prompt', turnId: randomUUID(), content: [{ type: 'text', text: prompt }] })
@@ -57,10 +57,15 @@ const prompted = (child: Child): Prompted => ({
  */
 export const startDirectClaude = async (
   scope: Scope,
-  options: { program: string; cwd: string; env: Record<string, string> },
+  options: {
+    program: string
+    cwd: string
+    env: Record<string, string>
+    conversation?: Parameters<typeof claudeArgv>[1]
+  },
 ): Promise<DirectClaude> => {
   const child = await startChild(scope, {
-    argv: [options.program, ...claudeArguments()],
+    argv: [options.program, ...claudeArguments(options.conversation)],
     cwd: options.cwd,
     env: options.env,
   })

@@ -35,12 +35,17 @@ export const endLeftovers = async (dataDir: string): Promise<void> => {
     .catch(() => undefined)
 }
 
-export const serverCommand = (bench: Bench, options: { dataDir: string; claude: string; warm?: number }) => ({
+export const serverCommand = (
+  bench: Bench,
+  options: { dataDir: string; claude: string; flags?: readonly string[]; imports?: readonly string[] },
+) => ({
   argv: [
     node,
+    ...(options.imports ?? []),
     ...bench.serverProgram,
     ...['--port', '0', '--model-api', 'demo'],
-    ...['--data-dir', options.dataDir, '--claude', options.claude, '--warm-min', String(options.warm ?? 0)],
+    ...['--data-dir', options.dataDir, '--claude', options.claude, '--warm-min', '0'],
+    ...(options.flags ?? []),
   ] as const satisfies string[],
   env: { ...plainEnvironment(options.dataDir), AICM_ADMIN_PASSWORD: adminPassword, NODE_NO_WARNINGS: '1' },
 })
@@ -56,12 +61,16 @@ const request = async <T>(url: string, init: RequestInit): Promise<T> => {
 const json = { 'content-type': 'application/json' }
 
 /** The server as its users start it: a process of its own, in a new data folder, with a minimal environment. */
-export const startServer = async (bench: Bench, claude: Program): Promise<Server> => {
+export const startServer = async (
+  bench: Bench,
+  claude: Program,
+  more: { flags?: readonly string[]; imports?: readonly string[] } = {},
+): Promise<Server> => {
   await using started = new AsyncDisposableStack()
   const folder = started.use(await temporaryFolder(bench.scope))
   const dataDir = folder.path
   started.use(bench.scope.own(() => endLeftovers(dataDir)))
-  const { argv, env } = serverCommand(bench, { dataDir, claude: claude.path })
+  const { argv, env } = serverCommand(bench, { dataDir, claude: claude.path, ...more })
   const child = started.use(await startChild(bench.scope, { argv, env }))
   const url = await firstMatch(child, /listens on (\S+)/)
   const { accessToken: token } = await request<{ accessToken: string }>(`${url}/v1/auth/login`, {

@@ -16,7 +16,11 @@ import { assertSame } from '../lib/turn.ts'
 const viaPipes = 'same CLI by pipes'
 
 /** The same CLI with the same flags and the same scripted API, through the same broker. */
-const directly = (bench: Bench, server: Server): Promise<DirectClaude> => {
+export const directly = (
+  bench: Bench,
+  server: Server,
+  again?: { cwd: string; conversation: { create: string } | { resume: string } },
+): Promise<DirectClaude> => {
   const brokerDir = join(server.dataDir, 'broker')
   const home = join(server.dataDir, 'direct-home')
   const env = directEnvironment({
@@ -26,7 +30,8 @@ const directly = (bench: Bench, server: Server): Promise<DirectClaude> => {
   })
   return startDirectClaude(bench.scope, {
     program: realClaude().path,
-    cwd: mkdtempSync(`${server.dataDir}/direct-`),
+    cwd: again?.cwd ?? mkdtempSync(`${server.dataDir}/direct-`),
+    conversation: again?.conversation,
     env,
   })
 }

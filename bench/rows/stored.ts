@@ -45,7 +45,7 @@ export const replay: RowGroup = {
 const tokens = Array.from({ length: 200 }, (_, index) => (index === 0 ? 'tok0' : ` tok${index}`))
 
 /** A streamed answer of 200 tokens with its result, as the CLI writes it. */
-const oneAnswer = [
+export const oneAnswer = [
   { type: 'stream_event', event: { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } } },
   ...tokens.map((text) => ({
     type: 'stream_event',
@@ -63,7 +63,7 @@ const oneAnswer = [
 const startedAtOnce = 8
 
 /** A session that has answered a prompt and has no process any more. */
-const hibernate = async (server: Server): Promise<void> => {
+export const hibernate = async (server: Server): Promise<void> => {
   const { id } = await server.call<Session>('POST', '/v1/sessions', {})
   await server.call('POST', `/v1/sessions/${id}/execute`, { prompt: 'Answer, and go.' })
   while (true) {
