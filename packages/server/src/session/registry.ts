@@ -71,6 +71,7 @@ type Loaded = { session: Session; askedAt: number }
 const restoreConcurrency = 16
 
 export const createRegistry = (database: Database, deps: RegistryDeps): Registry => {
+  const begun = { wall: deps.clock.now(), monotonic: performance.now() }
   const loaded = new Map<string, Loaded>()
   const loading = new Map<string, Promise<Session>>()
 
@@ -125,7 +126,8 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
   }
 
   const closeForgotten = async (closeMs: number): Promise<void> => {
-    const now = deps.clock.now()
+    // Counted from the start of the server: a clock that is set does not make all sessions old.
+    const now = begun.wall + (performance.now() - begun.monotonic)
     for (const { id, state, updatedAt } of await database.sessions.listOpen()) {
       if (state.status !== 'idle' || now - updatedAt < closeMs) continue
       const session = await load(id)
