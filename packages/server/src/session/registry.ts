@@ -75,25 +75,39 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
   const loaded = new Map<string, Loaded>()
   const loading = new Map<string, Promise<Session>>()
 
+  /** Asked to sleep, and not yet asleep. */
+  const asked = new Set<Session>()
+
   const hibernatable = (): Session[] =>
     [...loaded.values()]
       .map(({ session }) => session)
-      .filter((session) => session.record().state.process === 'ready' && session.idleMs() !== undefined)
+      .filter(
+        (session) =>
+          session.record().state.process === 'ready' && session.idleMs() !== undefined && !asked.has(session),
+      )
       .sort((a, b) => (b.idleMs() ?? 0) - (a.idleMs() ?? 0))
 
-  const hibernate = (session: Session): Promise<void> =>
-    session.hibernate().catch((error: unknown) => {
+  /** Whether its process will end. */
+  const hibernate = async (session: Session): Promise<boolean> => {
+    asked.add(session)
+    try {
+      await session.hibernate()
+      return session.record().state.process !== 'ready'
+    } catch (error) {
       deps.log.warn({ err: error, sessionId: session.record().id }, 'a session could not be put to sleep')
-    })
+      return false
+    } finally {
+      asked.delete(session)
+    }
+  }
 
   const slots = createSlots({
     limits: deps.slotLimits,
     shortage: deps.shortage,
     makeRoom: () => {
-      if (spares.drop()) return true
+      if (spares.drop()) return Promise.resolve(true)
       const [longest] = hibernatable()
-      if (longest !== undefined) void hibernate(longest)
-      return longest !== undefined
+      return longest && hibernate(longest)
     },
   })
   const spares = createSpares({

@@ -788,3 +788,12 @@ test('a spare makes room for whatever is wanted, and no spare is started where t
   await until(other, hasStatus('idle'))
   expect(server.registry.counts()).toMatchObject({ live: 2, spares: 0 })
 })
+
+test('more sessions than there may be processes are all served', async () => {
+  await using node = await openSessionNode()
+  const server = node.serve({ maxProcesses: 1 })
+  const sessions = await Promise.all(Array.from({ length: 5 }, () => server.create()))
+  const turns = await Promise.all(sessions.map((session) => prompt(session, '@text(done)')))
+  await Promise.all(sessions.map((session, at) => until(session, completed(turns[at] ?? ''))))
+  expect(server.registry.counts().live).toBeLessThanOrEqual(1)
+})

@@ -15,8 +15,9 @@ const kit = (limits: { maxLive: number; maxStarting: number }) => {
     shortage: () => short,
     makeRoom: () => {
       const one = idle.shift()
-      if (one !== undefined) queueMicrotask(one.release)
-      return one !== undefined
+      if (one === undefined) return undefined
+      queueMicrotask(one.release)
+      return Promise.resolve(true)
     },
   })
   return {
@@ -118,4 +119,22 @@ test('whatever happens in whatever order, limits hold and nobody is forgotten', 
     }),
     { numRuns: 50 },
   )
+})
+
+test('a process that got work before it could end is not counted on', async () => {
+  const ends: ((will: boolean) => void)[] = []
+  const slots = createSlots({
+    limits: { maxLive: 1, maxStarting: 1 },
+    shortage: () => undefined,
+    makeRoom: () => (ends.length > 1 ? undefined : new Promise((resolve) => ends.push(resolve))),
+  })
+  const busy = slots.hold()
+  const waiting = slots.acquire({ userId: 'a', signal: never, onWait: () => undefined })
+  expect(ends).toHaveLength(1)
+  ends[0]?.(false)
+  // Another one is asked.
+  await expect.poll(() => ends.length).toBe(2)
+  ends[1]?.(true)
+  busy.release()
+  await waiting
 })

@@ -33,8 +33,8 @@ export const createSlots = (options: {
   limits: SlotLimits
   /** Why there is no memory for one more process; undefined where there is. */
   shortage(): string | undefined
-  /** Asks the process that is missed least to end. False when all are needed. */
-  makeRoom(): boolean
+  /** Asks the process that is missed least to end, and tells whether it will. Undefined when all are needed. */
+  makeRoom(): Promise<boolean> | undefined
 }): ProcessSlots => {
   const { limits, shortage, makeRoom } = options
   /** The first user is the next to be served; whoever was served goes to the end. */
@@ -81,12 +81,25 @@ export const createSlots = (options: {
     return undefined
   }
 
+  const askToLeave = (): boolean => {
+    const leaves = makeRoom()
+    if (leaves === undefined) return false
+    leaving++
+    void leaves.then((will) => {
+      // It was given work in the meantime.
+      if (will) return
+      leaving--
+      pump()
+    })
+    return true
+  }
+
   const pump = (): void => {
     clearTimeout(poll)
     while (queues.size > 0 && starting < limits.maxStarting) {
       const short = shortage() !== undefined
       if (live >= limits.maxLive || short) {
-        while (leaving < waiting() && makeRoom()) leaving++
+        while (leaving < waiting() && askToLeave());
         if (short) poll = setTimeout(pump, memoryPollMs).unref()
         return
       }
@@ -126,7 +139,7 @@ export const createSlots = (options: {
     reconsider: () => pump(),
     assertRoom: () => {
       const reason = shortage()
-      if (reason === undefined || makeRoom()) return
+      if (reason === undefined || askToLeave()) return
       throw new AppError('out_of_capacity', `There is no room for another session now: ${reason}`, { retryAfter: 10 })
     },
     counts: () => ({ live, starting, waiting: waiting() }),
