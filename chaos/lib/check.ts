@@ -27,7 +27,10 @@ const differences = (what: string, actual: readonly string[], expected: readonly
   return problems.length > 0 ? problems : [{ kind: 'disordered', what }]
 }
 
-/** Whether a session's messages hold each acknowledged prompt once, with one end and the whole answer, in order. */
+/**
+ * Whether a session's messages hold each acknowledged prompt once, with one end and the whole answer, in order. A turn that was
+ * continued after claude had been killed holds the answer up to there.
+ */
 export const checkTurns = (messages: readonly Message[], accepted: ReadonlyMap<string, Accepted>): Problem[] => {
   const problems: Problem[] = []
   const turnsOf = (type: Message['type']): string[] =>
@@ -50,7 +53,10 @@ export const checkTurns = (messages: readonly Message[], accepted: ReadonlyMap<s
         problems.push({ kind: 'failed', what: `the turn ${turnId} ended as ${message.result}: ${message.reason}` })
     // What a killed claude had begun stays in the log, marked.
     const texts = turn.flatMap((message) => (message.type === 'text' && message.partial !== true ? [message.text] : []))
-    problems.push(...differences(`the answer of ${turnId}`, texts, answer))
+    const continued = turn.some((message) => message.type === 'progress' && message.kind === 'continued')
+    // Its last text is then the answer to being asked to go on.
+    const said = continued ? texts.slice(0, -1) : texts
+    problems.push(...differences(`the answer of ${turnId}`, said, continued ? answer.slice(0, said.length) : answer))
   }
   return problems
 }

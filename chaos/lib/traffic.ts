@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Accepted as Answer, Message, Session } from '@aicm/protocol'
-import { fakeTokens } from '@aicm/testing/fake-claude'
+import { randomPrompt } from './prompts.ts'
 import { checkAgainstLog, checkExecutions, checkTurns, executions, type Accepted } from './check.ts'
 import { followSession, type Reader } from './reader.ts'
 import { Refused, type MortalServer } from './server.ts'
@@ -22,28 +22,6 @@ const atOnce = 3
 /** Then a new session takes its place, and it is closed. */
 const turnsOfSession = 25
 const retryMs = 15
-
-/** A prompt and its answer: streamed token by token, or in numbered lines, or both, with and without thinking before. */
-const makePrompt = (random: () => number): { prompt: string; answer: string[] } => {
-  const below = (limit: number): number => Math.floor(random() * limit)
-  const number = below(1_000_000)
-  const tokens = 20 + below(150)
-  const lines = 5 + below(60)
-  const numbered = Array.from({ length: lines }, (_, line) => `line ${line}`)
-  switch (below(4)) {
-    case 0:
-      return { prompt: `@tokens(${tokens},1)`, answer: [fakeTokens(tokens)] }
-    case 1:
-      return { prompt: `@lines(${lines})`, answer: numbered }
-    case 2:
-      return { prompt: `@think(${tokens}) @text(é😀 ${number})`, answer: [`é😀 ${number}`] }
-    default:
-      return {
-        prompt: `@text(${number}) @lines(${lines}) @tokens(${tokens})`,
-        answer: [`${number}`, ...numbered, fakeTokens(tokens)],
-      }
-  }
-}
 
 export const readLog = async (server: MortalServer, sessionId: string): Promise<Message[]> => {
   const log: Message[] = []
@@ -83,11 +61,9 @@ export const startTraffic = (
     random: () => number
     /** Where readers connect. */
     readFrom?: string
-    /** True where claude is killed too. */
-    anew?: boolean
   },
 ): Traffic => {
-  const { random, readFrom = server.url, anew = false } = options
+  const { random, readFrom = server.url } = options
   const problems: Problem[] = []
   const turnIds: string[] = []
   let cuts = 0
@@ -103,7 +79,7 @@ export const startTraffic = (
     const open = (): string[] => [...accepted.keys()].filter((turnId) => !isDone(reader, turnId))
     try {
       for (let turn = 0; turn < turnsOfSession && !stopped; turn++) {
-        const { prompt, answer } = makePrompt(random)
+        const { prompt, answer } = randomPrompt(random)
         const turnId = randomUUID()
         const { seq } = await sendPrompt(server, id, turnId, prompt)
         accepted.set(turnId, { seq, answer })
@@ -137,7 +113,7 @@ export const startTraffic = (
       stopped = true
       for (const result of await Promise.allSettled(lanes))
         if (result.status === 'rejected') problems.push({ kind: 'failed', what: String(result.reason) })
-      return [...problems, ...checkExecutions(executions(server.home()), turnIds, { anew })]
+      return [...problems, ...checkExecutions(executions(server.home()), turnIds, { anew: false })]
     },
   }
 }
