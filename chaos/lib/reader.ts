@@ -9,8 +9,6 @@ export type Reader = {
   /** What the live text of each block has grown to. */
   shown: ReadonlyMap<string, string>
   problems: readonly Problem[]
-  /** How often a connection was lost. */
-  lost(): number
   /** Resolves when `fact` is true; asked again after each batch. Rejects with `what` after a minute. */
   until(what: string, fact: () => boolean): Promise<void>
   stop(): void
@@ -28,7 +26,6 @@ export const followSession = (options: { url(): string; token: string; sessionId
   const waiting = new Set<() => void>()
   let cursor = '0'
   let lastSeq = 0
-  let lost = 0
   let stopped = false
   let socket: WebSocket | undefined
   let retry: NodeJS.Timeout | undefined
@@ -90,7 +87,6 @@ export const followSession = (options: { url(): string; token: string; sessionId
     )
     opening.on('message', take)
     opening.on('close', () => {
-      lost += 1
       if (!stopped) retry = setTimeout(connect, reconnectMs)
     })
   }
@@ -100,7 +96,6 @@ export const followSession = (options: { url(): string; token: string; sessionId
     messages,
     shown,
     problems,
-    lost: () => lost,
     until: (what, fact) =>
       new Promise((resolve, reject) => {
         const settle = (): void => {

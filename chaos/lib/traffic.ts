@@ -11,8 +11,6 @@ import { wait } from './wait.ts'
 export type Traffic = {
   /** Prompts that were acknowledged so far. */
   accepted(): number
-  /** Connections that its readers have lost so far. */
-  cuts(): number
   /** Lets the turns end that were begun, and says all that is wrong with what was told, acknowledged and stored. */
   finish(): Promise<Problem[]>
 }
@@ -66,7 +64,6 @@ export const startTraffic = (
   const { random, readFrom = server.url } = options
   const problems: Problem[] = []
   const turnIds: string[] = []
-  let cuts = 0
   let stopped = false
 
   const isDone = (reader: Reader, turnId: string): boolean =>
@@ -92,11 +89,12 @@ export const startTraffic = (
         reader.messages.some((message) => message.type === 'status' && message.status === 'closed'),
       )
     } catch (error) {
-      problems.push({ kind: 'failed', what: `${error instanceof Error ? error.message : error}` })
+      const { status, process, generation, reason } = await server.insist<Session>('GET', `/v1/sessions/${id}`)
+      const now = `${id} is ${status} (${reason}), its process ${generation} ${process}`
+      problems.push({ kind: 'failed', what: `${error instanceof Error ? error.message : error}; ${now}` })
       for (const turnId of open()) problems.push({ kind: 'lost', what: `${id}: the end of ${turnId}` })
     } finally {
       reader.stop()
-      cuts += reader.lost()
     }
     problems.push(...reader.problems, ...checkTurns(reader.messages, accepted))
     problems.push(...checkAgainstLog(reader.messages, await readLog(server, id)))
@@ -108,7 +106,6 @@ export const startTraffic = (
 
   return {
     accepted: () => turnIds.length,
-    cuts: () => cuts,
     finish: async () => {
       stopped = true
       for (const result of await Promise.allSettled(lanes))

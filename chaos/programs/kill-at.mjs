@@ -33,6 +33,7 @@ Object.assign(BetterSqlite.prototype, {
   /** @this {import('better-sqlite3').Database} @param {string} sql */
   prepare(sql) {
     if (migrating) pass('in-migration')
+    /** @type {{ run(...parameters: unknown[]): unknown }} */
     const statement = prepare.call(this, sql)
     const points = Object.entries(statements).find(([start]) => sql.startsWith(start))?.[1]
     if (points === undefined) return statement
