@@ -4,7 +4,15 @@ import type { Message } from '@aicm/protocol'
 import type { Problem } from './trial.ts'
 
 /** A prompt that was acknowledged: where the log was said to have it, and what claude answers to it, a text for each block. */
-export type Accepted = { seq: number; answer: readonly string[] }
+export type Accepted = {
+  seq: number
+  answer: readonly string[]
+  /**
+   * It was killed meanwhile, and may say again what it had said but not noted. Where a tool ran the turn may end there, with
+   * the reason.
+   */
+  claudeKilled?: boolean
+}
 
 const times = <T>(values: Iterable<T>): Map<T, number> => {
   const counted = new Map<T, number>()
@@ -36,7 +44,7 @@ export const checkTurns = (messages: readonly Message[], accepted: ReadonlyMap<s
   const turnsOf = (type: Message['type']): string[] =>
     messages.flatMap((message) => (message.type === type ? [message.turnId ?? ''] : []))
   problems.push(...differences('the ends of the turns', turnsOf('complete'), turnsOf('prompt')))
-  for (const [turnId, { seq, answer }] of accepted) {
+  for (const [turnId, { seq, answer, claudeKilled = false }] of accepted) {
     const turn = messages.filter((message) => message.turnId === turnId)
     const prompts = turn.filter(({ type }) => type === 'prompt')
     problems.push(
@@ -48,15 +56,20 @@ export const checkTurns = (messages: readonly Message[], accepted: ReadonlyMap<s
     )
     if (prompts[0] !== undefined && prompts[0].seq !== seq)
       problems.push({ kind: 'disordered', what: `the prompt ${turnId} is message ${prompts[0].seq}, not ${seq}` })
+    const isCutOff = (message: Message): boolean =>
+      claudeKilled && message.type === 'complete' && message.reason === 'turn_cut_off'
     for (const message of turn)
-      if (message.type === 'complete' && message.result !== 'success')
+      if (message.type === 'complete' && message.result !== 'success' && !isCutOff(message))
         problems.push({ kind: 'failed', what: `the turn ${turnId} ended as ${message.result}: ${message.reason}` })
     // What a killed claude had begun stays in the log, marked.
     const texts = turn.flatMap((message) => (message.type === 'text' && message.partial !== true ? [message.text] : []))
     const continued = turn.some((message) => message.type === 'progress' && message.kind === 'continued')
+    const ended = continued || turn.some(isCutOff)
     // Its last text is then the answer to being asked to go on.
-    const said = continued ? texts.slice(0, -1) : texts
-    problems.push(...differences(`the answer of ${turnId}`, said, continued ? answer.slice(0, said.length) : answer))
+    const all = continued ? texts.slice(0, -1) : texts
+    const anew = claudeKilled ? all.lastIndexOf(answer[0] ?? '') : 0
+    const said = all.slice(Math.max(0, anew))
+    problems.push(...differences(`the answer of ${turnId}`, said, ended ? answer.slice(0, said.length) : answer))
   }
   return problems
 }

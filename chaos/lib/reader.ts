@@ -17,7 +17,12 @@ export type Reader = {
 const reconnectMs = 10
 const patienceMs = 60_000
 
-export const followSession = (options: { url(): string; token: string; sessionId: string }): Reader => {
+export const followSession = (options: {
+  url: string
+  token: string
+  sessionId: string
+  onMessage?(message: Message): void
+}): Reader => {
   const { sessionId } = options
   const messages: Message[] = []
   const shown = new Map<string, string>()
@@ -54,6 +59,7 @@ export const followSession = (options: { url(): string; token: string; sessionId
     for (let seq = lastSeq + 1; seq < message.seq; seq++) blame('lost', `message ${seq}; ${message.seq} came instead`)
     lastSeq = message.seq
     messages.push(message)
+    options.onMessage?.(message)
     if (message.type !== 'text' && message.type !== 'thinking') return
     settled.add(message.block)
     const live = shown.get(message.block) ?? ''
@@ -75,7 +81,7 @@ export const followSession = (options: { url(): string; token: string; sessionId
   }
 
   const connect = (): void => {
-    const opening = new WebSocket(`${options.url().replace('http', 'ws')}/v1/ws`, {
+    const opening = new WebSocket(`${options.url.replace('http', 'ws')}/v1/ws`, {
       headers: { authorization: `Bearer ${options.token}` },
       perMessageDeflate: false,
     })

@@ -29,20 +29,20 @@ export type MortalServer = AsyncDisposable & {
   /** Of the admin; good in every life. */
   token(): string
   pid(): number
-  /** The home of the admin's sessions. */
-  home(): string
+  /** The home of a user's sessions; of the admin's when it is not said whose. */
+  home(userId?: string): string
   /** Its first life that is ready: logs in, and puts there what the stand-in for claude needs. */
   begin(life?: Life): Promise<void>
   /** Starts a process. `ready` resolves with the milliseconds until it answered /readyz, rejects when it ended before. */
   start(life?: Life): Promise<{ ready: Promise<number>; exited: Promise<number | null> }>
   /** SIGKILL; resolves when it has ended. */
   kill(): Promise<void>
-  /** A JSON request to whichever server there is. Rejects with Refused, or when nobody answers. */
-  call<T>(method: string, path: string, body?: unknown): Promise<T>
+  /** A JSON request to whichever server there is, `as` the admin or with another's token. Rejects with Refused, or when nobody answers. */
+  call<T>(method: string, path: string, body?: unknown, as?: string): Promise<T>
   /** Repeated until a server has answered: for what may be asked twice. */
-  insist<T>(method: string, path: string, body?: unknown): Promise<T>
-  /** Closes all sessions; resolves with how many of their processes are left after a while. */
-  closeSessions(): Promise<number>
+  insist<T>(method: string, path: string, body?: unknown, as?: string): Promise<T>
+  /** Closes all sessions of all these users (of the admin), and notes how many processes of any session are left after a while. */
+  closeSessions(...tokens: string[]): Promise<void>
 }
 
 const retryMs = 15
@@ -53,7 +53,7 @@ const endOfProcessesMs = 15_000
 
 const json = { 'content-type': 'application/json' }
 
-export const request = async <T>(url: string, token: string, method: string, body?: unknown): Promise<T> => {
+const request = async <T>(url: string, token: string, method: string, body?: unknown): Promise<T> => {
   const response = await fetch(url, {
     method,
     headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : json) },
@@ -114,13 +114,13 @@ export const openServer = async (chaos: Chaos, claude: Program): Promise<MortalS
   }
   opened.defer(kill)
 
-  const call: MortalServer['call'] = (method, path, body) => request(`${url}${path}`, token, method, body)
+  const call: MortalServer['call'] = (method, path, body, as = token) => request(`${url}${path}`, as, method, body)
 
-  const insist: MortalServer['insist'] = async (method, path, body) => {
+  const insist: MortalServer['insist'] = async (method, path, body, as) => {
     const deadline = performance.now() + patienceMs
     while (true) {
       try {
-        return await call(method, path, body)
+        return await call(method, path, body, as)
       } catch (error) {
         const final = error instanceof Refused && error.status < 500 && error.status !== 429
         if (final || performance.now() > deadline) throw error
@@ -129,18 +129,20 @@ export const openServer = async (chaos: Chaos, claude: Program): Promise<MortalS
     }
   }
 
-  const closeSessions = async (): Promise<number> => {
-    let cursor: string | null = null
-    do {
-      const query: string = cursor === null ? '' : `&cursor=${encodeURIComponent(cursor)}`
-      const page: { sessions: Session[]; nextCursor: string | null } = await insist(
-        'GET',
-        `/v1/sessions?limit=200${query}`,
-      )
+  const closeAll = async (owner: string): Promise<void> => {
+    type Page = { sessions: Session[]; nextCursor: string | null }
+    let after = ''
+    while (true) {
+      const page: Page = await insist('GET', `/v1/sessions?limit=200${after}`, undefined, owner)
       for (const { id, status } of page.sessions)
-        if (status !== 'closed') await insist('POST', `/v1/sessions/${id}/close`)
-      cursor = page.nextCursor
-    } while (cursor !== null)
+        if (status !== 'closed') await insist('POST', `/v1/sessions/${id}/close`, undefined, owner)
+      if (page.nextCursor === null) return
+      after = `&cursor=${encodeURIComponent(page.nextCursor)}`
+    }
+  }
+
+  const closeSessions: MortalServer['closeSessions'] = async (...tokens) => {
+    for (const owner of tokens.length > 0 ? tokens : [token]) await closeAll(owner)
     const deadline = performance.now() + endOfProcessesMs
     let left = processesWith(`HOME=${dataDir}/`)
     while (left.length > 0 && performance.now() < deadline) {
@@ -148,7 +150,6 @@ export const openServer = async (chaos: Chaos, claude: Program): Promise<MortalS
       left = processesWith(`HOME=${dataDir}/`)
     }
     chaos.orphans.push(left.length)
-    return left.length
   }
 
   const begin = async (life?: Life): Promise<void> => {
@@ -160,7 +161,7 @@ export const openServer = async (chaos: Chaos, claude: Program): Promise<MortalS
     claude.furnish(home())
   }
 
-  const home = (): string => join(dataDir, 'users', userId, 'home')
+  const home = (id = userId): string => join(dataDir, 'users', id, 'home')
 
   const resources = opened.move()
   return {

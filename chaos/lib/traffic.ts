@@ -71,7 +71,7 @@ export const startTraffic = (
 
   const runSession = async (): Promise<void> => {
     const { id } = await createOnce(server)
-    const reader = followSession({ url: () => readFrom, token: server.token(), sessionId: id })
+    const reader = followSession({ url: readFrom, token: server.token(), sessionId: id })
     const accepted = new Map<string, Accepted>()
     const open = (): string[] => [...accepted.keys()].filter((turnId) => !isDone(reader, turnId))
     try {

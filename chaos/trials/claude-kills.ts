@@ -34,7 +34,7 @@ export const claudeKills: Trial = {
     await inLanes(sessions, count, async (kills, lane) => {
       const random = seeded(chaos.seed + lane)
       const { id } = await createOnce(server)
-      const reader = followSession({ url: () => server.url, token: server.token(), sessionId: id })
+      const reader = followSession({ url: server.url, token: server.token(), sessionId: id })
       const accepted = new Map<string, Accepted>()
       for (let kill = 0; kill < kills; kill++) {
         const { prompt, answer } = notedPrompt(random)
