@@ -1,6 +1,6 @@
 import type { Bench } from '../../bench/lib/row.ts'
 
-/** `test` is the short form that `npm test` runs. */
+/** `test` is the short form that `npm test` runs: without the trials whose count is 0 there, as they measure time or memory. */
 export type Size = 'full' | 'quick' | 'test'
 
 /** Everything that must not be. `lost`, `doubled` and `disordered` are counted; `failed` is whatever else went wrong. */

@@ -98,9 +98,13 @@ const killInLane = async (
 
     const once = { command: written(), file: existsSync(join(folder, turnId)) ? 1 : 0 }
     if (once.command > 1) problems.push({ kind: 'doubled', what: `the command of ${turnId} ran ${once.command} times` })
-    // A claude that was killed may have been asked to go on without its tools; else nothing excuses that one did not run.
-    const whole = !turn().some(({ type }) => type === 'error')
-    if (whole && (once.command === 0 || once.file === 0))
+    // A claude that was killed may have been asked to go on, without the rest of the script, or not even that.
+    const ended = turn().some(
+      (message) =>
+        (message.type === 'progress' && message.kind === 'continued') ||
+        (message.type === 'complete' && message.reason === 'turn_cut_off'),
+    )
+    if (!ended && (once.command === 0 || once.file === 0))
       problems.push({ kind: 'lost', what: `a tool of ${turnId} did not run` })
     if (victim === 'server') {
       await until('its last call has ended', () => apiCalls(server, id) >= calls + callsOfTurn)

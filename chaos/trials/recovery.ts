@@ -15,7 +15,7 @@ const busyEvery = 4
 export const recovery: Trial = {
   name: 'recovery-100',
   title: 'a new server with 100 sessions and their processes, until /readyz answers and all are taken over',
-  counts: { full: 100, quick: 100, test: 20 },
+  counts: { full: 100, quick: 100, test: 0 },
   limit: `≤ ${limitMs} ms`,
   run: async (chaos, count) => {
     const problems: Problem[] = []

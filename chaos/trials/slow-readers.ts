@@ -129,7 +129,7 @@ const runWith = async (chaos: Chaos, count: number) => {
 export const slowReaders: Trial = {
   name: 'slow-readers',
   title: 'subscribers that never read, while a session talks and somebody else reads it',
-  counts: { full: 200, quick: 200, test: 50 },
+  counts: { full: 200, quick: 200, test: 0 },
   limit: `RSS ± ${limits.megabytes} MB, latency of others ≤ ${limits.latency}×`,
   run: async (chaos, count) => {
     const { before, during } = await runWith(chaos, count)

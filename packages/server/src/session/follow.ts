@@ -8,8 +8,8 @@ import type { Batch, Feed } from './feed.ts'
  */
 const page = { first: 4, most: 500, bytes: 256 * 1024 }
 
-const nextLimit = (limit: number, bytes: number): number =>
-  bytes > page.bytes ? Math.max(1, limit >> 2) : Math.min(page.most, bytes < page.bytes / 4 ? limit * 4 : limit)
+const nextLimit = (limit: number, { items, json }: Batch): number =>
+  Math.max(1, Math.min(page.most, limit * 4, Math.floor((items.length * page.bytes) / json.length)))
 
 const batchOf = (items: StreamItem[]): Batch => ({
   items,
@@ -47,7 +47,7 @@ export async function* follow({
       if (last === undefined) break
       seq = last.seq
       const batch = batchOf(messages)
-      limit = nextLimit(limit, batch.json.length)
+      limit = nextLimit(limit, batch)
       yield batch
     }
     if (seq < feed.lastSeq()) continue
