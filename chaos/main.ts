@@ -1,4 +1,4 @@
-// `npm run chaos`: kills whatever can be killed, and counts what was lost. See docs/chaos.md.
+// `npm run chaos`: kills whatever can be killed, and counts what was lost.
 import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { describeMachine } from '../bench/lib/machine.ts'

@@ -110,12 +110,18 @@ const runWith = async (chaos: Chaos, count: number) => {
   const { id } = await createOnce(server)
   const over = new AbortController()
   const talking = talk(server, id, over.signal)
+  // Waited for at the end.
+  talking.catch(() => undefined)
   const readers: Promise<void>[] = []
   try {
     const ms = seconds[chaos.size] * 1000
     await wait(warmUpMs[chaos.size])
     const before = await measure(server, id, Math.min(ms, 15_000))
-    for (let reader = 0; reader < count; reader++) readers.push(neverRead(server, id, random, over.signal))
+    for (let reader = 0; reader < count; reader++) {
+      const never = neverRead(server, id, random, over.signal)
+      never.catch(() => undefined)
+      readers.push(never)
+    }
     await wait(warmUpMs[chaos.size])
     const during = await measure(server, id, ms)
     return { before, during }
