@@ -1,6 +1,6 @@
 export const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Does a number of things in a few lanes beside each other: each lane takes the next when it is done with its last. */
+/** Shares `count` out among a few lanes, and runs them side by side. */
 export const inLanes = async (
   lanes: number,
   count: number,
