@@ -7,7 +7,7 @@ import { serverSources } from './lib/programs.ts'
 import { isMet, ratioOf, type Result, type RowGroup } from './lib/row.ts'
 import { createScope } from './lib/scope.ts'
 import { median, spread, type Sample } from './lib/stats.ts'
-import { markdownTable, textTable } from './lib/table.ts'
+import { alignedText, markdownText, rowsOf } from './lib/table.ts'
 import { rowGroups } from './rows.ts'
 
 /** What takes longer hangs: its processes are ended, and it fails. */
@@ -108,7 +108,7 @@ const main = async (options: Options): Promise<void> => {
   else {
     const { cpu, cores, memoryGiB, system, node, claude, load } = machine
     const described = `${cpu}, ${cores} cores, ${memoryGiB} GiB, ${system}, Node ${node}, claude ${claude}, load before ${load.toFixed(1)}`
-    process.stdout.write(`${options.markdown ? markdownTable(results) : textTable(results)}\n\n${described}\n`)
+    process.stdout.write(`${(options.markdown ? markdownText : alignedText)(rowsOf(results))}\n\n${described}\n`)
   }
   process.exitCode = failed || !results.every(isMet) ? 1 : 0
 }

@@ -77,6 +77,7 @@ export const rooms = [
   { path: 'packages/testing/src', may: 'anything' },
   { path: 'e2e', may: 'anything' },
   { path: 'bench', may: 'anything' },
+  { path: 'chaos', may: 'anything' },
   { path: 'scripts', may: 'anything' },
   { path: 'vitest.config.ts', may: 'anything' },
 ]
@@ -119,4 +120,4 @@ export const keepers = [
 ]
 
 /** Where sources lie; what is found there must belong to a room. */
-export const sources = ['packages', 'e2e', 'bench', 'scripts', 'vitest.config.ts']
+export const sources = ['packages', 'e2e', 'bench', 'chaos', 'scripts', 'vitest.config.ts']

@@ -9,7 +9,7 @@ import { root } from './lib/root.js'
 import { run } from './lib/run.js'
 import { ensureSystemParts } from './lib/system.js'
 import { tally } from './lib/tally.js'
-import { ensureWeb } from './lib/artifacts.js'
+import { ensurePrograms } from './lib/artifacts.js'
 
 const only = process.argv.slice(2)
 const forbidSkips = process.env.AICM_FORBID_SKIPS === '1'
@@ -41,7 +41,8 @@ const main = async () => {
     failed += checks.failed
   }
   try {
-    ensureWeb()
+    // For all tests at once: two that build would get in each other's way.
+    ensurePrograms()
   } catch (error) {
     console.log(`✗ ${error instanceof Error ? error.message : error}`)
     failed++

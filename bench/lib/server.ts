@@ -8,7 +8,7 @@ import { processesWith } from './process-figures.ts'
 import { node, plainEnvironment } from './programs.ts'
 import type { Bench } from './row.ts'
 
-const adminPassword = 'bench-password'
+export const adminPassword = 'bench-password'
 
 export type Server = AsyncDisposable & {
   pid: number

@@ -26,9 +26,9 @@ const cells = (result: Result): string[] => {
   ]
 }
 
-export const textTable = (results: Result[]): string => {
-  const lines = [header, ...results.map(cells)]
-  const widths = header.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
+/** Columns with spaces between, for a terminal. */
+export const alignedText = (lines: readonly string[][]): string => {
+  const widths = (lines[0] ?? []).map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
   return lines
     .map((line) =>
       line
@@ -39,5 +39,8 @@ export const textTable = (results: Result[]): string => {
     .join('\n')
 }
 
-export const markdownTable = (results: Result[]): string =>
-  [header, header.map(() => '---'), ...results.map(cells)].map((line) => `| ${line.join(' | ')} |`).join('\n')
+/** The first line is the header. */
+export const markdownText = ([first = [], ...lines]: readonly string[][]): string =>
+  [first, first.map(() => '---'), ...lines].map((line) => `| ${line.join(' | ')} |`).join('\n')
+
+export const rowsOf = (results: readonly Result[]): string[][] => [header, ...results.map(cells)]

@@ -85,6 +85,11 @@ export const ensurePrograms = () => {
     rmSync(programs.out, { recursive: true, force: true })
     return node([join(root, 'scripts', 'lib', 'bundle.js')]) && node([join(root, 'scripts', 'lib', 'declarations.js')])
   })
+  const copied = join(programs.out, '.web-sources')
+  const hash = readFileSync(join(web.out, '.sources'), 'utf8')
+  // Left alone while it is right: somebody may be reading it.
+  if (existsSync(copied) && readFileSync(copied, 'utf8') === hash) return
   rmSync(join(programs.out, 'web'), { recursive: true, force: true })
   cpSync(web.out, join(programs.out, 'web'), { recursive: true, filter: (path) => !path.endsWith('.sources') })
+  writeFileSync(copied, hash)
 }

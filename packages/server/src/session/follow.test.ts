@@ -3,7 +3,7 @@ import { newRecord } from '@aicm/testing/session-record'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { openMemoryDatabase } from '../storage/drivers/memory/database.ts'
-import { createFeed } from './feed.ts'
+import { createFeed, type Feed } from './feed.ts'
 import { follow } from './follow.ts'
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
@@ -31,6 +31,8 @@ const openStream = async () => {
     },
     read: (after: number, signal: AbortSignal) =>
       follow({ events, feed, sessionId: record.id, after: { seq: after }, signal }),
+    readBy: (other: Feed, signal: AbortSignal) =>
+      follow({ events, feed: other, sessionId: record.id, after: { seq: 0 }, signal }),
   }
 }
 
@@ -216,4 +218,23 @@ test('the end of a session ends its readers, with all that was said', async () =
   await stream.say(note(1))
   stream.feed.end()
   expect((await reader).flatMap(({ items }) => items)).toEqual([note(1)])
+})
+
+test('the log is read in few pages when messages are small, and in small ones when they are large', async () => {
+  const stream = await openStream()
+  await stream.say(...Array.from({ length: 2000 }, (_, at) => note(at + 1)))
+  await stream.say(...Array.from({ length: 400 }, (_, at) => whole(2001 + at, `b${at}`, 'x'.repeat(200_000))))
+  // As a new server finds it: nothing is in the ring.
+  const done = new AbortController()
+  const feed = createFeed(stream.seq())
+  const sizes: number[] = []
+  let seq = 0
+  for await (const { items, json } of stream.readBy(feed, done.signal)) {
+    for (const item of items) if (item.type !== 'delta') expect(item.seq).toBe(++seq)
+    sizes.push(json.length)
+    if (seq === stream.seq()) break
+  }
+  expect(sizes.filter((size) => size < 200_000).length).toBeLessThan(10)
+  // The first large ones come in a page that was meant for small ones; then each comes alone.
+  expect(sizes.slice(-40).every((size) => size < 300_000)).toBe(true)
 })

@@ -2,8 +2,14 @@ import type { Cursor, StreamItem } from '@aicm/protocol'
 import type { EventStore } from '../storage/event-store.ts'
 import type { Batch, Feed } from './feed.ts'
 
-/** Messages read from the log at a time. */
-const page = 500
+/**
+ * Messages read from the log at a time: few at first, as each may be large, and more while they stay small. A reader that
+ * stalls holds what was read for it, so `bytes` is about what it costs.
+ */
+const page = { first: 4, most: 500, bytes: 256 * 1024 }
+
+const nextLimit = (limit: number, { items, json }: Batch): number =>
+  Math.max(1, Math.min(page.most, limit * 4, Math.floor((items.length * page.bytes) / json.length)))
 
 const batchOf = (items: StreamItem[]): Batch => ({
   items,
@@ -30,16 +36,19 @@ export async function* follow({
   signal: AbortSignal
 }): AsyncGenerator<Batch, void, void> {
   let { seq } = after
+  let limit = page.first
   while (!signal.aborted && !feed.ended()) {
     // The log, until nothing that was published is missing.
     while (seq < feed.lastSeq() && !signal.aborted) {
       // Stored is not yet published: what was, will come by the feed.
-      const stored = await events.read({ sessionId, after: seq, limit: page })
+      const stored = await events.read({ sessionId, after: seq, limit })
       const messages = stored.filter((message) => message.seq <= feed.lastSeq())
       const last = messages.at(-1)
       if (last === undefined) break
       seq = last.seq
-      yield batchOf(messages)
+      const batch = batchOf(messages)
+      limit = nextLimit(limit, batch)
+      yield batch
     }
     if (seq < feed.lastSeq()) continue
 

@@ -155,7 +155,10 @@ export const adopted = (work: Work, alive: boolean): void => {
     return
   }
   if (!alive) {
-    if (state.process !== 'none')
+    // The last server died while it started it: no failure of claude's. As one it would use up a retry, and servers that are
+    // killed over and over again would close the session.
+    if (state.process === 'starting') launch(work, 0)
+    else if (state.process !== 'none')
       exited(work, {
         type: 'process.exited',
         generation: state.generation,

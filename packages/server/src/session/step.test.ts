@@ -543,3 +543,12 @@ test('a new server that finds the process gone recovers the turn', () => {
   expect(session.effects).toEqual([{ type: 'launch', generation: 2, delayMs: 0 }])
   expect(idle().feed({ type: 'adopted', alive: false }).state).toMatchObject({ status: 'idle', process: 'none' })
 })
+
+test('servers that die one after the other while they start claude use up no retry', () => {
+  const session = machine().feed({ type: 'start' })
+  for (let generation = 2; generation < 20; generation++) {
+    session.feed({ type: 'adopted', alive: false })
+    expect(session.effects).toEqual([{ type: 'launch', generation, delayMs: 0 }])
+    expect(session.state).toMatchObject({ status: 'creating', process: 'starting', failures: 0 })
+  }
+})

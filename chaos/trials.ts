@@ -1,0 +1,23 @@
+import type { Trial } from './lib/trial.ts'
+import { claudeKills } from './trials/claude-kills.ts'
+import { clientCuts } from './trials/client-cuts.ts'
+import { namedPoints } from './trials/named-points.ts'
+import { orphans } from './trials/orphans.ts'
+import { realCliKills } from './trials/real-cli-kills.ts'
+import { recovery } from './trials/recovery.ts'
+import { serverKills } from './trials/server-kills.ts'
+import { slowReaders } from './trials/slow-readers.ts'
+import { startStorm } from './trials/start-storm.ts'
+
+/** The table, in its order. The orphans are those of all trials before. */
+export const trials: readonly Trial[] = [
+  serverKills,
+  realCliKills,
+  claudeKills,
+  namedPoints,
+  clientCuts,
+  recovery,
+  slowReaders,
+  startStorm,
+  orphans,
+]
