@@ -1,7 +1,10 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { markerName, startClaude, type StartClaude } from '../claude/start.ts'
+import { findOtherWriter } from '../claude/other-writer.ts'
 import { removeTranscript } from '../claude/transcript.ts'
+import type { TranscriptState } from '../claude/transcript-check.ts'
+import { mendConfig, mendTranscript, type Repair } from '../claude/transcript-repair.ts'
 import { AppError } from '../lib/app-error.ts'
 import { adopt } from '../process/adopt.ts'
 import { makeFifoAhead } from '../process/fifo.ts'
@@ -14,8 +17,11 @@ import type { WorkspaceStore } from '../storage/workspace-store.ts'
 
 /** The processes of this node's sessions: started, found again after a restart of the server, forgotten when they have ended. */
 export type RunningProcesses = {
-  /** Starts the process of `record.state.generation`. It is on record before this resolves. */
-  start(record: SessionRecord): Promise<SessionProcess>
+  /**
+   * Starts the process of `record.state.generation`. It is on record before this resolves. `onFound` is called before, with
+   * the state of what it will find in its home. Rejects while another process has the conversation open.
+   */
+  start(record: SessionRecord, onFound?: (found: FoundAtStart) => void): Promise<SessionProcess>
   /** The process that an earlier server started for this generation: running or ended, as long as it is on record. */
   adopt(record: SessionRecord): Promise<{ process: SessionProcess; alive: boolean; checkpoint: number } | undefined>
   /** Remembers from where its journal must be read again after a restart. May be lost: an older one is right too. */
@@ -27,6 +33,12 @@ export type RunningProcesses = {
   /** Ends what is on record for sessions that are closed or gone. Resolves with the ids of those sessions. */
   sweep(isWanted: (sessionId: string) => boolean): Promise<string[]>
   count(): number
+}
+
+export type FoundAtStart = {
+  /** Undefined for a new conversation. */
+  transcript: TranscriptState | undefined
+  repairs: Repair[]
 }
 
 /** What is the same for every start of claude on this server. */
@@ -44,6 +56,10 @@ export type ProcessSettings = Pick<StartClaude, 'limits' | 'brokerDir'> & {
 type StoredProcess = ProcessRecord & { generation: number }
 
 const processKey = (sessionId: string): string => `process/${sessionId}`
+/** `writer/<user>/<conversation>`: the one process that may write a transcript, or did last. */
+type Writer = ProcessRecord & { sessionId: string }
+
+const writerKey = ({ userId, state }: SessionRecord): string => `writer/${userId}/${state.claudeSessionId}`
 /** So much of a journal is read again after a restart rather than its position synced to the disk after each line. */
 const checkpointBytes = 2 * 1024 * 1024
 
@@ -67,20 +83,44 @@ export const createProcesses = (
     return process
   }
 
+  /** Two processes on one transcript fork it, and one of the branches is forgotten. */
+  const becomeOnlyWriter = async (record: SessionRecord): Promise<void> => {
+    const writer = (await kv.get(writerKey(record))) as Writer | undefined
+    if (writer !== undefined && isAlive(writer.identity)) {
+      if (writer.sessionId !== record.id)
+        throw new Error(`The session ${writer.sessionId} has this conversation open. Close it first.`)
+      // An older generation that outlived its end: nobody hears it any more.
+      await killTree(writer)
+    }
+    const other = await findOtherWriter(homeOf(record), record.state.claudeSessionId)
+    if (other !== undefined)
+      throw new Error(
+        `Another claude (process ${other}) has this conversation open. End it, then send the prompt again.`,
+      )
+  }
+
   return {
-    start: async (record) => {
+    start: async (record, onFound) => {
       const workspace = await workspaces.get(record.workspaceId)
       if (workspace === undefined)
         throw new AppError('workspace_not_found', 'The workspace of this session was deleted.')
       await settings.brokerUp()
       const { generation, claudeSessionId, resumable } = record.state
+      const home = homeOf(record)
+      await becomeOnlyWriter(record)
+      const config = await mendConfig(home, Date.now())
+      const resumed = resumable
+        ? await mendTranscript({ home, workspace: workspace.path, claudeSessionId }, Date.now())
+        : undefined
+      const repairs = [config, resumed?.repair].filter((repair) => repair !== undefined)
+      onFound?.({ transcript: resumed?.state, repairs })
       const started = await startClaude({
         sessionId: record.id,
         generation,
         settings: record,
         conversation: resumable ? { resume: claudeSessionId } : { create: claudeSessionId },
         workspace: workspace.path,
-        home: homeOf(record),
+        home,
         sessionDir: sessionDir(record.id),
         program: settings.program(),
         isolation: await settings.isolation(),
@@ -91,7 +131,10 @@ export const createProcesses = (
       })
       const stored: StoredProcess = { generation, ...started.record }
       try {
-        await kv.put(processKey(record.id), stored as Json)
+        await Promise.all([
+          kv.put(processKey(record.id), stored as Json),
+          kv.put(writerKey(record), { ...started.record, sessionId: record.id } as Json),
+        ])
       } catch (error) {
         await started.stop(0)
         throw error
@@ -135,6 +178,7 @@ export const createProcesses = (
 
     removeFiles: async (record) => {
       await rm(sessionDir(record.id), { recursive: true, force: true })
+      await kv.delete(writerKey(record))
       await removeTranscript(homeOf(record), record.state.claudeSessionId)
     },
 
