@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises'
+import { rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { markerName, startClaude, type StartClaude } from '../claude/start.ts'
 import { findOtherWriter } from '../claude/other-writer.ts'
@@ -9,7 +9,7 @@ import { AppError } from '../lib/app-error.ts'
 import { adopt } from '../process/adopt.ts'
 import { makeFifoAhead } from '../process/fifo.ts'
 import { isAlive } from '../process/identity.ts'
-import type { ProcessRecord, SessionProcess } from '../process/session-process.ts'
+import { processFiles, type ProcessRecord, type SessionProcess } from '../process/session-process.ts'
 import { killTree, killMarked } from '../process/tree.ts'
 import type { Json, KeyValueStore } from '../storage/key-value-store.ts'
 import type { SessionRecord } from '../storage/session-store.ts'
@@ -60,6 +60,8 @@ const processKey = (sessionId: string): string => `process/${sessionId}`
 type Writer = ProcessRecord & { sessionId: string }
 
 const writerKey = ({ userId, state }: SessionRecord): string => `writer/${userId}/${state.claudeSessionId}`
+/** Only the last lines of what a process says on stderr are ever read. */
+const stderrMost = { bytes: 16 * 1024 * 1024, lookEveryMs: 5000 }
 /** So much of a journal is read again after a restart rather than its position synced to the disk after each line. */
 const checkpointBytes = 2 * 1024 * 1024
 
@@ -79,8 +81,22 @@ export const createProcesses = (
 
   const track = (process: SessionProcess): SessionProcess => {
     running.add(process)
-    void process.exited.then(() => running.delete(process))
+    const trimming = setInterval(() => void trim(processFiles(process.record.dir).stderr), stderrMost.lookEveryMs)
+    trimming.unref()
+    void process.exited.then(() => {
+      clearInterval(trimming)
+      running.delete(process)
+    })
     return process
+  }
+
+  /** It is open for appending: whoever writes goes on at the new end. */
+  const trim = async (path: string): Promise<void> => {
+    try {
+      if ((await stat(path)).size > stderrMost.bytes) await truncate(path)
+    } catch {
+      // Its process has ended meanwhile, and was forgotten.
+    }
   }
 
   /** Two processes on one transcript fork it, and one of the branches is forgotten. */
