@@ -11,8 +11,9 @@ import { afterAll, beforeAll, expect } from 'vitest'
 import { claudeArgv } from '../packages/server/src/claude/argv.ts'
 import { encode } from '../packages/server/src/claude/encode.ts'
 import { claudeEnvironment } from '../packages/server/src/claude/environment.ts'
+import { mendTranscript } from '../packages/server/src/claude/transcript-repair.ts'
 import { systemPath } from '../packages/server/src/lib/system-path.ts'
-import { firstItem } from './lib/turns.ts'
+import { firstItem, pendingApproval } from './lib/turns.ts'
 
 /** What a power cut leaves of claude's own files, and how the real claude gets along with it. */
 
@@ -96,6 +97,28 @@ for (const [what, text] of Object.entries({ empty: '', cut: '{"projects":{', NUL
     expect(await inputOf('@text(three)')).toBeGreaterThan(first + longTokens)
     expect((await session.info()).generation).toBe(2)
   })
+
+test('a tool that was running when claude died is open in its transcript, one that had run is not', async () => {
+  const { id, session, home, workspace, transcript } = await open()
+  const turn = session.execute('@bash(touch first) @bash(touch second; sleep 1000) @text(done)')
+  const first = await pendingApproval(session)
+  await client.approvals.answer(first.approvalId, { decision: 'allow' })
+  const second = await pendingApproval(session, first.seq)
+  await client.approvals.answer(second.approvalId, { decision: 'allow' })
+  await until('it runs', () => server.sessionProcesses(id).all.some(({ argv }) => argv[0] === 'sleep'))
+  const pids = server.sessionProcesses(id).all.map(({ pid }) => pid)
+  const claude = await until('claude runs', () => server.sessionProcesses(id).claude)
+  await server.kill9()
+  kill(claude, 'SIGKILL')
+  await allGone(pids)
+  const place = { home, workspace, claudeSessionId: transcript().name.replace('.jsonl', '') }
+  expect(await mendTranscript(place, Date.now())).toEqual({
+    state: { found: true, openToolUses: [{ id: second.toolUseId, name: 'Bash' }], complete: false },
+    repair: undefined,
+  })
+  await server.restart()
+  expect(await turn.complete()).toMatchObject({ result: 'error', reason: 'turn_cut_off' })
+})
 
 test('an operator who has the conversation open in a claude of his own keeps the session off it, and is told of by its pid', async () => {
   const { id, session, home, workspace, inputOf, killClaude, transcript } = await open()
