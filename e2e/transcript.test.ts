@@ -110,13 +110,15 @@ test('a tool that was running when claude died is open in its transcript, one th
   const claude = await until('claude runs', () => server.sessionProcesses(id).claude)
   await server.kill9()
   kill(claude, 'SIGKILL')
-  await allGone(pids)
+  await allGone([claude])
   const place = { home, workspace, claudeSessionId: transcript().name.replace('.jsonl', '') }
   expect(await mendTranscript(place, Date.now())).toEqual({
     state: { found: true, openToolUses: [{ id: second.toolUseId, name: 'Bash' }], complete: false },
     repair: undefined,
   })
   await server.restart()
+  // Without a server nobody ended its tool.
+  await allGone(pids)
   expect(await turn.complete()).toMatchObject({ result: 'error', reason: 'turn_cut_off' })
 })
 
