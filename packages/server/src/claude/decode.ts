@@ -27,10 +27,30 @@ export type Decoder = {
 export const initializeRequestId = 'aicm-initialize'
 
 const unparsedBytes = 2000
+/** Of lines in a row that are no message so many are told one by one: a process gone mad must not fill the log. */
+const unparsedTold = 20
+/** After so many bytes in a row nothing sensible is expected any more. */
+const unparsedMost = 100 * 1024 * 1024
 
 export const createDecoder = ({ generation }: { generation: number }): Decoder => {
   const blocks = createBlocks(generation)
   const repeated = createRepeatedDelta()
+  /** In a row, until now. */
+  let unparsed = { lines: 0, bytes: 0 }
+
+  const decodeUnparsed = (line: string): AgentOutput[] => {
+    const before = unparsed.bytes
+    unparsed.lines++
+    unparsed.bytes += line.length
+    if (before < unparsedMost && unparsed.bytes >= unparsedMost) return [{ kind: 'garbage', ...unparsed }]
+    return unparsed.lines > unparsedTold ? [] : [unparsedMessage(line.slice(0, unparsedBytes))]
+  }
+
+  const endUnparsed = (): AgentOutput[] => {
+    const { lines, bytes } = unparsed
+    if (lines > 0) unparsed = { lines: 0, bytes: 0 }
+    return lines > unparsedTold ? [unparsedMessage({ lines, bytes })] : []
+  }
 
   const decodeLine = (line: Fields, offset: number): AgentOutput[] => {
     switch (line['type']) {
@@ -84,17 +104,20 @@ export const createDecoder = ({ generation }: { generation: number }): Decoder =
       repeated.forget()
       if (line.text.trim() === '') return []
       const value = parseObject(line.text)
-      if (value === undefined)
-        return [
-          { kind: 'message', draft: { type: 'system', subtype: 'unparsed', data: line.text.slice(0, unparsedBytes) } },
-        ]
+      if (value === undefined) return decodeUnparsed(line.text)
       if (value['type'] === 'stream_event') repeated.learn(line.text, value)
-      return decodeLine(value, line.start)
+      const outputs = decodeLine(value, line.start)
+      return unparsed.lines === 0 ? outputs : [...endUnparsed(), ...outputs]
     },
-    end: blocks.cutOff,
+    end: () => [...endUnparsed(), ...blocks.cutOff()],
     quiet: blocks.quiet,
   }
 }
+
+const unparsedMessage = (data: unknown): AgentOutput => ({
+  kind: 'message',
+  draft: { type: 'system', subtype: 'unparsed', data },
+})
 
 const decodeUser = (line: Fields): AgentOutput[] => {
   const content = fields(line['message'])['content']

@@ -25,6 +25,8 @@ export type AgentOutput =
       cwd?: string
       tools?: string[]
     }
+  /** So much in a row was no message that it must have gone mad. Told once. */
+  | { kind: 'garbage'; lines: number; bytes: number }
   /** It has nothing more to do. Said after each result. */
   | { kind: 'idle' }
   | { kind: 'prompt'; turnId: string; state: 'queued' | 'started' | 'completed' | 'cancelled' }

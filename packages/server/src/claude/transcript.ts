@@ -2,12 +2,17 @@ import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
 /** Where claude keeps its conversations, below CLAUDE_CONFIG_DIR: a folder a workspace, a file a conversation. */
-const projectsIn = (home: string): string => join(home, '.claude', 'projects')
+export const projectsFolder = ['.claude', 'projects'] as const
 
-/** Removes what claude wrote down of a conversation. `claudeSessionId` is a UUID (see decode). */
+export const transcriptName = (claudeSessionId: string): string => `${claudeSessionId}.jsonl`
+
+/** The folder of a workspace's conversations, as claude names it. */
+export const projectName = (workspace: string): string => workspace.replaceAll(/[^a-zA-Z0-9]/g, '-')
+
+/** Removes what claude wrote down of a conversation, and what was set aside of it. `claudeSessionId` is a UUID (see decode). */
 export const removeTranscript = async (home: string, claudeSessionId: string): Promise<void> => {
-  const projects = projectsIn(home)
+  const projects = join(home, ...projectsFolder)
   for (const workspace of await readdir(projects).catch(() => []))
-    for (const name of [`${claudeSessionId}.jsonl`, claudeSessionId])
-      await rm(join(projects, workspace, name), { recursive: true, force: true })
+    for (const name of await readdir(join(projects, workspace)).catch(() => []))
+      if (name.startsWith(claudeSessionId)) await rm(join(projects, workspace, name), { recursive: true, force: true })
 }

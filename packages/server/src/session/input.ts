@@ -14,6 +14,8 @@ export type Input =
   /** claude said something. */
   | { type: 'output'; generation: number; output: Exclude<AgentOutput, { kind: 'delta' }> }
   | { type: 'launch.failed'; generation: number; message: string; code?: FailureCode }
+  /** What its conversation looks like before it is resumed. */
+  | { type: 'found'; generation: number; openTools: string[]; repairs: { text: string; backup: string | null }[] }
   /** There is no room for its process yet. */
   | { type: 'launch.waiting'; generation: number; text: string }
   /** A watchdog: the process runs, and has not said for so long that it takes prompts. */

@@ -32,6 +32,24 @@ const closeUnallowedTools = ({ state }: Work): void => {
     .filter(({ answer }) => answer?.behavior !== 'allow')
     .map(({ toolUseId }) => toolUseId)
   state.turn.openTools = state.turn.openTools.filter((id) => !unallowed.includes(id))
+  state.turn.notRun = unallowed
+}
+
+/**
+ * claude's own record may lack a result that it had told already: it would take the tool for one that did not run, and run it
+ * again. So what is open there counts as open.
+ */
+export const found = (work: Work, { openTools, repairs }: Extract<Input, { type: 'found' }>): void => {
+  const { turn } = work.state
+  for (const { text, backup } of repairs)
+    emit(work, {
+      type: 'progress',
+      kind: 'repaired',
+      text: backup === null ? text : `${text} What was there is kept as ${backup}.`,
+    })
+  if (turn === null) return
+  const ran = openTools.filter((id) => turn.notRun?.includes(id) !== true)
+  turn.openTools = [...new Set([...turn.openTools, ...ran])]
 }
 
 export const launchFailed = (

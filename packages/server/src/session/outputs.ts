@@ -1,4 +1,4 @@
-import type { AgentOutput, Draft, TurnResult } from '../claude/output.ts'
+import type { AgentOutput, TurnResult } from '../claude/output.ts'
 import { unreachable } from '../lib/unreachable.ts'
 import type { Input } from './input.ts'
 import { continueTurn, isAsking } from './cut-off.ts'
@@ -16,11 +16,14 @@ export const output = (work: Work, { output: said }: Extract<Input, { type: 'out
       return conversation(work, said)
     case 'prompt':
       return promptMoved(work, said)
+    case 'garbage':
+      return endProcess(work, {
+        code: 'protocol_garbage',
+        message: `claude said ${said.lines} lines (${said.bytes} bytes) in a row that are no messages, and was ended.`,
+      })
     case 'idle':
       return saidIdle(work)
     case 'message':
-      if (isGarbage(said.draft)) return garbage(work, said.draft)
-      delete state.garbage
       if (said.draft.type === 'tool_use' && said.draft.partial !== true)
         state.turn?.openTools.push(said.draft.toolUseId)
       if (said.draft.type === 'tool_result') toolFinished(work, said.draft.toolUseId)
@@ -44,21 +47,6 @@ export const output = (work: Work, { output: said }: Extract<Input, { type: 'out
     default:
       return unreachable(said)
   }
-}
-
-/** Only JSON is spoken here: a line or two of something else happens, but a process that says nothing else is lost. */
-const maxGarbage = 100
-
-const isGarbage = (draft: Draft): boolean =>
-  draft.type === 'system' && (draft.subtype === 'unparsed' || draft.subtype === 'oversized')
-
-const garbage = (work: Work, draft: Draft): void => {
-  const { state } = work
-  if (state.ending !== undefined) return
-  state.garbage = (state.garbage ?? 0) + 1
-  emit(work, draft)
-  if (state.garbage >= maxGarbage)
-    endProcess(work, { code: 'protocol_garbage', message: `claude said ${maxGarbage} lines that are no JSON.` })
 }
 
 /** The result comes before this. Where it does not, it is waited for a while: a turn must not run for ever. */

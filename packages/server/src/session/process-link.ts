@@ -242,7 +242,16 @@ export const createProcessLink = ({
 
   /** Resolves when claude takes prompts; rejects when it has ended before. `onLaunched` is called when its process is there. */
   const start = async (generation: number, own: Slot, onLaunched: () => void): Promise<void> => {
-    const started = await processes.start(session.record())
+    let reported: Promise<void> | undefined
+    const started = await processes.start(session.record(), {
+      onFound: ({ transcript, repairs }) => {
+        const openTools = transcript?.openToolUses.map(({ id }) => id) ?? []
+        if (openTools.length > 0 || repairs.length > 0)
+          reported = insist(() => post({ type: 'found', generation, openTools, repairs }))
+      },
+    })
+    // Before anything that claude says.
+    await reported
     if (lifetime.aborted) {
       own.release()
       onLaunched()

@@ -1,12 +1,15 @@
-import { rm } from 'node:fs/promises'
+import { rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { markerName, startClaude, type StartClaude } from '../claude/start.ts'
+import { findOtherWriter } from '../claude/other-writer.ts'
 import { removeTranscript } from '../claude/transcript.ts'
+import type { TranscriptState } from '../claude/transcript-check.ts'
+import { mendConfig, mendTranscript, type Repair } from '../claude/transcript-repair.ts'
 import { AppError } from '../lib/app-error.ts'
 import { adopt } from '../process/adopt.ts'
 import { makeFifoAhead } from '../process/fifo.ts'
 import { isAlive } from '../process/identity.ts'
-import type { ProcessRecord, SessionProcess } from '../process/session-process.ts'
+import { processFiles, type ProcessRecord, type SessionProcess } from '../process/session-process.ts'
 import { killTree, killMarked } from '../process/tree.ts'
 import type { Json, KeyValueStore } from '../storage/key-value-store.ts'
 import type { SessionRecord } from '../storage/session-store.ts'
@@ -16,9 +19,10 @@ import type { WorkspaceStore } from '../storage/workspace-store.ts'
 export type RunningProcesses = {
   /**
    * Starts the process of `record.state.generation`. It is on record before this resolves. `path` is the workspace's, where
-   * there is none on record yet.
+   * there is none on record yet. `onFound` is called before, with the state of what it will find in its home. Rejects while
+   * another process has the conversation open.
    */
-  start(record: StartRecord, path?: string): Promise<SessionProcess>
+  start(record: StartRecord, more?: { path?: string; onFound?: (found: FoundAtStart) => void }): Promise<SessionProcess>
   /** The process that an earlier server started for this generation: running or ended, as long as it is on record. */
   adopt(record: SessionRecord): Promise<{ process: SessionProcess; alive: boolean; checkpoint: number } | undefined>
   /** Remembers from where its journal must be read again after a restart. May be lost: an older one is right too. */
@@ -38,6 +42,12 @@ export type StartRecord = Pick<
   'id' | 'userId' | 'workspaceId' | 'state' | 'model' | 'permissionMode' | 'systemPrompt' | 'maxTurns'
 >
 
+export type FoundAtStart = {
+  /** Undefined for a new conversation. */
+  transcript: TranscriptState | undefined
+  repairs: Repair[]
+}
+
 /** What is the same for every start of claude on this server. */
 export type ProcessSettings = Pick<StartClaude, 'limits' | 'brokerDir'> & {
   dataDir: string
@@ -53,6 +63,13 @@ export type ProcessSettings = Pick<StartClaude, 'limits' | 'brokerDir'> & {
 type StoredProcess = ProcessRecord & { generation: number }
 
 const processKey = (sessionId: string): string => `process/${sessionId}`
+/** `writer/<user>/<conversation>`: the one process that may write a transcript, or did last. */
+type Writer = ProcessRecord & { sessionId: string }
+
+const writerKey = ({ userId, state }: Pick<SessionRecord, 'userId' | 'state'>): string =>
+  `writer/${userId}/${state.claudeSessionId}`
+/** Only the last lines of what a process says on stderr are ever read. */
+const stderrMost = { bytes: 16 * 1024 * 1024, lookEveryMs: 5000 }
 /** So much of a journal is read again after a restart rather than its position synced to the disk after each line. */
 const checkpointBytes = 2 * 1024 * 1024
 
@@ -72,24 +89,62 @@ export const createProcesses = (
 
   const track = (process: SessionProcess): SessionProcess => {
     running.add(process)
-    void process.exited.then(() => running.delete(process))
+    const trimming = setInterval(() => void trim(processFiles(process.record.dir).stderr), stderrMost.lookEveryMs)
+    trimming.unref()
+    void process.exited.then(() => {
+      clearInterval(trimming)
+      running.delete(process)
+    })
     return process
   }
 
+  /** It is open for appending: whoever writes goes on at the new end. */
+  const trim = async (path: string): Promise<void> => {
+    try {
+      if ((await stat(path)).size > stderrMost.bytes) await truncate(path)
+    } catch {
+      // Its process has ended meanwhile, and was forgotten.
+    }
+  }
+
+  /** Two processes on one transcript fork it, and one of the branches is forgotten. */
+  const becomeOnlyWriter = async (record: StartRecord): Promise<void> => {
+    const writer = (await kv.get(writerKey(record))) as Writer | undefined
+    if (writer !== undefined && isAlive(writer.identity)) {
+      if (writer.sessionId !== record.id)
+        throw new Error(`The session ${writer.sessionId} has this conversation open. Close it first.`)
+      // An older generation that outlived its end: nobody hears it any more.
+      await killTree(writer)
+    }
+    const other = await findOtherWriter(homeOf(record), record.state.claudeSessionId)
+    if (other !== undefined)
+      throw new Error(
+        `Another claude (process ${other}) has this conversation open. End it, then send the prompt again.`,
+      )
+  }
+
   return {
-    start: async (record, path) => {
+    start: async (record, { path, onFound } = {}) => {
       const workspace = path === undefined ? await workspaces.get(record.workspaceId) : { path }
       if (workspace === undefined)
         throw new AppError('workspace_not_found', 'The workspace of this session was deleted.')
       await settings.brokerUp()
       const { generation, claudeSessionId, resumable } = record.state
+      const home = homeOf(record)
+      await becomeOnlyWriter(record)
+      const config = await mendConfig(home, Date.now())
+      const resumed = resumable
+        ? await mendTranscript({ home, workspace: workspace.path, claudeSessionId }, Date.now())
+        : undefined
+      const repairs = [config, resumed?.repair].filter((repair) => repair !== undefined)
+      onFound?.({ transcript: resumed?.state, repairs })
       const started = await startClaude({
         sessionId: record.id,
         generation,
         settings: record,
         conversation: resumable ? { resume: claudeSessionId } : { create: claudeSessionId },
         workspace: workspace.path,
-        home: homeOf(record),
+        home,
         sessionDir: sessionDir(record.id),
         program: settings.program(),
         isolation: await settings.isolation(),
@@ -100,7 +155,10 @@ export const createProcesses = (
       })
       const stored: StoredProcess = { generation, ...started.record }
       try {
-        await kv.put(processKey(record.id), stored as Json)
+        await Promise.all([
+          kv.put(processKey(record.id), stored as Json),
+          kv.put(writerKey(record), { ...started.record, sessionId: record.id } as Json),
+        ])
       } catch (error) {
         await started.stop(0)
         throw error
@@ -144,6 +202,7 @@ export const createProcesses = (
 
     removeFiles: async (record) => {
       await rm(sessionDir(record.id), { recursive: true, force: true })
+      await kv.delete(writerKey(record))
       await removeTranscript(homeOf(record), record.state.claudeSessionId)
     },
 

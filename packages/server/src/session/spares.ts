@@ -102,7 +102,7 @@ export const createSpares = (deps: {
           workspaceId: workspace.id,
           state: { ...initialState(claudeSessionId), generation: 1 },
         },
-        workspace.path,
+        { path: workspace.path },
       )
       const spare: Spare = { sessionId, claudeSessionId, workspace, process, slot }
       await process.write(encode({ kind: 'initialize' }))

@@ -101,6 +101,12 @@ const happenings = {
     generation: state.generation,
     afterMs: 1000,
   }),
+  found: (pick: number, { state }: SessionRecord): Input => ({
+    type: 'found',
+    generation: state.generation,
+    openTools: [`t${pick % 4}`],
+    repairs: [],
+  }),
   waits: (_: number, { state }: SessionRecord): Input => ({
     type: 'launch.waiting',
     generation: state.generation,
@@ -125,8 +131,7 @@ const happenings = {
   hibernate: (_: number, { state }: SessionRecord): Input => ({ type: 'hibernate', generation: state.generation }),
   suspend: (_: number, { state }: SessionRecord): Input => ({ type: 'suspend', generation: state.generation }),
   idle: (_: number, { state }: SessionRecord) => said({ kind: 'idle' }, state.generation),
-  garbage: (_: number, { state }: SessionRecord) =>
-    said({ kind: 'message', draft: { type: 'system', subtype: 'unparsed', data: 'x' } }, state.generation),
+  garbage: (_: number, { state }: SessionRecord) => said({ kind: 'garbage', lines: 9, bytes: 900 }, state.generation),
   adopted: (pick: number): Input => ({ type: 'adopted', alive: pick % 2 === 0 }),
 }
 

@@ -4,6 +4,7 @@ import type { Effect, Input } from './input.ts'
 import {
   adopted,
   exited,
+  found,
   hibernate,
   launchFailed,
   launchWaits,
@@ -69,6 +70,8 @@ const apply = (work: Work, input: Input): void => {
       return work.state.status === 'closed' ? undefined : output(work, input)
     case 'launch.failed':
       return launchFailed(work, input)
+    case 'found':
+      return found(work, input)
     case 'launch.waiting':
       return launchWaits(work, input.text)
     case 'turn.silent':

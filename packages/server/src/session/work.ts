@@ -44,7 +44,6 @@ export const launch = (work: Work, delayMs: number): void => {
   work.state.process = 'starting'
   work.state.processCostUsd = 0
   delete work.state.ending
-  delete work.state.garbage
   work.effects.push({ type: 'launch', generation: work.state.generation, delayMs })
 }
 

@@ -13,6 +13,8 @@ export type TurnState = {
   interrupt: 'none' | 'wanted' | 'sent'
   /** Tool calls that have no result yet. */
   openTools: string[]
+  /** Of these nobody had allowed any when the last process ended. */
+  notRun?: string[]
 }
 
 export type PermissionAnswer =
@@ -57,8 +59,6 @@ export type SessionState = {
   costUsd: number
   /** Why this server ends the process, where that is a failure of the process's own. */
   ending?: { code: FailureCode; message: string }
-  /** Lines in a row that were no JSON. */
-  garbage?: number
   /** Where this session differs from the server's settings. */
   recovery?: RecoverySettings
   /** What the running process has reported as its total, to tell a turn's own cost. */

@@ -13,6 +13,7 @@
 // @ignore-term           SIGTERM has no effect from now on
 // @garbage(bytes)        a line that is no JSON and no UTF-8
 // @long-line(bytes)      a whole text message in a line of about that size
+// @random(bytes)         so many random bytes, and a newline; then the turn goes on
 // @stderr(bytes)         error output
 // @hang                  says nothing more until it is interrupted
 // @hang-once             the same, but not when the prompt is run again after a restart
@@ -62,6 +63,11 @@ const writeAll = (fd, data) => {
       if (!(error instanceof Error && 'code' in error && error.code === 'EAGAIN')) throw error
     }
   }
+}
+
+/** @param {number} total @param {(bytes: number) => void} write */
+const inPieces = (total, write) => {
+  for (let left = total; left > 0; left -= 1 << 20) write(Math.min(left, 1 << 20))
 }
 
 const flush = () => {
@@ -464,8 +470,15 @@ const act = async (turn, { name, argument, index, cut }) => {
       const bytes = Buffer.alloc(Number(first), '{"type":"assistant",\0\xff\xfe nonsense ', 'latin1')
       return writeAll(1, Buffer.concat([bytes, Buffer.from('\n')]))
     }
+    case 'random': {
+      flush()
+      const { randomBytes } = await import('node:crypto')
+      inPieces(Number(first), (bytes) => writeAll(1, randomBytes(bytes)))
+      return writeAll(1, '\n')
+    }
     case 'stderr':
-      return writeAll(2, `${'e'.repeat(Number(first))}\n`)
+      inPieces(Number(first), (bytes) => writeAll(2, Buffer.alloc(bytes, 'e')))
+      return writeAll(2, '\n')
     case 'daemon': {
       const { spawnSync } = await import('node:child_process')
       const sleeper = `setsid sh -c 'trap : TERM; sleep "$1" & wait; wait' sh "$0" </dev/null >/dev/null 2>&1 &`

@@ -1,0 +1,65 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { connect, type AddressInfo, type Socket } from 'node:net'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { WebSocketServer, type WebSocket } from 'ws'
+import { newId } from '../../lib/id.ts'
+import type { Services } from '../services.ts'
+import { createFrames, serveConnection } from './connection.ts'
+
+beforeEach(() => vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date', 'performance'] }))
+afterEach(() => vi.useRealTimers())
+
+const user = { id: newId('usr', 0), username: 'admin', role: 'admin', createdAt: 0 } as never
+const services = { log: { debug: () => undefined }, version: '0', clock: { now: () => 0 } } as unknown as Services
+
+/** A WebSocket as the server has it, and the bare TCP connection of its client, which answers nothing by itself. */
+const openPair = async (): Promise<{ served: WebSocket; peer: Socket; stop(): void }> => {
+  const http = createServer()
+  const sockets = new WebSocketServer({ server: http })
+  const accepted = once(sockets, 'connection') as Promise<[WebSocket]>
+  http.listen(0, '127.0.0.1')
+  await once(http, 'listening')
+  const peer = connect((http.address() as AddressInfo).port, '127.0.0.1')
+  peer.on('error', () => undefined).resume()
+  const key = randomBytes(16).toString('base64')
+  peer.write(
+    `GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: ${key}\r\n\r\n`,
+  )
+  const [served] = await accepted
+  serveConnection(served, user, services, createFrames())
+  return {
+    served,
+    peer,
+    stop: () => {
+      peer.destroy()
+      sockets.close()
+      http.close()
+    },
+  }
+}
+
+test('a connection whose peer has vanished without a word is freed within 30 seconds', async () => {
+  const { served, stop } = await openPair()
+  const closed = once(served, 'close')
+  vi.advanceTimersByTime(20_000)
+  expect(served.readyState).toBe(served.OPEN)
+  vi.advanceTimersByTime(10_000)
+  await closed
+  expect(vi.getTimerCount()).toBe(0)
+  stop()
+})
+
+test('one that answers pings is kept for as long as it does', async () => {
+  const { served, peer, stop } = await openPair()
+  for (let pings = 0; pings < 12; pings++) {
+    const answered = once(served, 'pong')
+    vi.advanceTimersByTime(10_000)
+    // A pong without a payload; a client masks its frames.
+    peer.write(Buffer.from([0x8a, 0x80, 0, 0, 0, 0]))
+    await answered
+  }
+  expect(served.readyState).toBe(served.OPEN)
+  stop()
+})
