@@ -13,6 +13,7 @@ import { openLog } from './log.ts'
 import { lockFolder } from './only-one.ts'
 import { prepareFolders } from './paths.ts'
 import { tokenKey } from './token.ts'
+import { createUpstreamCheck } from './upstream-check.ts'
 import { brokerVersion } from './version.ts'
 
 export type BrokerOptions = {
@@ -59,6 +60,9 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
     log.write('configured', { mode: backend.mode, upstream: backend.upstream, credential: backend.credential })
   }
 
+  const check = createUpstreamCheck()
+  const checkUpstream = async () => (backend?.upstream == null ? null : check(backend.upstream))
+
   // `claude` thinks between requests: a connection kept for a minute is one it need not make again.
   const api = createServer(
     { keepAliveTimeout: 60_000 },
@@ -76,7 +80,7 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
       active -= 1
     })
   })
-  const control = createServer(controlHandler({ status, configure, stop: () => void stop() }))
+  const control = createServer(controlHandler({ status, configure, checkUpstream, stop: () => void stop() }))
 
   const stop = (): Promise<void> => {
     if (!stopping) {
