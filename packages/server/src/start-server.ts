@@ -6,9 +6,11 @@ import { createAccounts } from './auth/accounts.ts'
 import { createTickets } from './auth/tickets.ts'
 import { createAccessTokens } from './auth/tokens.ts'
 import { createBrokerProcess } from './broker/broker-process.ts'
-import { askVersion, findClaude, type ClaudeProgram } from './claude/find.ts'
+import { createClaudeProgram, findClaude, type ClaudeProgram } from './claude/find.ts'
 import type { Config } from './config/config.ts'
+import { createHealthChecker } from './health/checker.ts'
 import { createHealth } from './health/health.ts'
+import { createStorageCheck } from './health/storage-check.ts'
 import { createHttpServer } from './gateway/http/server.ts'
 import { originRules } from './gateway/origin.ts'
 import type { Services } from './gateway/services.ts'
@@ -75,16 +77,14 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   })
   const brokerKey = await tokenKey(brokerDir)
 
-  const found = findClaude({ setting: config.claude, path: config.path })
+  const find = () => findClaude({ setting: config.claude, path: config.path })
   const program = (): string => {
-    const now = 'path' in found ? found : findClaude({ setting: config.claude, path: config.path })
-    if ('error' in now) throw new AppError('claude_unavailable', now.error)
-    return now.path
+    const found = find()
+    if ('error' in found) throw new AppError('claude_unavailable', found.error)
+    return found.path
   }
   // Both start programs, which would slow the start down: they are asked for when the server listens, or when needed.
-  const claude = once((): Promise<ClaudeProgram> =>
-    'path' in found ? askVersion(found.path) : Promise.resolve({ path: null, version: null, error: found.error }),
-  )
+  const claude = createClaudeProgram(find)
   const isolation = once(() => probeIsolation(join(config.dataDir, 'probe')))
 
   const processes = createProcesses(kv, database.workspaces, {
@@ -110,6 +110,20 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   const accounts = createAccounts(database.users, accessTokens, clock)
   const firstAdmin = await accounts.createFirstAdmin(config.adminPassword)
 
+  const health = createHealth({
+    config,
+    version: assets.version,
+    startedAt: clock.now(),
+    database,
+    keyValueKind: 'lmdb',
+    storage: createStorageCheck(config.dataDir, kv),
+    broker,
+    processes,
+    claude,
+    isolation,
+  })
+  const healthChecker = createHealthChecker({ health, intervalMs: config.healthIntervalMs, log })
+
   const services: Services = {
     database,
     registry,
@@ -117,17 +131,8 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     accounts,
     accessTokens,
     tickets: createTickets(clock),
-    health: createHealth({
-      config,
-      version: assets.version,
-      startedAt: clock.now(),
-      database,
-      keyValueKind: 'lmdb',
-      broker,
-      processes,
-      claude,
-      isolation,
-    }),
+    health,
+    healthChecker,
     assertCanStart: () => void program(),
     clock,
     log,
@@ -142,6 +147,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   // Not before the server listens: a start that fails leaves nothing running.
   broker.up().catch((error: unknown) => log.error({ err: error }, 'the broker could not be started'))
   broker.watch(stopping.signal)
+  healthChecker.run(stopping.signal)
   workspaces.restore().catch((error: unknown) => log.error({ err: error }, 'interrupted clones could not be marked'))
   log.info({ url, ...restored, modelApi: config.modelApi.mode }, 'listening')
 

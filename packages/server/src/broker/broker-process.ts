@@ -1,4 +1,4 @@
-import { brokerControl, socketPaths, type BrokerConfig, type BrokerStatus } from '@aicm/broker'
+import { brokerControl, socketPaths, type BrokerConfig, type BrokerStatus, type UpstreamCheck } from '@aicm/broker'
 import type { Log } from '../lib/log.ts'
 import { systemPath } from '../lib/system-path.ts'
 import { startDetached } from '../process/detach.ts'
@@ -11,6 +11,8 @@ export type BrokerProcess = {
   up(): Promise<BrokerStatus>
   /** Undefined while it is down. */
   status(): Promise<BrokerStatus | undefined>
+  /** Whether its upstream took a connection, as of at most 30 s ago; undefined where that is not known (yet). */
+  upstream(): Promise<UpstreamCheck | undefined>
   /** Looks after it until `signal`: a broker that has died is started again. */
   watch(signal: AbortSignal): void
 }
@@ -18,6 +20,8 @@ export type BrokerProcess = {
 const startTimeoutMs = 10_000
 const startPollMs = 20
 const watchEveryMs = 2000
+/** The broker finds out in its own time, and remembers. */
+const upstreamTimeoutMs = 1000
 
 export const createBrokerProcess = (options: {
   dir: string
@@ -59,6 +63,11 @@ export const createBrokerProcess = (options: {
     apiDir: socketPaths(options.dir).apiDir,
     up,
     status,
+    upstream: () =>
+      control.upstream({ signal: AbortSignal.timeout(upstreamTimeoutMs) }).then(
+        (check) => check ?? undefined,
+        () => undefined,
+      ),
     watch: (signal) => {
       const timer = setInterval(() => {
         void status().then(async (found) => {

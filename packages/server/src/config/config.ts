@@ -14,6 +14,7 @@ export type Config = {
   workspaceRoots: string[]
   allowedOrigins: string[]
   logLevel: 'debug' | 'info' | 'warn' | 'error'
+  healthIntervalMs: number
   adminPassword: string | undefined
   /** For finding programs only. */
   path: string
@@ -93,6 +94,11 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
     throw new ConfigError(
       `${nameOf('port')} is ${JSON.stringify(values.port?.[0])}; it must be a number from 0 to 65535.`,
     )
+  const healthInterval = Number(values.healthInterval?.[0] ?? optionTable.healthInterval.default)
+  if (!Number.isInteger(healthInterval) || healthInterval < 1 || healthInterval > 86_400)
+    throw new ConfigError(
+      `${nameOf('healthInterval')} is ${JSON.stringify(values.healthInterval?.[0])}; it must be a number of seconds from 1 to 86400.`,
+    )
   const roots = values.workspaceRoots ?? []
   const relative = roots.find((root) => !isAbsolute(root))
   if (relative !== undefined)
@@ -108,6 +114,7 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
     workspaceRoots: roots,
     allowedOrigins: (values.allowedOrigins ?? []).map((origin) => new URL(urlOf('allowedOrigins', origin)).origin),
     logLevel: oneOf('logLevel', values.logLevel?.[0] ?? 'info', ['debug', 'info', 'warn', 'error']),
+    healthIntervalMs: healthInterval * 1000,
     adminPassword: values.adminPassword?.[0],
     path: environment['PATH'] ?? '',
     extraCaCerts: environment['NODE_EXTRA_CA_CERTS'],

@@ -64,6 +64,13 @@ export const optionTable = {
     default: 'info',
     doc: 'What goes to the log (JSON lines, <data-dir>/server.log).',
   },
+  healthInterval: {
+    flag: '--health-interval',
+    env: 'AICM_HEALTH_INTERVAL',
+    value: 'SECONDS',
+    default: '15',
+    doc: 'How often the server looks after its own health in the background, at least 1. Changes are logged, and told to all WebSocket clients.',
+  },
   adminPassword: {
     env: 'AICM_ADMIN_PASSWORD',
     value: 'PASSWORD',

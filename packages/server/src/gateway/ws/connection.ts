@@ -195,6 +195,8 @@ export const serveConnection = (socket: WebSocket, user: UserRecord, services: S
   })
 
   send({ type: 'hello', protocol: protocolVersion, version: services.version, user: viewUser(user) })
+  const health = services.healthChecker.last()
+  if (health?.status === 'degraded') send({ type: 'health', ...health })
 }
 
 const refOf = (value: unknown): string | undefined =>
