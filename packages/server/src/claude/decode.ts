@@ -26,6 +26,9 @@ export type Decoder = {
 /** The id of the `initialize` request: its answer says that the process is ready. */
 export const initializeRequestId = 'aicm-initialize'
 
+/** Begins the id of every ping: its answer says that the process is alive. */
+export const pingPrefix = 'aicm-ping-'
+
 const unparsedBytes = 2000
 
 export const createDecoder = ({ generation }: { generation: number }): Decoder => {
@@ -154,6 +157,8 @@ const decodeResponse = (line: Fields): AgentOutput[] => {
   const response = fields(line['response'])
   const requestId = text(response['request_id'])
   if (requestId === initializeRequestId && response['subtype'] === 'success') return [{ kind: 'ready' }]
+  // An error is as good an answer as any.
+  if (requestId?.startsWith(pingPrefix)) return [{ kind: 'pong', requestId: requestId.slice(pingPrefix.length) }]
   if (response['subtype'] === 'error')
     return [
       {
