@@ -1,4 +1,4 @@
-import type { Delta, Message, StreamItem } from '@aicm/protocol'
+import type { Delta, Message } from '@aicm/protocol'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { createFeed } from './feed.ts'
