@@ -11,8 +11,8 @@ const budget = {
 
 /** One who reads a session's stream over a connection. */
 export type Reader = {
-  /** Hands it over once there is room. Resolves to whether the reader had to be waited for. */
-  give(batch: Batch): Promise<boolean>
+  /** Hands it over once there is room. Gives back whether the reader had to be waited for. */
+  give(batch: Batch): Promise<boolean> | boolean
   /** Hands it over at once. */
   push(batch: Batch): void
   /** Bytes handed over that it has not taken. */
@@ -64,7 +64,11 @@ export const deliver = async ({
       if (slow === 'disconnect' && batch.live) {
         if (reader.waiting() > budget.waiting) return cursor
         reader.push(part)
-      } else waited = await reader.give(part)
+      } else {
+        // There may be thousands of readers, and most have room: no promise for nothing.
+        const given = reader.give(part)
+        waited = typeof given === 'boolean' ? given : await given
+      }
       cursor = cursorAfter(last)
       if (wholeOnly && !waited) return true
     }

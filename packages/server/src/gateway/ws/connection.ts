@@ -87,11 +87,16 @@ export const serveConnection = (socket: WebSocket, user: UserRecord, services: S
     deliver({
       ...{ follow, after, slow, signal },
       reader: {
-        give: async (batch) => {
-          const waited = await outgoing.room()
-          if (signal.aborted) outgoing.passOn()
-          else push(batch)
-          return waited
+        give: (batch) => {
+          const room = outgoing.room()
+          if (room !== undefined)
+            return room.then(() => {
+              if (signal.aborted) outgoing.passOn()
+              else push(batch)
+              return true
+            })
+          push(batch)
+          return false
         },
         push,
         waiting: outgoing.waiting,

@@ -14,8 +14,8 @@ export type Outgoing = {
   sendFrame(frame: Buffer): void
   /** Bytes that the other side has not taken. */
   waiting(): number
-  /** Resolves when there is room for a frame, to whether it had to be waited for; those who wait go one by one. */
-  room(): Promise<boolean>
+  /** Undefined when there is room for a frame, else resolves when there is; those who wait go one by one. */
+  room(): Promise<void> | undefined
   /** Whoever got room and does not use it passes it on. */
   passOn(): void
 }
@@ -41,8 +41,8 @@ export const createOutgoing = (socket: WebSocket): Outgoing => {
     waiting: () => socket.bufferedAmount,
     room: () =>
       socket.bufferedAmount <= highWater || socket.readyState !== socket.OPEN
-        ? Promise.resolve(false)
-        : new Promise((resolve) => blocked.push(() => resolve(true))),
+        ? undefined
+        : new Promise((resolve) => blocked.push(resolve)),
     passOn,
   }
 }
