@@ -2,8 +2,8 @@ import type { Cursor, Message, StreamItem } from '@aicm/protocol'
 import type { EventStore } from '../storage/event-store.ts'
 import type { Batch, Feed } from './feed.ts'
 
-/** Messages read from the log at a time, and about how much of their JSON a reader is given at a time. */
-const page = { messages: 500, bytes: 256 * 1024 }
+/** Messages read from the log at a time, at first and at most, and about how much of their JSON a reader is given at a time. */
+const page = { first: 16, most: 500, bytes: 64 * 1024 }
 
 const batchOf = (items: StreamItem[]): Batch => ({
   items,
@@ -54,15 +54,15 @@ export async function* follow({
   }
 
   let { seq } = after
-  let limit = page.messages
+  let limit = page.first
   while (!signal.aborted && !feed.ended()) {
     // The log, until nothing that was published is missing.
     while (seq < feed.lastSeq() && !signal.aborted) {
       const read = await readPage(seq, limit)
       if (read === undefined) break
       seq = read.seq
-      // Large messages are not read again and again for the few of them that fit.
-      limit = Math.min(page.messages, 2 * read.batch.items.length)
+      // As many as are likely to fit: what does not is read in vain.
+      limit = Math.min(page.most, 2 * read.batch.items.length)
       yield read.batch
     }
     if (seq < feed.lastSeq()) continue

@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import { setImmediate } from 'node:timers/promises'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { cursorAfter, formatCursor, type Cursor, type SlowPolicy, type StreamItem } from '@aicm/protocol'
 import type { Batch } from '../../session/feed.ts'
@@ -19,12 +18,27 @@ const eventOf = (item: StreamItem): string =>
 /** About so many characters are written at a time: what is not yet written costs nothing while a reader stalls. */
 const chunk = 64 * 1024
 
-const chunksOf = (items: StreamItem[]): string[] => {
-  const chunks = ['']
+const chunksOf = (items: StreamItem[]): Buffer[] => {
+  const chunks: Buffer[] = []
+  let text = ''
   for (const item of items) {
-    if ((chunks.at(-1) ?? '').length > chunk) chunks.push('')
-    chunks[chunks.length - 1] += eventOf(item)
+    text += eventOf(item)
+    if (text.length < chunk) continue
+    chunks.push(Buffer.from(text))
+    text = ''
   }
+  if (text !== '') chunks.push(Buffer.from(text))
+  return chunks
+}
+
+/** Made once for all the readers that take the batch. */
+const made = new WeakMap<Batch, Buffer[]>()
+
+const bytesOf = (batch: Batch): Buffer[] => {
+  const known = made.get(batch)
+  if (known !== undefined) return known
+  const chunks = chunksOf(batch.items)
+  made.set(batch, chunks)
   return chunks
 }
 
@@ -42,7 +56,7 @@ export const sendEventStream = async (options: {
   /** Items that are not meant for this reader. */
   skip?: (item: StreamItem) => boolean
 }): Promise<void> => {
-  const { reply } = options
+  const { reply, skip, until } = options
   const gone = new AbortController()
   const { signal } = gone
   const { raw } = reply
@@ -60,9 +74,11 @@ export const sendEventStream = async (options: {
 
   async function* follow(after: Cursor): AsyncGenerator<Batch, void, void> {
     for await (const batch of options.follow(after, signal)) {
-      const items = batch.items.filter((item) => options.skip?.(item) !== true)
-      const last = options.until === undefined ? -1 : items.findIndex(options.until)
-      yield { ...batch, items: last < 0 ? items : items.slice(0, last + 1) }
+      const items = skip === undefined ? batch.items : batch.items.filter((item) => !skip(item))
+      const last = until === undefined ? -1 : items.findIndex(until)
+      yield items.length === batch.items.length && last < 0
+        ? batch
+        : { ...batch, items: last < 0 ? items : items.slice(0, last + 1) }
       if (last >= 0) return
     }
   }
@@ -72,19 +88,21 @@ export const sendEventStream = async (options: {
     const cutOff = await deliver({
       ...{ follow, after: options.after, slow: options.slow ?? 'resume', signal },
       reader: {
-        give: async ({ items }) => {
+        give: async (batch) => {
           let waited = false
-          for (const text of chunksOf(items)) {
-            if (raw.write(text)) continue
-            // What the kernel takes at once counts as waiting until the next turn.
-            await setImmediate()
-            if (!raw.writableNeedDrain) continue
+          for (const bytes of bytesOf(batch)) {
+            if (raw.write(bytes)) continue
+            // It is written at the end of this tick, and what the kernel has taken by then needs no waiting for.
+            await new Promise<void>((resolve) => process.nextTick(resolve))
+            if (raw.writableLength === 0 || !raw.writableNeedDrain) continue
             waited = true
             await once(raw, 'drain', { signal }).catch(() => undefined)
           }
           return waited
         },
-        push: ({ items }) => void raw.write(items.map(eventOf).join('')),
+        push: (batch) => {
+          for (const bytes of bytesOf(batch)) raw.write(bytes)
+        },
         waiting: () => raw.writableLength,
         behind: tellBehind,
       },
