@@ -99,6 +99,27 @@ test('a wrong password is said, and the right one leads in, past the banner that
   expect(await page.evaluate(() => document.cookie)).toBe('')
 })
 
+test('what is wrong with the server is shown on every page until it is noted, and again when it is something else', async () => {
+  let reasons = ['The disk of the data folder is full.', 'Something else.']
+  await page.route('**/v1/health', async (route) => {
+    const response = await route.fetch()
+    await route.fulfill({ response, json: { ...(await response.json()), status: 'degraded', reasons } })
+  })
+  await logIn()
+  const banner = page.getByRole('complementary', { name: 'Server health' })
+  await banner.getByText('The disk of the data folder is full.').waitFor()
+  const { violations } = await new AxeBuilder({ page }).analyze()
+  expect(violations).toEqual([])
+  await banner.getByRole('link', { name: '1 more' }).click()
+  await page.getByRole('heading', { name: 'Health', exact: true }).waitFor()
+  await page.getByRole('region', { name: 'Machine' }).getByText('available').first().waitFor()
+  await banner.getByRole('button', { name: 'Hide' }).click()
+  await banner.waitFor({ state: 'detached' })
+  reasons = ['The broker is down.']
+  await page.reload()
+  await banner.getByText('The broker is down.').waitFor()
+})
+
 test('an answer grows while it streams, is whole in the end, and the same after a reload in its middle', async () => {
   await logIn()
   await newSession('Streaming')

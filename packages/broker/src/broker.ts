@@ -13,6 +13,7 @@ import { openLog } from './log.ts'
 import { lockFolder } from './only-one.ts'
 import { prepareFolders } from './paths.ts'
 import { tokenKey } from './token.ts'
+import { createUpstreamCheck } from './upstream-check.ts'
 import { brokerVersion } from './version.ts'
 
 export type BrokerOptions = {
@@ -67,6 +68,8 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
   const onAnswer = (sessionId: string, response: ServerResponse): void => {
     answering.set(response, { sessionId, sentBefore: response.socket?.bytesWritten ?? 0 })
   }
+  const check = createUpstreamCheck()
+  const checkUpstream = async () => (backend?.upstream == null ? null : check(backend.upstream))
 
   // `claude` thinks between requests: a connection kept for a minute is one it need not make again.
   const api = createServer(
@@ -86,7 +89,7 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
       answering.delete(response)
     })
   })
-  const control = createServer(controlHandler({ status, configure, stop: () => void stop() }))
+  const control = createServer(controlHandler({ status, configure, checkUpstream, stop: () => void stop() }))
 
   const stop = (): Promise<void> => {
     if (!stopping) {

@@ -1,11 +1,14 @@
 import { request } from 'node:http'
 import type { BrokerConfig, BrokerStatus } from './config.ts'
 import { socketPaths } from './paths.ts'
+import type { UpstreamCheck } from './upstream-check.ts'
 
 export type BrokerControl = {
   /** Rejects with ENOENT or ECONNREFUSED (as `code`) where no broker runs. */
   status: (options?: { signal?: AbortSignal }) => Promise<BrokerStatus>
   configure: (config: BrokerConfig, options?: { signal?: AbortSignal }) => Promise<BrokerStatus>
+  /** Whether its upstream can be reached, as of at most 30 s ago; null where it has none. A broker older than this rejects. */
+  upstream: (options?: { signal?: AbortSignal }) => Promise<UpstreamCheck | null>
   /** Resolves when it has stopped accepting; answers that are being streamed have ten seconds more. */
   stop: (options?: { signal?: AbortSignal }) => Promise<void>
 }
@@ -41,6 +44,7 @@ export const brokerControl = (dir: string): BrokerControl => {
   return {
     status: async (options) => parseStatus(await ask('GET', '/status', undefined, options?.signal)),
     configure: async (config, options) => parseStatus(await ask('PUT', '/config', config, options?.signal)),
+    upstream: async (options) => parseCheck(await ask('GET', '/upstream', undefined, options?.signal)),
     stop: async (options) => {
       await ask('POST', '/stop', undefined, options?.signal)
     },
@@ -55,6 +59,20 @@ const parseStatus = (answer: unknown): BrokerStatus => {
   if (isStatus(answer)) return answer
   throw new Error('The process at the control socket does not answer like a broker')
 }
+
+const parseCheck = (answer: unknown): UpstreamCheck | null => {
+  const check = typeof answer === 'object' && answer !== null && 'check' in answer ? answer.check : undefined
+  if (check === null || isCheck(check)) return check
+  throw new Error('The process at the control socket does not answer like a broker')
+}
+
+const isCheck = (check: unknown): check is UpstreamCheck =>
+  typeof check === 'object' &&
+  check !== null &&
+  'error' in check &&
+  (check.error === null || typeof check.error === 'string') &&
+  'checkedAt' in check &&
+  typeof check.checkedAt === 'string'
 
 const isStatus = (answer: unknown): answer is BrokerStatus =>
   typeof answer === 'object' &&

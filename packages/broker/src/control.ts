@@ -1,16 +1,19 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { InvalidConfig, parseConfig, type BrokerConfig, type BrokerStatus } from './config.ts'
+import type { UpstreamCheck } from './upstream-check.ts'
 
 const maxBody = 64 * 1024
 
 export type ControlActions = {
   status: () => BrokerStatus
   configure: (config: BrokerConfig) => void
+  /** null where there is no upstream. */
+  checkUpstream: () => Promise<UpstreamCheck | null>
   /** Called once the answer is on its way. Must be harmless when called again. */
   stop: () => void
 }
 
-/** The control API: `GET /status`, `PUT /config`, `POST /stop`. Who may connect is decided by the socket's mode, 0600. */
+/** The control API: `GET /status`, `GET /upstream`, `PUT /config`, `POST /stop`. Who may connect is decided by the socket's mode, 0600. */
 export const controlHandler =
   (actions: ControlActions): RequestListener =>
   async (request, response) => {
@@ -18,6 +21,9 @@ export const controlHandler =
       switch (`${request.method} ${request.url}`) {
         case 'GET /status':
           send(response, 200, actions.status())
+          return
+        case 'GET /upstream':
+          send(response, 200, { check: await actions.checkUpstream() })
           return
         case 'PUT /config':
           actions.configure(parseConfig(await readJson(request)))
@@ -28,7 +34,7 @@ export const controlHandler =
           send(response, 200, actions.status())
           return
         default:
-          send(response, 404, { error: 'There are GET /status, PUT /config and POST /stop.' })
+          send(response, 404, { error: 'There are GET /status, GET /upstream, PUT /config and POST /stop.' })
       }
     } catch (error) {
       send(response, error instanceof InvalidConfig ? 400 : 500, {

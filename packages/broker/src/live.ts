@@ -5,6 +5,7 @@ import { sendApiError } from './api-error.ts'
 import type { Backend } from './backend.ts'
 import type { Credential } from './config.ts'
 import { downstreamHeaders, upstreamHeaders } from './headers.ts'
+import { reasonOf } from './upstream-check.ts'
 
 const connectTimeout = 15_000
 /** Idle connections are dropped before the other side's usual limit, so that no request is written into a closing one. */
@@ -47,7 +48,7 @@ export const liveBackend = ({ upstream, credential }: { upstream: string; creden
         request.unpipe(sent).resume()
         sendApiError(response, {
           status: 502,
-          message: `The model API at ${new URL(upstream).host} cannot be reached: ${reason(error)}`,
+          message: `The model API at ${new URL(upstream).host} cannot be reached: ${reasonOf(error)}`,
         })
       })
       response.once('close', () => {
@@ -71,7 +72,3 @@ const limitConnecting = (sent: ClientRequest, secure: boolean): void => {
     socket.once('close', stop)
   })
 }
-
-/** Several addresses refused give an error without a text of its own, only with a code. */
-const reason = (error: Error): string =>
-  error.message || ('code' in error && typeof error.code === 'string' ? error.code : 'unknown cause')

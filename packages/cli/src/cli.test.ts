@@ -315,6 +315,9 @@ test('health says what it is and returns 1 when something is wrong', async () =>
     code: 0,
     stdout: expect.stringMatching(/^ok\n[^]*model API +demo: the real Claude CLI answers from a built-in script/),
   })
+  expect(well.stdout).toMatch(
+    /memory +3\.7 GB of 7\.5 GB available, pressure: none\n *disk +37\.3 GB of 74\.5 GB available\n/,
+  )
   await using ill = await startFakeApi({ health: { status: 'degraded', reasons: ['The disk is nearly full.'] } })
   const { code, stdout } = await aicm(['health'], { server: ill.url })
   expect([code, stdout.split('\n').slice(0, 2)]).toEqual([1, ['degraded', '  The disk is nearly full.']])

@@ -2,7 +2,8 @@ import { errorTable, type ErrorBody, type ErrorCode } from '@aicm/protocol'
 
 /**
  * The server's codes, and the client's own: `unreachable` (no connection), `unexpected_answer` (something else than the
- * server answered), `protocol_mismatch`, `stream_gap` (messages are missing and asking again did not help), `client_closed`.
+ * server answered), `protocol_mismatch`, `stream_gap` (messages are missing and asking again did not help),
+ * `read_too_slowly` (cut off by the policy `disconnect`; in the state of the connection only), `client_closed`.
  */
 export type AicmErrorCode =
   | ErrorCode
@@ -10,6 +11,7 @@ export type AicmErrorCode =
   | 'unexpected_answer'
   | 'protocol_mismatch'
   | 'stream_gap'
+  | 'read_too_slowly'
   | 'client_closed'
 
 export type AicmErrorFields = {

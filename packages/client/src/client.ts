@@ -1,9 +1,11 @@
 import {
+  parseCursor,
   routes,
   type Approval,
   type CreateSession,
   type Decision,
   type Health,
+  type HealthStatus,
   type Input,
   type Output,
   type Session,
@@ -44,6 +46,11 @@ export type Client = AsyncDisposable & {
     answer(id: string, decision: Decision): Promise<Approval>
   }
   health(): Promise<Health>
+  /**
+   * Calls `handler` when the server says that something has broken or works again; returns the way to stop it. The server says
+   * so over the connection that streams use: it opens none.
+   */
+  onHealth(handler: (health: HealthStatus) => void): () => void
   me(): Promise<User>
   /** One prompt in a session of its own, which is closed afterwards. */
   run(prompt: string, options?: RunOptions): Promise<RunResult>
@@ -63,17 +70,28 @@ export const createClient = (options: ClientOptions): Client => {
     fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
   })
 
+  const healthHandlers = new Set<(health: HealthStatus) => void>()
   const connection = createConnection({
     ticket: async (signal) => (await call(routes.auth.ticket, {}, { signal })).ticket,
     socketUrl: (ticket) => socketUrl(base, ticket),
     WebSocket: options.WebSocket ?? globalThis.WebSocket,
     timing,
     onOpen: () => hub.onOpen(),
-    onMessage: (message, bytes) => hub.onMessage(message, bytes),
+    onMessage: (message, bytes) => {
+      if (message.type === 'health') for (const handler of [...healthHandlers]) handler(message)
+      if (message.type === 'behind')
+        options.onBehind?.({ sessionId: message.sessionId, cursor: parseCursor(message.cursor) ?? { seq: 0 } })
+      hub.onMessage(message, bytes)
+    },
     onTooBig: () => hub.onTooBig(),
     onFatal: (error) => hub.fail(error),
   })
-  const hub: Hub = createHub({ connection, timing, queueLimits: options.queueLimits ?? defaultQueueLimits })
+  const hub: Hub = createHub({
+    connection,
+    timing,
+    queueLimits: options.queueLimits ?? defaultQueueLimits,
+    slow: options.slow,
+  })
 
   const session = (id: string) => createSessionHandle({ call, hub, timing }, id)
   const sessions: Client['sessions'] = {
@@ -100,6 +118,10 @@ export const createClient = (options: ClientOptions): Client => {
       answer: (id, body) => call(routes.approvals.answer, { params: { id }, body }),
     },
     health: () => call(routes.health.health, {}),
+    onHealth: (handler) => {
+      healthHandlers.add(handler)
+      return () => void healthHandlers.delete(handler)
+    },
     me: () => call(routes.auth.me, {}),
     run: (prompt, runOptions) => runOnce({ sessions, session }, prompt, runOptions),
     connection: { state: connection.state, onChange: connection.onChange },

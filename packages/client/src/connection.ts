@@ -1,4 +1,4 @@
-import { protocolVersion, type DownMessage, type UpMessage } from '@aicm/protocol'
+import { protocolVersion, slowReaderCode, type DownMessage, type UpMessage } from '@aicm/protocol'
 import { AicmError, isTransient } from './aicm-error.ts'
 import { backoffMs, pause } from './backoff.ts'
 import type { Timing, WebSocketLike } from './options.ts'
@@ -42,6 +42,9 @@ type ConnectionOptions = {
   onFatal: (error: unknown) => void
 }
 
+/** What also a server says that cannot serve anything. */
+const saysLittle: ReadonlySet<DownMessage['type']> = new Set(['pong', 'error', 'health'])
+
 export const createConnection = (options: ConnectionOptions): Connection => {
   const { timing } = options
   const handlers = new Set<(state: ConnectionState) => void>()
@@ -56,7 +59,7 @@ export const createConnection = (options: ConnectionOptions): Connection => {
     for (const handler of [...handlers]) handler(next)
   }
 
-  /** One connection, from ticket to loss. Settles when it is over: resolves when it was open, throws when it never was. */
+  /** One connection, from ticket to loss. Settles when it is over: resolves when it was just lost, else throws the reason. */
   const live = async (signal: AbortSignal): Promise<void> => {
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(timing.connectMs)])
     const ticket = await options.ticket(deadline)
@@ -81,7 +84,8 @@ export const createConnection = (options: ConnectionOptions): Connection => {
         current.addEventListener('error', () => {
           // 'close' follows, with all that is known.
         })
-        current.addEventListener('close', ({ code }) => {
+        current.addEventListener('close', ({ code, reason }) => {
+          if (code === slowReaderCode) return reject(readTooSlowly(reason))
           if (code === 1009 && !signal.aborted) options.onTooBig()
           lost(`The WebSocket could not be opened (close code ${code}).`)
         })
@@ -91,7 +95,7 @@ export const createConnection = (options: ConnectionOptions): Connection => {
           const message = readFrame(data)
           if (message === undefined) return
           if (message.type !== 'hello') {
-            if (message.type !== 'pong' && message.type !== 'error') attempt = 0
+            if (!saysLittle.has(message.type)) attempt = 0
             return options.onMessage(message, data.length)
           }
           clearTimeout(late)
@@ -124,7 +128,8 @@ export const createConnection = (options: ConnectionOptions): Connection => {
       } catch (cause) {
         if (signal.aborted) return
         const timedOut = cause instanceof DOMException && cause.name === 'TimeoutError'
-        if (!isTransient(cause) && !timedOut && !isInternal(cause)) {
+        const again = isTransient(cause) || isInternal(cause) || isTooSlow(cause)
+        if (!again && !timedOut) {
           stop()
           return options.onFatal(cause)
         }
@@ -174,6 +179,15 @@ export const createConnection = (options: ConnectionOptions): Connection => {
 
 /** A server that breaks while it makes a ticket is about to be restarted: not the end for those who wait. */
 const isInternal = (error: unknown): boolean => error instanceof AicmError && error.status >= 500
+
+const isTooSlow = (error: unknown): boolean => error instanceof AicmError && error.code === 'read_too_slowly'
+
+const readTooSlowly = (reason: string): AicmError =>
+  new AicmError({
+    code: 'read_too_slowly',
+    message: `The server cut off this connection, which was read too slowly (${reason}).`,
+    hint: 'It is opened again and goes on where it was. Choose another policy (`slow`) to be waited for instead.',
+  })
 
 const mismatch = (theirs: number): AicmError =>
   new AicmError({

@@ -1,4 +1,4 @@
-import type { Accepted, ContentBlock, Cursor, DownMessage, StreamItem, UpMessage } from '@aicm/protocol'
+import type { Accepted, ContentBlock, Cursor, DownMessage, SlowPolicy, StreamItem, UpMessage } from '@aicm/protocol'
 import { formatCursor } from '@aicm/protocol'
 import { AicmError, isTransient, refusalError } from './aicm-error.ts'
 import { backoffMs } from './backoff.ts'
@@ -48,10 +48,12 @@ export const createHub = ({
   connection,
   timing,
   queueLimits,
+  slow,
 }: {
   connection: Pick<Connection, 'start' | 'stop' | 'send'>
   timing: Timing
   queueLimits: QueueLimits
+  slow?: SlowPolicy
 }): Hub => {
   const feeds = new Map<string, Feed>()
   const requests = new Map<string, Request>()
@@ -87,7 +89,8 @@ export const createHub = ({
     if (cursors.length === 0) return
     const ref = nextRef()
     feed.confirmed = !subscribedHere.has(sessionId)
-    if (connection.send({ type: 'subscribe', ref, sessionId, after: formatCursor(lowest(cursors)) })) {
+    const after = formatCursor(lowest(cursors))
+    if (connection.send({ type: 'subscribe', ref, sessionId, after, ...(slow === undefined ? {} : { slow }) })) {
       feed.ref = ref
       subscribedHere.add(sessionId)
     }

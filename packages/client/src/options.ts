@@ -1,3 +1,5 @@
+import type { Cursor, SlowPolicy } from '@aicm/protocol'
+
 /** The part of the standard WebSocket that is used, so that the `ws` package fits too. */
 export type WebSocketLike = {
   send(data: string): void
@@ -34,6 +36,13 @@ export type ClientOptions = {
   WebSocket?: new (url: string) => WebSocketLike
   timing?: Partial<Timing>
   queueLimits?: QueueLimits
+  /**
+   * What the server does when this client takes a session's stream slower than it comes; `resume` when absent. In each case
+   * readers get every message once, and only live text is left out.
+   */
+  slow?: SlowPolicy
+  /** With `resume`: the server says that this client fell behind, and where. What comes next is read from the log. */
+  onBehind?: (behind: { sessionId: string; cursor: Cursor }) => void
 }
 
 export const defaultTiming: Timing = {

@@ -25,6 +25,16 @@ export type Delta = Static<typeof Delta>
 export const StreamItem = Type.Union([Message, Delta])
 export type StreamItem = Static<typeof StreamItem>
 
+/**
+ * What becomes of a reader that is slower than the session. `resume`: it is told where it fell behind, and catches up from the
+ * log. `drop-deltas`: it gets whole messages only until it has caught up. `disconnect`: it is cut off, with its cursor.
+ */
+export const SlowPolicy = Type.Union([Type.Literal('resume'), Type.Literal('drop-deltas'), Type.Literal('disconnect')])
+export type SlowPolicy = Static<typeof SlowPolicy>
+
+/** The WebSocket close code of `disconnect`. The reason is `behind <sessionId> <cursor>`. */
+export const slowReaderCode = 4008
+
 /** Where a reader is: it has every message up to `seq`, and of `block` the first `at` code units. */
 export type Cursor = { seq: number; block?: string; at?: number }
 

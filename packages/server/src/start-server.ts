@@ -7,9 +7,12 @@ import { createAccounts } from './auth/accounts.ts'
 import { createTickets } from './auth/tickets.ts'
 import { createAccessTokens } from './auth/tokens.ts'
 import { createBrokerProcess } from './broker/broker-process.ts'
-import { askVersion, findClaude, type ClaudeProgram } from './claude/find.ts'
+import { createClaudeProgram, findClaude, type ClaudeProgram } from './claude/find.ts'
 import type { Config } from './config/config.ts'
+import { createHealthChecker } from './health/checker.ts'
 import { createHealth } from './health/health.ts'
+import { createStorageCheck } from './health/storage-check.ts'
+import { pressureOf, readMemory } from './health/system.ts'
 import { createHttpServer } from './gateway/http/server.ts'
 import { originRules } from './gateway/origin.ts'
 import type { Services } from './gateway/services.ts'
@@ -22,7 +25,6 @@ import { systemClock } from './lib/clock.ts'
 import { once } from './lib/once.ts'
 import { secretFile } from './lib/secret-file.ts'
 import { defaultLimits } from './process/limits.ts'
-import { memory } from './process/memory.ts'
 import { createProcesses } from './session/processes.ts'
 import { createRegistry } from './session/registry.ts'
 import { cacheDatabase } from './storage/cached-database.ts'
@@ -46,7 +48,12 @@ const cachedRecords = 10_000
 
 /** Of claude when it is idle, with room for what its tools need now and then. */
 const memoryOfProcess = 256 * 2 ** 20
+const mostReserve = 512 * 2 ** 20
 const resultWaitMs = 10_000
+/** A resting claude is asked for a sign of life so long after its last, and has so long to give one. */
+const liveness = { pingMs: 5 * 60_000, pongMs: 30_000 }
+/** A process whose journal has become so long is replaced when it rests: files have a limit, and so have disks. */
+const longJournal = 512 * 2 ** 20
 const stopGraceMs = 5000
 /** Failed starts in a row, of whatever sessions, and how long claude is then left alone. */
 const startBreaker = { failures: 8, probeAfterMs: 10_000 }
@@ -90,24 +97,24 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   })
   const brokerKey = await tokenKey(brokerDir)
 
-  const found = findClaude({ setting: config.claude, path: config.path })
+  const find = () => findClaude({ setting: config.claude, path: config.path })
   const program = (): string => {
-    const now = 'path' in found ? found : findClaude({ setting: config.claude, path: config.path })
-    if ('error' in now) throw new AppError('claude_unavailable', now.error)
-    return now.path
+    const found = find()
+    if ('error' in found) throw new AppError('claude_unavailable', found.error)
+    return found.path
   }
   // Both start programs, which would slow the start down: they are asked for when the server listens, or when needed.
-  const claude = once((): Promise<ClaudeProgram> =>
-    'path' in found ? askVersion(found.path) : Promise.resolve({ path: null, version: null, error: found.error }),
-  )
+  const claude = createClaudeProgram(find)
   const isolation = once(() => probeIsolation(join(config.dataDir, 'probe')))
 
   const settings = config.sessions
   const shortage = (): string | undefined => {
-    const { available } = memory()
-    return available >= settings.memoryReserve
-      ? undefined
-      : `${Math.floor(available / 2 ** 20)} MB of memory are left, and ${Math.floor(settings.memoryReserve / 2 ** 20)} MB are kept free.`
+    const memory = readMemory()
+    const reserve = settings.memoryReserve ?? Math.min(memory.totalBytes / 20, mostReserve)
+    if (memory.availableBytes < reserve)
+      return `${Math.floor(memory.availableBytes / 2 ** 20)} MB of memory are left, and ${Math.floor(reserve / 2 ** 20)} MB are kept free.`
+    const { level, reasons } = pressureOf(memory)
+    return level === 'high' ? reasons.join(' ') : undefined
   }
   const starts = createBreaker({
     ...startBreaker,
@@ -129,15 +136,15 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     processes,
     policy: { ...settings.retry, continue: settings.continue },
     billed: config.modelApi.mode === 'live',
-    limits: { ...settings.watch, resultMs: resultWaitMs, graceMs: stopGraceMs },
+    limits: { ...settings.watch, ...liveness, resultMs: resultWaitMs, graceMs: stopGraceMs },
     starts,
     sentBytes: broker.sentBytes,
     slotLimits: {
-      maxLive: settings.maxProcesses ?? Math.max(4, Math.floor(memory().total / memoryOfProcess)),
+      maxLive: settings.maxProcesses ?? Math.max(4, Math.floor(readMemory().totalBytes / memoryOfProcess)),
       maxStarting: 2 * availableParallelism(),
     },
     shortage,
-    rest: { idleMs: settings.idleMs, closeMs: settings.closeMs },
+    rest: { idleMs: settings.idleMs, closeMs: settings.closeMs, journalBytes: longJournal },
     unloadMs,
     spares: { ...settings.warm, delayMs: spareDelayMs, restMs: spareRestMs },
     workspaceFor: async (userId, id) => {
@@ -154,6 +161,20 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   const accounts = createAccounts(database.users, accessTokens, clock)
   const firstAdmin = await accounts.createFirstAdmin(config.adminPassword)
 
+  const health = createHealth({
+    config,
+    version: assets.version,
+    startedAt: clock.now(),
+    database,
+    keyValueKind: 'lmdb',
+    storage: createStorageCheck(config.dataDir, kv),
+    broker,
+    processes,
+    claude,
+    isolation,
+  })
+  const healthChecker = createHealthChecker({ health, intervalMs: config.healthIntervalMs, log })
+
   const services: Services = {
     database,
     registry,
@@ -161,17 +182,8 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     accounts,
     accessTokens,
     tickets: createTickets(clock),
-    health: createHealth({
-      config,
-      version: assets.version,
-      startedAt: clock.now(),
-      database,
-      keyValueKind: 'lmdb',
-      broker,
-      processes,
-      claude,
-      isolation,
-    }),
+    health,
+    healthChecker,
     assertCanStart: () => void program(),
     clock,
     log,
@@ -186,6 +198,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   // Not before the server listens: a start that fails leaves nothing running.
   broker.up().catch((error: unknown) => log.error({ err: error }, 'the broker could not be started'))
   broker.watch(stopping.signal)
+  healthChecker.run(stopping.signal)
   workspaces.restore().catch((error: unknown) => log.error({ err: error }, 'interrupted clones could not be marked'))
   log.info({ url, ...restored, modelApi: config.modelApi.mode }, 'listening')
 

@@ -30,7 +30,7 @@ export type ServeOptions = {
   limits?: Partial<WatchLimits>
   policy?: Partial<RecoveryPolicy>
   maxProcesses?: number
-  rest?: RestLimits
+  rest?: Partial<RestLimits>
   unloadMs?: number
   spares?: Partial<RegistryDeps['spares']>
   shortage?: () => string | undefined
@@ -116,7 +116,16 @@ export const openSessionNode = async (): Promise<SessionNode> => {
         clock: systemClock,
         log,
         billed: true,
-        limits: { turnMs: 60_000, toolMs: 60_000, startMs: 60_000, resultMs: 50, graceMs: 5000, ...options.limits },
+        limits: {
+          pingMs: 60_000,
+          pongMs: 60_000,
+          turnMs: 60_000,
+          toolMs: 60_000,
+          startMs: 60_000,
+          resultMs: 50,
+          graceMs: 5000,
+          ...options.limits,
+        },
         starts: createBreaker({ ...(options.starts ?? { failures: 50, probeAfterMs: 100 }), isFailure: () => true }),
         sentBytes: options.sentBytes ?? (async () => undefined),
         slotLimits: { maxLive: options.maxProcesses ?? 100, maxStarting: 8 },
@@ -125,7 +134,7 @@ export const openSessionNode = async (): Promise<SessionNode> => {
         workspaceFor: async (_, id) => (id === workspaceId ? { id, name: 'test', path: workspace } : undefined),
         unreserve: async () => undefined,
         unloadMs: options.unloadMs ?? 60_000,
-        rest: options.rest ?? { idleMs: undefined, closeMs: undefined },
+        rest: { idleMs: undefined, closeMs: undefined, journalBytes: Number.POSITIVE_INFINITY, ...options.rest },
       }
       const events = {
         ...database.events,

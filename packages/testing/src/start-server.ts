@@ -15,6 +15,8 @@ import { until } from './until.ts'
 export type TestServerOptions = {
   /** `real` is the CLI that npm installed, with the built-in scripted API; `fake` the stand-in, for volume. */
   claude?: 'real' | 'fake'
+  /** Where its own folder is made: on a disk of a size of its own, for example. */
+  within?: string
   /** More flags. */
   args?: string[]
   /** More of an environment that otherwise holds PATH, HOME and the admin's password only. */
@@ -64,7 +66,13 @@ const timing = { backoffBaseMs: 20, backoffMaxMs: 200, idleMs: 50 }
 const installFake = (dir: string): string => {
   mkdirSync(dir)
   const program = join(dir, 'claude')
-  writeFileSync(program, '#!/bin/sh\nexec "$HOME/fake/node" "$HOME/fake/fake-claude.mjs" "$@"\n', { mode: 0o755 })
+  // Its version is asked for outside of any home.
+  const script = [
+    '#!/bin/sh',
+    'test "$1" = --version && echo "2.1.330 (Claude Code)" && exit',
+    'exec "$HOME/fake/node" "$HOME/fake/fake-claude.mjs" "$@"',
+  ]
+  writeFileSync(program, `${script.join('\n')}\n`, { mode: 0o755 })
   return program
 }
 
@@ -88,7 +96,7 @@ const realClaude = (): string => {
 
 /** Starts a server and waits until it listens. Stop it, or dispose of it: else its processes outlive the test. */
 export const startTestServer = async (options: TestServerOptions = {}): Promise<TestServer> => {
-  const base = mkdtempSync(join(tmpdir(), 'aicm-e2e-'))
+  const base = mkdtempSync(join(options.within ?? tmpdir(), 'aicm-e2e-'))
   const dataDir = join(base, 'data')
   const home = join(base, 'home')
   mkdirSync(home)

@@ -17,7 +17,7 @@ export const health = async (context: Context): Promise<ExitCode> => {
 }
 
 const rows = (
-  { version, uptimeSeconds, claude, modelApi, isolation, storage, sessions }: Health,
+  { version, uptimeSeconds, claude, modelApi, isolation, storage, system, sessions }: Health,
   server: string,
 ): [string, string][] => [
   ['server', `${server}, version ${version}, up for ${duration(uptimeSeconds)}`],
@@ -30,16 +30,30 @@ const rows = (
     'model API',
     modelApi.mode === 'demo'
       ? 'demo: the real Claude CLI answers from a built-in script, not from the model'
-      : `${modelApi.upstream}, credential: ${modelApi.credential}`,
+      : `${modelApi.upstream}${reachable(modelApi)}, credential: ${modelApi.credential}`,
   ],
   ['broker', modelApi.broker],
   [
     'isolation',
     isolation.level + (isolation.missing.length === 0 ? '' : `; more would need: ${isolation.missing.join(', ')}`),
   ],
-  ['storage', `${storage.database}, ${storage.keyValue}, schema ${storage.schemaVersion}`],
+  [
+    'storage',
+    `${storage.database}, ${storage.keyValue}, schema ${storage.schemaVersion}${storage.writable ? '' : '; cannot be written'}`,
+  ],
+  [
+    'memory',
+    `${size(system.memory.availableBytes)} of ${size(system.memory.totalBytes)} available, pressure: ${system.memory.pressure}`,
+  ],
+  ['disk', `${size(system.disk.availableBytes)} of ${size(system.disk.totalBytes)} available`],
+  ['CPUs', `${system.cpu.count}, load ${system.cpu.load.toFixed(1)}`],
   ['sessions', `${sessions.total}, ${sessions.running} running, ${sessions.processes} processes`],
 ]
+
+const reachable = ({ reachable }: Health['modelApi']): string =>
+  reachable === null ? '' : reachable ? ', reachable' : ', cannot be reached'
+
+const size = (bytes: number | null): string => (bytes === null ? 'unknown' : `${(bytes / 1024 ** 3).toFixed(1)} GB`)
 
 const duration = (seconds: number): string => {
   const [days, hours, minutes] = [

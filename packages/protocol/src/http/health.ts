@@ -3,9 +3,27 @@ import { route } from '../route.ts'
 
 const Ok = Type.Object({ status: Type.Literal('ok') })
 
-export const Health = Type.Object({
+/** The short form, which is also sent over every WebSocket. */
+export const HealthStatus = Type.Object({
   status: Type.Union([Type.Literal('ok'), Type.Literal('degraded')]),
   reasons: Type.Array(Type.String(), { description: 'Why it is degraded, one sentence each' }),
+})
+export type HealthStatus = Static<typeof HealthStatus>
+
+export const MemoryPressure = Type.Union([Type.Literal('none'), Type.Literal('some'), Type.Literal('high')])
+export type MemoryPressure = Static<typeof MemoryPressure>
+
+const nullable = <S extends Parameters<typeof Type.Union>[0][number]>(schema: S) => Type.Union([schema, Type.Null()])
+
+const Psi = (resource: string) =>
+  nullable(
+    Type.Number({
+      description: `Percent of the last 10 s in which something waited for ${resource}; null where unknown`,
+    }),
+  )
+
+export const Health = Type.Object({
+  ...HealthStatus.properties,
   version: Type.String(),
   uptimeSeconds: Type.Number(),
   claude: Type.Object({
@@ -23,12 +41,43 @@ export const Health = Type.Object({
       Type.Literal('oauth-token'),
     ]),
     broker: Type.Union([Type.Literal('up'), Type.Literal('down')]),
+    reachable: nullable(
+      Type.Boolean({ description: 'Whether the broker could connect, at most 30 s ago; null where it is not known' }),
+    ),
+    error: nullable(Type.String({ description: 'Why it could not' })),
   }),
   isolation: Type.Object({
     level: Type.Union([Type.Literal('process'), Type.Literal('sandbox')]),
     missing: Type.Array(Type.String(), { description: 'What a stronger level would need' }),
   }),
-  storage: Type.Object({ database: Type.String(), keyValue: Type.String(), schemaVersion: Type.String() }),
+  storage: Type.Object({
+    database: Type.String(),
+    keyValue: Type.String(),
+    schemaVersion: Type.String(),
+    writable: Type.Boolean({ description: 'Whether a small write was made durable and could be read again' }),
+    error: nullable(Type.String()),
+  }),
+  system: Type.Object({
+    cpu: Type.Object({
+      count: Type.Integer(),
+      load: Type.Number({ description: 'Of the last minute' }),
+      waiting: Psi('a CPU'),
+    }),
+    memory: Type.Object({
+      availableBytes: Type.Number({ description: 'For new processes, within the limits of the cgroups' }),
+      totalBytes: Type.Number(),
+      pressure: MemoryPressure,
+      waiting: Psi('memory'),
+    }),
+    disk: Type.Object(
+      {
+        availableBytes: nullable(Type.Number()),
+        totalBytes: nullable(Type.Number()),
+        waiting: Psi('the disk'),
+      },
+      { description: 'Of the data folder' },
+    ),
+  }),
   sessions: Type.Object({ total: Type.Integer(), running: Type.Integer(), processes: Type.Integer() }),
 })
 export type Health = Static<typeof Health>

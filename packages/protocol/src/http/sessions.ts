@@ -5,7 +5,7 @@ import { Message } from '../message.ts'
 import { CompleteMessage, Usage } from '../messages/complete.ts'
 import { SessionStatus } from '../messages/status.ts'
 import { route } from '../route.ts'
-import { CursorText } from '../stream.ts'
+import { CursorText, SlowPolicy } from '../stream.ts'
 import { Name, PageCursor, strict } from './common.ts'
 
 export const PermissionMode = Type.Union([
@@ -212,13 +212,14 @@ export const sessionRoutes = {
     path: '/v1/sessions/:id/events',
     summary: "Read a session's log",
     description:
-      'A page of messages after a cursor; with Accept: text/event-stream everything after it, then what comes, with the cursor as the event id (Last-Event-ID continues).',
+      'A page of messages after a cursor; with Accept: text/event-stream everything after it, then what comes, with the cursor as the event id (Last-Event-ID continues). `slow` is for a stream that is read too slowly: see docs/protocol.md.',
     tag,
     auth: 'bearer',
     params,
     query: strict({
       after: Type.Optional(CursorText),
       limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000, default: 1000 })),
+      slow: Type.Optional(SlowPolicy),
     }),
     status: 200,
     response: Type.Object({ events: Type.Array(Message), nextAfter: Seq, lastSeq: Seq }),

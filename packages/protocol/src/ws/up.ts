@@ -3,17 +3,18 @@ import { strict } from '../http/common.ts'
 import { ContentBlock } from '../content.ts'
 import { Decision } from '../http/approvals.ts'
 import { ApprovalId, SessionId, TurnId } from '../ids.ts'
-import { CursorText } from '../stream.ts'
+import { CursorText, SlowPolicy } from '../stream.ts'
 
 /** Chosen by the client; the server's answer carries it back. */
 const ref = Type.String({ minLength: 1, maxLength: 64 })
 
-/** Send me everything of this session after `after` (from its beginning when absent), then what comes. */
+/** Send me everything of this session after `after` (from its beginning when absent), then what comes. `slow` is `resume` when absent. */
 export const Subscribe = strict({
   type: Type.Literal('subscribe'),
   ref,
   sessionId: SessionId,
   after: Type.Optional(CursorText),
+  slow: Type.Optional(SlowPolicy),
 })
 export const Unsubscribe = strict({ type: Type.Literal('unsubscribe'), ref, sessionId: SessionId })
 export const ExecuteUp = strict({

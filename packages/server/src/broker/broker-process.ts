@@ -1,4 +1,4 @@
-import { brokerControl, socketPaths, type BrokerConfig, type BrokerStatus } from '@aicm/broker'
+import { brokerControl, socketPaths, type BrokerConfig, type BrokerStatus, type UpstreamCheck } from '@aicm/broker'
 import type { Log } from '../lib/log.ts'
 import { systemPath } from '../lib/system-path.ts'
 import { startDetached } from '../process/detach.ts'
@@ -13,6 +13,8 @@ export type BrokerProcess = {
   status(): Promise<BrokerStatus | undefined>
   /** How much of the model's answers that are under way it has given to a session; undefined where there are none. */
   sentBytes(sessionId: string): Promise<number | undefined>
+  /** Whether its upstream took a connection, as of at most 30 s ago; undefined where that is not known (yet). */
+  upstream(): Promise<UpstreamCheck | undefined>
   /** Looks after it until `signal`: a broker that has died is started again. */
   watch(signal: AbortSignal): void
 }
@@ -20,6 +22,8 @@ export type BrokerProcess = {
 const startTimeoutMs = 10_000
 const startPollMs = 20
 const watchEveryMs = 2000
+/** The broker finds out in its own time, and remembers. */
+const upstreamTimeoutMs = 1000
 
 export const createBrokerProcess = (options: {
   dir: string
@@ -65,6 +69,11 @@ export const createBrokerProcess = (options: {
       const answers = (await status())?.answering.filter((answer) => answer.sessionId === sessionId) ?? []
       return answers.length === 0 ? undefined : answers.reduce((sum, { sentBytes }) => sum + sentBytes, 0)
     },
+    upstream: () =>
+      control.upstream({ signal: AbortSignal.timeout(upstreamTimeoutMs) }).then(
+        (check) => check ?? undefined,
+        () => undefined,
+      ),
     watch: (signal) => {
       const timer = setInterval(() => {
         void status().then(async (found) => {

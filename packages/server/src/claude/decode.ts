@@ -26,6 +26,9 @@ export type Decoder = {
 /** The id of the `initialize` request: its answer says that the process is ready. */
 export const initializeRequestId = 'aicm-initialize'
 
+/** Begins the id of every ping: its answer says that the process is alive. */
+export const pingPrefix = 'aicm-ping-'
+
 const unparsedBytes = 2000
 /** Of lines in a row that are no message so many are told one by one: a process gone mad must not fill the log. */
 const unparsedTold = 20
@@ -177,6 +180,8 @@ const decodeResponse = (line: Fields): AgentOutput[] => {
   const response = fields(line['response'])
   const requestId = text(response['request_id'])
   if (requestId === initializeRequestId && response['subtype'] === 'success') return [{ kind: 'ready' }]
+  // An error is as good an answer as any.
+  if (requestId?.startsWith(pingPrefix)) return [{ kind: 'pong', requestId: requestId.slice(pingPrefix.length) }]
   if (response['subtype'] === 'error')
     return [
       {

@@ -1,7 +1,7 @@
 import type { ContentBlock } from '@aicm/protocol'
 import { unreachable } from '../lib/unreachable.ts'
 import type { PermissionAnswer } from '../storage/session-store.ts'
-import { initializeRequestId } from './decode.ts'
+import { initializeRequestId, pingPrefix } from './decode.ts'
 
 /** What the server tells claude. */
 export type AgentCommand =
@@ -12,6 +12,8 @@ export type AgentCommand =
   | { kind: 'refuse'; requestId: string; message: string }
   | { kind: 'set-model'; model: string }
   | { kind: 'set-permission-mode'; mode: string }
+  /** Whether it is alive: any answer is a `pong` with the same id. To be asked while it rests; a turn shows life by its output. */
+  | { kind: 'ping'; requestId: string }
 
 const line = (value: unknown): string => `${JSON.stringify(value)}\n`
 
@@ -43,6 +45,9 @@ export const encode = (command: AgentCommand): string => {
       return control('aicm-set-model', { subtype: 'set_model', model: command.model })
     case 'set-permission-mode':
       return control('aicm-set-permission-mode', { subtype: 'set_permission_mode', mode: command.mode })
+    case 'ping':
+      // What it can answer from memory. A version that does not know it says so, which is an answer too.
+      return control(`${pingPrefix}${command.requestId}`, { subtype: 'get_session_cost' })
     default:
       return unreachable(command)
   }

@@ -75,3 +75,20 @@ export const askVersion = async (path: string): Promise<ClaudeProgram> => {
     }
   }
 }
+
+/** A program that did not tell its version is asked again, but not each time that somebody looks. */
+const askAgainMs = 10_000
+
+/** What `find` finds now, with its version, which each program is asked for once. */
+export const createClaudeProgram = (find: () => ReturnType<typeof findClaude>): (() => Promise<ClaudeProgram>) => {
+  let asked: { path: string; at: number; program: Promise<ClaudeProgram> } | undefined
+  return async () => {
+    const found = find()
+    if ('error' in found) return { path: null, version: null, error: found.error }
+    const { path } = found
+    const failed = asked?.path === path && (await asked.program).error !== null
+    if (asked?.path !== path || (failed && performance.now() - asked.at > askAgainMs))
+      asked = { path, at: performance.now(), program: askVersion(path) }
+    return asked.program
+  }
+}

@@ -15,6 +15,8 @@ export type AgentOutput =
   | { kind: 'message'; draft: Draft }
   /** It has answered `initialize`: it takes prompts. */
   | { kind: 'ready' }
+  /** It has answered the `ping` with this id: it is alive. */
+  | { kind: 'pong'; requestId: string }
   /** It names its conversation, and what it runs with. Repeated with each turn. */
   | {
       kind: 'conversation'

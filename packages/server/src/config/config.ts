@@ -11,7 +11,8 @@ export type SessionSettings = {
   closeMs: number | undefined
   /** Undefined: by the machine's memory. */
   maxProcesses: number | undefined
-  memoryReserve: number
+  /** Bytes; undefined: by the machine's memory. */
+  memoryReserve: number | undefined
   warm: { min: number; max: number }
   watch: { turnMs: number; toolMs: number; startMs: number }
   retry: { baseDelay: number; maxDelay: number; factor: number; maxRetries: number }
@@ -29,6 +30,7 @@ export type Config = {
   workspaceRoots: string[]
   allowedOrigins: string[]
   logLevel: 'debug' | 'info' | 'warn' | 'error'
+  healthIntervalMs: number
   adminPassword: string | undefined
   sessions: SessionSettings
   /** For finding programs only. */
@@ -130,7 +132,7 @@ const sessionSettingsOf = (values: Values): SessionSettings => {
     idleMs: time('idleTimeout'),
     closeMs: time('sessionTimeout'),
     maxProcesses: values.maxProcesses === undefined ? undefined : number('maxProcesses', 1),
-    memoryReserve: number('memoryReserve', 0) * 1024 * 1024,
+    memoryReserve: values.memoryReserve === undefined ? undefined : number('memoryReserve', 0) * 1024 * 1024,
     warm: { min: number('warmMin', 0), max: number('warmMax', 0) },
     watch: { turnMs: limit('turnTimeout'), toolMs: limit('toolTimeout'), startMs: limit('startTimeout') },
     retry: {
@@ -152,6 +154,11 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
     throw new ConfigError(
       `${nameOf('port')} is ${JSON.stringify(values.port?.[0])}; it must be a number from 0 to 65535.`,
     )
+  const healthInterval = Number(values.healthInterval?.[0] ?? optionTable.healthInterval.default)
+  if (!Number.isInteger(healthInterval) || healthInterval < 1 || healthInterval > 86_400)
+    throw new ConfigError(
+      `${nameOf('healthInterval')} is ${JSON.stringify(values.healthInterval?.[0])}; it must be a number of seconds from 1 to 86400.`,
+    )
   const roots = values.workspaceRoots ?? []
   const relative = roots.find((root) => !isAbsolute(root))
   if (relative !== undefined)
@@ -167,6 +174,7 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
     workspaceRoots: roots,
     allowedOrigins: (values.allowedOrigins ?? []).map((origin) => new URL(urlOf('allowedOrigins', origin)).origin),
     logLevel: oneOf('logLevel', values.logLevel?.[0] ?? 'info', ['debug', 'info', 'warn', 'error']),
+    healthIntervalMs: healthInterval * 1000,
     adminPassword: values.adminPassword?.[0],
     sessions: sessionSettingsOf(values),
     path: environment['PATH'] ?? '',

@@ -84,7 +84,7 @@ export const optionTable = {
     flag: '--memory-reserve',
     env: 'AICM_MEMORY_RESERVE',
     value: 'MB',
-    default: '512',
+    default: 'a twentieth of the memory, at most 512',
     doc: 'With less memory left than this, resting processes are ended and new sessions refused.',
   },
   warmMin: {
@@ -171,6 +171,13 @@ export const optionTable = {
     value: 'debug|info|warn|error',
     default: 'info',
     doc: 'What goes to the log (JSON lines, <data-dir>/server.log).',
+  },
+  healthInterval: {
+    flag: '--health-interval',
+    env: 'AICM_HEALTH_INTERVAL',
+    value: 'SECONDS',
+    default: '15',
+    doc: 'How often the server looks after its own health in the background, at least 1. Changes are logged, and told to all WebSocket clients.',
   },
   adminPassword: {
     env: 'AICM_ADMIN_PASSWORD',

@@ -1,4 +1,4 @@
-import type { Health } from '@aicm/protocol'
+import type { Health, HealthStatus } from '@aicm/protocol'
 import type { Accounts } from '../auth/accounts.ts'
 import type { Tickets } from '../auth/tickets.ts'
 import type { AccessTokens } from '../auth/tokens.ts'
@@ -17,6 +17,11 @@ export type Services = {
   accessTokens: AccessTokens
   tickets: Tickets
   health(): Promise<Health>
+  /** What the background checker has found. */
+  healthChecker: {
+    last(): HealthStatus | undefined
+    onChange(listener: (status: HealthStatus) => void): () => void
+  }
   /** Throws AppError when no session can be started: before anything is created. */
   assertCanStart(): void
   clock: Clock

@@ -3,8 +3,11 @@ import type { BrokerProcess } from '../broker/broker-process.ts'
 import type { ClaudeProgram } from '../claude/find.ts'
 import type { Config } from '../config/config.ts'
 import type { Isolation } from '../isolation/level.ts'
+import { toAppError } from '../lib/app-error.ts'
 import type { RunningProcesses } from '../session/processes.ts'
 import type { Database } from '../storage/database.ts'
+import type { StorageCheck } from './storage-check.ts'
+import { readSystem } from './system.ts'
 
 /** What the server runs on and what is wrong with it, put together from what each part says of itself. */
 export const createHealth =
@@ -14,6 +17,7 @@ export const createHealth =
     startedAt: number
     database: Database
     keyValueKind: string
+    storage: StorageCheck
     broker: BrokerProcess
     processes: RunningProcesses
     claude: () => Promise<ClaudeProgram>
@@ -21,20 +25,30 @@ export const createHealth =
   }) =>
   async (): Promise<Health> => {
     const { modelApi } = parts.config
-    const [claude, isolation, broker, counts] = await Promise.all([
+    const [claude, isolation, broker, upstream, storage, { system, reasons: shortages }, counts] = await Promise.all([
       parts.claude(),
       parts.isolation(),
       // While it starts it is neither up nor down: its start is waited for.
       parts.broker.up().then(parts.broker.status, () => undefined),
-      parts.database.sessions.counts(),
+      parts.broker.upstream(),
+      parts.storage(),
+      readSystem(parts.config.dataDir),
+      parts.database.sessions.counts().then(
+        (found) => ({ found, error: null }),
+        (error: unknown) => ({ found: { total: 0, running: 0 }, error: toAppError(error).message }),
+      ),
     ])
     const { kind, schemaVersion } = parts.database.describe()
     const reasons = [
       ...(claude.error === null ? [] : [claude.error]),
       ...(broker === undefined ? ['The broker is down: sessions cannot reach the model API until it is back.'] : []),
+      ...(upstream?.error == null ? [] : [`The model API cannot be reached: ${upstream.error}.`]),
       ...(modelApi.mode === 'live' && modelApi.credential.kind === 'none'
         ? ['There is no credential for the model API.']
         : []),
+      ...(storage.error === null ? [] : [`Nothing can be stored: ${storage.error}`]),
+      ...(counts.error === null ? [] : [`The database cannot be read: ${counts.error}`]),
+      ...shortages,
       ...(isolation.level === 'sandbox' ? [] : [`Isolation is "${isolation.level}" only.`]),
     ]
     return {
@@ -48,9 +62,15 @@ export const createHealth =
         upstream: modelApi.mode === 'demo' ? 'built-in scripted API' : new URL(modelApi.upstream).origin,
         credential: modelApi.mode === 'demo' ? 'none' : modelApi.credential.kind,
         broker: broker === undefined ? 'down' : 'up',
+        reachable: upstream === undefined ? null : upstream.error === null,
+        error: upstream?.error ?? null,
       },
       isolation,
-      storage: { database: kind, keyValue: parts.keyValueKind, schemaVersion },
-      sessions: { ...counts, processes: parts.processes.count() },
+      storage: {
+        ...{ database: kind, keyValue: parts.keyValueKind, schemaVersion },
+        ...{ writable: storage.error === null, error: storage.error },
+      },
+      system,
+      sessions: { ...counts.found, processes: parts.processes.count() },
     }
   }

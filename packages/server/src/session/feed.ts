@@ -1,7 +1,12 @@
 import type { Delta, StreamItem } from '@aicm/protocol'
 
 /** A run of the stream, in order. Its JSON is made once, however many readers take it. */
-export type Batch = { items: StreamItem[]; json: string }
+export type Batch = {
+  items: StreamItem[]
+  json: string
+  /** False when it was read from the log, for a reader that is not, or not any more, where the session is. */
+  live: boolean
+}
 
 /**
  * The newest part of a session's stream, for readers that keep up: a ring with a byte budget. Readers pull by position;
@@ -156,7 +161,7 @@ export const createFeed = (initialSeq: number): Feed => {
         items.length === entries.length
           ? entries.map((entry) => entry.json).join(',')
           : items.map((item) => JSON.stringify(item)).join(',')
-      const batch = { items, json: `[${json}]` }
+      const batch = { items, json: `[${json}]`, live: true }
       batches.set(position, batch)
       return batch
     },

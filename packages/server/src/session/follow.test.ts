@@ -187,6 +187,22 @@ test('a reader that sleeps through more than the ring holds goes on by the log',
   abort.abort()
 })
 
+test('large messages come in pages of bounded size, whole and in order, whatever their sizes', async () => {
+  const stream = await openStream()
+  const sizes = [10, 900_000, 10, 10, 200_000, 200_000, 10, 300_000, ...Array.from({ length: 700 }, () => 2000)]
+  await stream.say(...sizes.map((size, index) => whole(index + 1, `b${index}`, 'x'.repeat(size))))
+  const abort = new AbortController()
+  const client = createClient()
+  for await (const { items, json, live } of stream.read(0, abort.signal)) {
+    expect(live).toBe(false)
+    expect(json).toBe(JSON.stringify(items))
+    if (items.length > 1) expect(json.length).toBeLessThan(100_000)
+    client.take(items)
+    if (client.seq === sizes.length) break
+  }
+  abort.abort()
+})
+
 test('what is stored but not yet published is left to the feed, and comes once', async () => {
   const stream = await openStream()
   await stream.say(note(1))

@@ -26,6 +26,8 @@ export type Input =
   | { type: 'result.missing'; generation: number; turnId: string }
   /** A watchdog: asked to end, it did not, and was killed. */
   | { type: 'stop.ignored'; generation: number; afterMs: number }
+  /** A watchdog: a resting process gave no sign of life when it was asked for one. `lost`: it is given up. */
+  | { type: 'unresponsive'; generation: number; forMs: number; lost: boolean }
   /** Its process is not needed now: the next prompt starts another. */
   | { type: 'hibernate'; generation: number }
   /** The server ends and takes its processes along: the next one starts what was at work again. */

@@ -97,6 +97,14 @@ export const turnSilent = (work: Work, { turnId, forMs }: Extract<Input, { type:
   })
 }
 
+export const unresponsive = (work: Work, { forMs, lost }: Extract<Input, { type: 'unresponsive' }>): void => {
+  const { state } = work
+  if (state.process !== 'ready' || state.turn !== null || state.status === 'closed') return
+  const message = `claude has given no sign of life for ${Math.round(forMs / 1000)} s`
+  if (lost) endProcess(work, { code: 'process_unresponsive', message: `${message} and was ended.` })
+  else emit(work, { type: 'progress', kind: 'unresponsive', text: `${message}.` })
+}
+
 export const stopIgnored = (work: Work, afterMs: number): void => {
   if (work.state.status === 'closed') return
   emit(work, {

@@ -16,6 +16,8 @@ export const output = (work: Work, { output: said }: Extract<Input, { type: 'out
       return conversation(work, said)
     case 'prompt':
       return promptMoved(work, said)
+    case 'pong':
+      return
     case 'garbage':
       return endProcess(work, {
         code: 'protocol_garbage',

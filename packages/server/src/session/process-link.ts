@@ -47,6 +47,9 @@ export type WatchLimits = SilenceLimits & {
   startMs: number
   /** For the result, when claude says that it is idle. */
   resultMs: number
+  /** From the last sign of life of a resting claude until it is asked for one, and until it must have answered. */
+  pingMs: number
+  pongMs: number
   /** From SIGTERM to SIGKILL. */
   graceMs: number
 }
@@ -60,6 +63,7 @@ export type ProcessLink = {
   perform(effect: Effect): void
   /** After each change of the session. */
   observe(): void
+  checkLiveness(): void
   /** Resolves when there is no process, or it has ended. */
   ended(): Promise<void>
   /** Takes over a process that was started ahead. */
@@ -69,6 +73,9 @@ export type ProcessLink = {
   /** After `lifetime` was aborted: lets go of the process, which goes on, and resolves when nothing is under way. */
   release(): Promise<void>
 }
+
+/** One that was stopped for a minute is told of, and not ended. */
+const looksAtUnresponsive = 4
 
 /** What a launch that was refused means for the session. */
 const launchCodes: Partial<Record<ErrorCode, FailureCode>> = {
@@ -189,6 +196,24 @@ export const createProcessLink = ({
     onReady?.()
   }
 
+  let heardAt = performance.now()
+  let pinged = false
+
+  const checkLiveness = (): void => {
+    const { generation, process: phase, turn } = session.record().state
+    const asked = performance.now()
+    if (pinged || phase !== 'ready' || turn !== null || asked - heardAt < limits.pingMs) return
+    pinged = true
+    send({ kind: 'ping', requestId: String(generation) })
+    const look = async (left: number): Promise<void> => {
+      await pause(limits.pongMs)
+      if (heardAt > asked || lifetime.aborted) return
+      await insist(() => post({ type: 'unresponsive', generation, forMs: performance.now() - asked, lost: left === 0 }))
+      if (left > 0) await look(left - 1)
+    }
+    void look(looksAtUnresponsive - 1).finally(() => (pinged = false))
+  }
+
   const wants = (generation: number): boolean => {
     const { state } = session.record()
     return state.generation === generation && state.status !== 'closed'
@@ -307,6 +332,7 @@ export const createProcessLink = ({
       storedTo,
       onCaughtUp,
       deliver: (ingested) => {
+        heardAt = performance.now()
         silence.heard()
         return insist(() => deliver(ingested))
       },
@@ -349,6 +375,7 @@ export const createProcessLink = ({
   return {
     perform,
     observe,
+    checkLiveness,
     take: (spare) => {
       const { generation } = session.record().state
       process = spare.process

@@ -41,6 +41,8 @@ export type RestLimits = {
   idleMs: number | undefined
   /** After which a session is closed. */
   closeMs: number | undefined
+  /** A session whose process has said so much gets another when it rests. */
+  journalBytes: number
 }
 
 export type RegistryDeps = Omit<SessionDeps, 'events' | 'slots'> & {
@@ -225,9 +227,12 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
       spares.tidy()
       const { rest, unloadMs } = deps
       const { idleMs, closeMs } = rest
-      for (const session of hibernatable())
-        if (deps.shortage() !== undefined || (idleMs !== undefined && (session.idleMs() ?? 0) >= idleMs))
-          await hibernate(session)
+      for (const session of hibernatable()) {
+        const rests = idleMs !== undefined && (session.idleMs() ?? 0) >= idleMs
+        const isLong = (session.record().source?.offset ?? 0) >= rest.journalBytes
+        if (rests || isLong || deps.shortage() !== undefined) await hibernate(session)
+        else session.checkLiveness()
+      }
       const longAgo = performance.now() - unloadMs
       for (const [id, { session, askedAt }] of loaded) {
         const sleeps = session.record().state.process === 'none' && session.followers() === 0

@@ -797,3 +797,31 @@ test('more sessions than there may be processes are all served', async () => {
   await Promise.all(sessions.map((session, at) => until(session, completed(turns[at] ?? ''))))
   expect(server.registry.counts().live).toBeLessThanOrEqual(1)
 })
+
+test('a resting claude that gives no sign of life is told of first, then ended, and the next prompt starts another', async () => {
+  await using node = await openSessionNode()
+  const server = node.serve({ limits: { pingMs: 0, pongMs: 30, graceMs: 50 } })
+  const session = await server.create()
+  await until(session, completed(await prompt(session, '@text(one)')))
+  await server.registry.tidy()
+  expect(session.record().state.process).toBe('ready')
+  const pid =
+    findProcesses(
+      ({ argv, environment }) =>
+        environment.includes(markerOf(session)) && argv.some((part) => part.includes('fake-claude')),
+    )[0]?.pid ?? 0
+  process.kill(pid, 'SIGSTOP')
+  await expect.poll(() => server.registry.tidy().then(() => session.record().state.process)).toBe('none')
+  const seen = await until(session, completed(await prompt(session, '@text(two)')))
+  const kinds = ofType(seen, 'progress').map(({ kind }) => kind)
+  expect(kinds.indexOf('unresponsive')).toBeLessThan(kinds.indexOf('process_ended'))
+  expect(wholeTexts(seen)).toEqual(['one', 'two'])
+})
+
+test('a process whose journal has become long is replaced when it rests', async () => {
+  await using node = await openSessionNode()
+  const server = node.serve({ rest: { journalBytes: 10_000 } })
+  const session = await server.create()
+  await until(session, completed(await prompt(session, '@tokens(1000)')))
+  await expect.poll(() => server.registry.tidy().then(() => session.record().state.process)).toBe('none')
+})

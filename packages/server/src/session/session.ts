@@ -36,6 +36,8 @@ export type Session = {
   close(reason: string): Promise<void>
   /** Ends a process that nothing needs; the next prompt starts another. */
   hibernate(): Promise<void>
+  /** Asks a resting process for a sign of life, if it has given none for long. */
+  checkLiveness(): void
   /** Ends its process for good; a turn that runs goes on with the next server. Resolves when it has ended. */
   suspend(): Promise<void>
   /** Milliseconds since anything happened to it; undefined while it is at work. */
@@ -227,6 +229,7 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
     update: async (changes) => void (await post({ type: 'update', ...changes })),
     close: async (reason) => void (await post({ type: 'close', reason })),
     hibernate: async () => void (await post({ type: 'hibernate', generation: record.state.generation })),
+    checkLiveness: link.checkLiveness,
     suspend: async () => {
       await post({ type: 'suspend', generation: record.state.generation })
       const ended = link.ended()

@@ -128,6 +128,12 @@ const happenings = {
     generation: state.generation,
     afterMs: 1000,
   }),
+  unresponsive: (pick: number, { state }: SessionRecord): Input => ({
+    type: 'unresponsive',
+    generation: state.generation,
+    forMs: 1000,
+    lost: pick % 2 === 0,
+  }),
   hibernate: (_: number, { state }: SessionRecord): Input => ({ type: 'hibernate', generation: state.generation }),
   suspend: (_: number, { state }: SessionRecord): Input => ({ type: 'suspend', generation: state.generation }),
   idle: (_: number, { state }: SessionRecord) => said({ kind: 'idle' }, state.generation),

@@ -12,6 +12,7 @@ import {
   stopIgnored,
   suspend,
   turnSilent,
+  unresponsive,
 } from './lifecycle.ts'
 import { output, resultMissing } from './outputs.ts'
 import { answer, execute, interrupt, start, update } from './requests.ts'
@@ -82,6 +83,8 @@ const apply = (work: Work, input: Input): void => {
       return stopIgnored(work, input.afterMs)
     case 'suspend':
       return suspend(work)
+    case 'unresponsive':
+      return unresponsive(work, input)
     case 'hibernate':
       return hibernate(work)
     case 'start.timeout':

@@ -219,9 +219,14 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
     version: options.version ?? '0.0.0-fake',
     uptimeSeconds: 1,
     claude: { path: '/usr/bin/claude', version: '2.1.330', error: null },
-    modelApi: { mode: 'demo', upstream: 'scripted', credential: 'none', broker: 'up' },
+    modelApi: { mode: 'demo', upstream: 'scripted', credential: 'none', broker: 'up', reachable: true, error: null },
     isolation: { level: 'process', missing: ['bwrap'] },
-    storage: { database: 'memory', keyValue: 'memory', schemaVersion: '1' },
+    storage: { database: 'memory', keyValue: 'memory', schemaVersion: '1', writable: true, error: null },
+    system: {
+      cpu: { count: 2, load: 0.5, waiting: null },
+      memory: { availableBytes: 4e9, totalBytes: 8e9, pressure: 'none', waiting: null },
+      disk: { availableBytes: 4e10, totalBytes: 8e10, waiting: null },
+    },
     sessions: { total: sessions.size, running: running.size, processes: sessions.size },
     ...options.health,
   })

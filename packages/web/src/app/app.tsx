@@ -51,6 +51,8 @@ export const createApp = ({
       if (sessions) void queries.invalidateQueries({ queryKey: ['sessions'] })
     },
   })
+  // The list of reasons comes with it, but the health page shows more.
+  client.onHealth(() => void queries.invalidateQueries({ queryKey: ['health'] }))
   const drafts = createDrafts(storage)
   const outbox = createOutbox({ client, storage: tabStorage, noteError })
 

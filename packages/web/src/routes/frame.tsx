@@ -4,6 +4,7 @@ import type { ReactNode } from 'react'
 import { Toaster } from 'sonner'
 import { useApp, useLogin } from '../app/app.tsx'
 import { DemoBanner } from '../app/demo-banner.tsx'
+import { HealthBanner } from '../app/health-banner.tsx'
 import { useApprovals } from '../app/use-approvals.ts'
 import { Button } from '../ui/button.tsx'
 import { Logo } from '../ui/logo.tsx'
@@ -44,6 +45,7 @@ export const Frame = () => (
       <UserMenu />
     </header>
     <DemoBanner />
+    <HealthBanner />
     <div id="content" tabIndex={-1} className="min-h-0 grow outline-hidden">
       <Outlet />
     </div>

@@ -3,7 +3,7 @@ import { CircleCheck, TriangleAlert } from 'lucide-react'
 import type { ReactNode } from 'react'
 import { useHealth } from '../app/use-health.ts'
 import { ErrorNote } from '../ui/error-note.tsx'
-import { formatDuration } from '../ui/format.ts'
+import { formatBytes, formatDuration } from '../ui/format.ts'
 
 export const HealthPage = () => {
   const { data, error, refetch } = useHealth()
@@ -30,7 +30,7 @@ const credentials = {
 } as const satisfies Record<Health['modelApi']['credential'], string>
 
 const Report = ({ health }: { health: Health }) => {
-  const { claude, modelApi, isolation, storage, sessions } = health
+  const { claude, modelApi, isolation, storage, system, sessions } = health
   return (
     <>
       <section aria-label="Summary" className="flex items-start gap-3 rounded-xl border border-line bg-surface p-4">
@@ -61,7 +61,7 @@ const Report = ({ health }: { health: Health }) => {
           </Row>
           {claude.error !== null && (
             <Row name="Problem">
-              <span className="text-danger">{claude.error}</span>
+              <Bad>{claude.error}</Bad>
             </Row>
           )}
         </Card>
@@ -71,7 +71,10 @@ const Report = ({ health }: { health: Health }) => {
             <code className="font-mono text-[0.8125rem]">{modelApi.upstream}</code>
           </Row>
           <Row name="Credential">{credentials[modelApi.credential]}</Row>
-          <Row name="Broker">{modelApi.broker === 'up' ? 'up' : <span className="text-danger">down</span>}</Row>
+          {modelApi.reachable !== null && (
+            <Row name="Reachable">{modelApi.reachable ? 'yes' : <Bad>no: {modelApi.error}</Bad>}</Row>
+          )}
+          <Row name="Broker">{modelApi.broker === 'up' ? 'up' : <Bad>down</Bad>}</Row>
         </Card>
         <Card title="Isolation">
           <Row name="Level">{isolation.level}</Row>
@@ -96,11 +99,29 @@ const Report = ({ health }: { health: Health }) => {
           <Row name="Database">{storage.database}</Row>
           <Row name="Key-value">{storage.keyValue}</Row>
           <Row name="Schema">{storage.schemaVersion}</Row>
+          <Row name="Writable">{storage.writable ? 'yes' : <Bad>no: {storage.error}</Bad>}</Row>
+        </Card>
+        <Card title="Machine">
+          <Row name="Memory">
+            <Left available={system.memory.availableBytes} total={system.memory.totalBytes} />
+          </Row>
+          <Row name="Pressure">{system.memory.pressure === 'none' ? 'none' : <Bad>{system.memory.pressure}</Bad>}</Row>
+          <Row name="Disk">
+            <Left available={system.disk.availableBytes} total={system.disk.totalBytes} />
+          </Row>
+          <Row name="CPUs">
+            {system.cpu.count}, load {system.cpu.load.toFixed(1)}
+          </Row>
         </Card>
       </div>
     </>
   )
 }
+
+const Bad = ({ children }: { children: ReactNode }) => <span className="text-danger">{children}</span>
+
+const Left = ({ available, total }: { available: number | null; total: number | null }) =>
+  available === null || total === null ? 'unknown' : `${formatBytes(available)} of ${formatBytes(total)} available`
 
 const Card = ({ title, children }: { title: string; children: ReactNode }) => (
   <section aria-label={title} className="rounded-xl border border-line bg-surface p-4">

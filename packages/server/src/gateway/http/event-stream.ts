@@ -1,10 +1,13 @@
 import { once } from 'node:events'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { cursorAfter, formatCursor, type StreamItem } from '@aicm/protocol'
+import { cursorAfter, formatCursor, type Cursor, type SlowPolicy, type StreamItem } from '@aicm/protocol'
 import type { Batch } from '../../session/feed.ts'
+import { deliver } from '../deliver.ts'
 
 /** A comment that keeps proxies from closing a quiet stream, and finds out about readers that have gone. */
 const heartbeatMs = 15_000
+/** What a reader that was cut off has not taken by then, it has no more. */
+const lingerMs = 20_000
 
 export const wantsEventStream = (request: FastifyRequest): boolean =>
   (request.headers.accept ?? '').split(',').some((type) => type.trim().startsWith('text/event-stream'))
@@ -12,43 +15,103 @@ export const wantsEventStream = (request: FastifyRequest): boolean =>
 const eventOf = (item: StreamItem): string =>
   `id: ${formatCursor(cursorAfter(item))}\nevent: ${item.type}\ndata: ${JSON.stringify(item)}\n\n`
 
+/** About so many characters are written at a time: what is not yet written costs nothing while a reader stalls. */
+const chunk = 64 * 1024
+
+const chunksOf = (items: StreamItem[]): Buffer[] => {
+  const chunks: Buffer[] = []
+  let text = ''
+  for (const item of items) {
+    text += eventOf(item)
+    if (text.length < chunk) continue
+    chunks.push(Buffer.from(text))
+    text = ''
+  }
+  if (text !== '') chunks.push(Buffer.from(text))
+  return chunks
+}
+
+/** Made once for all the readers that take the batch. */
+const made = new WeakMap<Batch, Buffer[]>()
+
+const bytesOf = (batch: Batch): Buffer[] => {
+  const known = made.get(batch)
+  if (known !== undefined) return known
+  const chunks = chunksOf(batch.items)
+  made.set(batch, chunks)
+  return chunks
+}
+
 /**
- * Writes a session's stream as server-sent events, each with the cursor behind it as its id. Waits for a reader that is
- * slow. Ends after the item for which `until` is true, or when the reader goes.
+ * Writes a session's stream as server-sent events, each with the cursor behind it as its id. What becomes of a slow reader is
+ * its policy's affair (see `deliver`). Ends after the item for which `until` is true, or when the reader goes.
  */
 export const sendEventStream = async (options: {
   request: FastifyRequest
   reply: FastifyReply
-  status?: number
-  stream: (signal: AbortSignal) => AsyncIterable<Batch>
+  follow: (after: Cursor, signal: AbortSignal) => AsyncIterable<Batch>
+  after: Cursor
+  slow?: SlowPolicy
   until?: (item: StreamItem) => boolean
   /** Items that are not meant for this reader. */
   skip?: (item: StreamItem) => boolean
 }): Promise<void> => {
-  const { reply } = options
+  const { reply, skip, until } = options
   const gone = new AbortController()
+  const { signal } = gone
   const { raw } = reply
   reply.hijack()
   raw.on('close', () => gone.abort())
-  raw.writeHead(options.status ?? 200, {
+  raw.writeHead(200, {
     ...reply.getHeaders(),
     'content-type': 'text/event-stream; charset=utf-8',
     'cache-control': 'no-store',
     'x-accel-buffering': 'no',
   } as Record<string, string>)
   const heartbeat = setInterval(() => raw.write(': \n\n'), heartbeatMs)
-  const write = async (text: string): Promise<void> => {
-    if (!raw.write(text) && !gone.signal.aborted)
-      await once(raw, 'drain', { signal: gone.signal }).catch(() => undefined)
-  }
-  try {
-    await write('retry: 1000\n\n')
-    for await (const { items } of options.stream(gone.signal)) {
-      const wanted = items.filter((item) => options.skip?.(item) !== true)
-      const last = options.until === undefined ? -1 : wanted.findIndex(options.until)
-      await write((last < 0 ? wanted : wanted.slice(0, last + 1)).map(eventOf).join(''))
-      if (last >= 0) break
+  const tellBehind = (cursor: Cursor): void =>
+    void raw.write(`event: behind\ndata: ${JSON.stringify({ type: 'behind', cursor: formatCursor(cursor) })}\n\n`)
+
+  async function* follow(after: Cursor): AsyncGenerator<Batch, void, void> {
+    for await (const batch of options.follow(after, signal)) {
+      const items = skip === undefined ? batch.items : batch.items.filter((item) => !skip(item))
+      const last = until === undefined ? -1 : items.findIndex(until)
+      yield items.length === batch.items.length && last < 0
+        ? batch
+        : { ...batch, items: last < 0 ? items : items.slice(0, last + 1) }
+      if (last >= 0) return
     }
+  }
+
+  try {
+    raw.write('retry: 1000\n\n')
+    const cutOff = await deliver({
+      ...{ follow, after: options.after, slow: options.slow ?? 'resume', signal },
+      reader: {
+        give: async (batch) => {
+          let waited = false
+          for (const bytes of bytesOf(batch)) {
+            if (raw.write(bytes)) continue
+            // It is written at the end of this tick, and what the kernel has taken by then needs no waiting for.
+            await new Promise<void>((resolve) => process.nextTick(resolve))
+            if (raw.writableLength === 0 || !raw.writableNeedDrain) continue
+            waited = true
+            await once(raw, 'drain', { signal }).catch(() => undefined)
+          }
+          return waited
+        },
+        push: (batch) => {
+          for (const bytes of bytesOf(batch)) raw.write(bytes)
+        },
+        waiting: () => raw.writableLength,
+        behind: tellBehind,
+      },
+    })
+    if (cutOff === undefined) return
+    tellBehind(cutOff)
+    // Who does not even read that it was cut off.
+    const timer = setTimeout(() => raw.destroy(), lingerMs)
+    raw.on('close', () => clearTimeout(timer))
   } finally {
     clearInterval(heartbeat)
     gone.abort()

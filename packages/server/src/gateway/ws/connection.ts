@@ -1,4 +1,12 @@
-import { parseCursor, protocolVersion, UpMessage, type Cursor, type DownMessage } from '@aicm/protocol'
+import {
+  formatCursor,
+  parseCursor,
+  protocolVersion,
+  slowReaderCode,
+  UpMessage,
+  type Cursor,
+  type SlowPolicy,
+} from '@aicm/protocol'
 import type { WebSocket } from 'ws'
 import { viewUser } from '../../auth/accounts.ts'
 import { AppError, toAppError } from '../../lib/app-error.ts'
@@ -8,13 +16,13 @@ import type { Batch } from '../../session/feed.ts'
 import type { UserRecord } from '../../storage/user-store.ts'
 import { sessionOf } from '../access.ts'
 import { answerApproval } from '../approvals.ts'
+import { deliver } from '../deliver.ts'
 import { refuseDeepJson } from '../json-depth.ts'
 import { promptOf } from '../prompt.ts'
 import type { Services } from '../services.ts'
 import { createCheck } from '../validate.ts'
+import { createOutgoing } from './outgoing.ts'
 
-/** Bytes that may wait in a connection before its subscriptions pause: its reader then falls behind in the log, not here. */
-const highWater = 512 * 1024
 /** Requests that may wait for their turn; past that the socket is not read. */
 const maxWaiting = 64
 /** A connection that answers nothing for this long is gone, whatever TCP says. */
@@ -40,53 +48,73 @@ export const createFrames = (): Frames => {
 /** Serves one WebSocket until it closes: requests in their order, subscriptions beside them. */
 export const serveConnection = (socket: WebSocket, user: UserRecord, services: Services, frames: Frames): void => {
   const subscriptions = new Map<string, AbortController>()
-  let alive = Date.now()
+  const outgoing = createOutgoing(socket)
+  const { send } = outgoing
+  let alive = performance.now()
   let waiting = 0
   let lastRequest: Promise<void> = Promise.resolve()
-
-  /** Resolves when the connection has room again. */
-  const send = (data: DownMessage | Buffer): Promise<void> =>
-    new Promise((resolve) => {
-      if (socket.readyState !== socket.OPEN) return resolve()
-      const full = socket.bufferedAmount > highWater
-      socket.send(
-        data instanceof Buffer ? data : JSON.stringify(data),
-        { binary: false },
-        full ? () => resolve() : undefined,
-      )
-      if (!full) resolve()
-    })
 
   const refuse = (error: unknown, ref: string | undefined): void => {
     const refused = toAppError(error)
     const requestId = newId('req', services.clock.now())
     if (refused.status >= 500)
       services.log.error({ err: refused, cause: refused.cause, requestId }, 'a WebSocket request failed')
-    void send({ type: 'error', ref, ...refused.toBody(requestId) })
+    send({ type: 'error', ref, ...refused.toBody(requestId) })
   }
 
-  const subscribe = async (ref: string, sessionId: string, after: Cursor): Promise<void> => {
+  const stopAll = (): void => {
+    for (const stop of subscriptions.values()) stop.abort()
+  }
+
+  const subscribe = async (
+    ref: string,
+    { sessionId, after, slow }: { sessionId: string; after: Cursor; slow: SlowPolicy },
+  ): Promise<void> => {
     const session = await sessionOf(services, user, sessionId)
     if (subscriptions.size >= maxSubscriptions && !subscriptions.has(sessionId))
       throw new AppError('too_many_requests', `A connection can follow ${maxSubscriptions} sessions.`)
     const stop = new AbortController()
-    const stream = session.follow(after, stop.signal)
+    const { signal } = stop
+    const follow = (from: Cursor): AsyncIterable<Batch> => session.follow(from, signal)
+    // A cursor past the end is refused before anything changes.
+    follow(after)
     // A second subscription to a session replaces the first.
     subscriptions.get(sessionId)?.abort()
     subscriptions.set(sessionId, stop)
-    void send({ type: 'subscribed', ref, sessionId, lastSeq: session.record().lastSeq })
-    void (async () => {
-      for await (const batch of stream) {
-        if (stop.signal.aborted) return
-        await send(frames(sessionId, batch))
-      }
-      if (stop.signal.aborted) return
-      subscriptions.delete(sessionId)
-      void send({ type: 'unsubscribed', sessionId })
-    })().catch((error: unknown) => {
-      subscriptions.delete(sessionId)
-      refuse(error, ref)
-    })
+    send({ type: 'subscribed', ref, sessionId, lastSeq: session.record().lastSeq })
+
+    const push = (batch: Batch): void => outgoing.sendFrame(frames(sessionId, batch))
+    deliver({
+      ...{ follow, after, slow, signal },
+      reader: {
+        give: (batch) => {
+          const room = outgoing.room()
+          if (room !== undefined)
+            return room.then(() => {
+              if (signal.aborted) outgoing.passOn()
+              else push(batch)
+              return true
+            })
+          push(batch)
+          return false
+        },
+        push,
+        waiting: outgoing.waiting,
+        behind: (cursor) => send({ type: 'behind', sessionId, cursor: formatCursor(cursor) }),
+      },
+    }).then(
+      (cutOff) => {
+        if (signal.aborted) return
+        subscriptions.delete(sessionId)
+        if (cutOff === undefined) return send({ type: 'unsubscribed', sessionId })
+        stopAll()
+        socket.close(slowReaderCode, `behind ${sessionId} ${formatCursor(cutOff)}`)
+      },
+      (error: unknown) => {
+        subscriptions.delete(sessionId)
+        refuse(error, ref)
+      },
+    )
   }
 
   const handle = async (message: UpMessage): Promise<void> => {
@@ -95,7 +123,7 @@ export const serveConnection = (socket: WebSocket, user: UserRecord, services: S
       case 'subscribe': {
         const after = message.after === undefined ? { seq: 0 } : parseCursor(message.after)
         if (after === undefined) throw new AppError('invalid_cursor', 'This is not a cursor.')
-        return subscribe(ref, message.sessionId, after)
+        return subscribe(ref, { sessionId: message.sessionId, after, slow: message.slow ?? 'resume' })
       }
       case 'unsubscribe':
         subscriptions.get(message.sessionId)?.abort()
@@ -125,55 +153,55 @@ export const serveConnection = (socket: WebSocket, user: UserRecord, services: S
     }
   }
 
-  const parse = (data: Buffer, isBinary: boolean): UpMessage => {
+  const parse = (data: Buffer, isBinary: boolean): unknown => {
     if (isBinary) throw new AppError('invalid_request', 'Send text frames with JSON.')
     const text = data.toString('utf8')
     refuseDeepJson(text)
-    let value: unknown
     try {
-      value = JSON.parse(text)
+      return JSON.parse(text)
     } catch (error) {
       throw new AppError('invalid_json', 'The message is not JSON.', { cause: error })
     }
+  }
+
+  const take = async (data: Buffer, isBinary: boolean): Promise<void> => {
+    let value: unknown
     try {
-      return checkUp(value)
+      value = parse(data, isBinary)
+      await handle(checkUp(value))
     } catch (error) {
       refuse(error, refOf(value))
-      throw undefined
     }
+    // Who asks without reading the answers is not asked for more questions.
+    await outgoing.room()
+    outgoing.passOn()
   }
 
   socket.on('message', (data: Buffer, isBinary) => {
-    alive = Date.now()
-    let message: UpMessage
-    try {
-      message = parse(data, isBinary)
-    } catch (error) {
-      if (error !== undefined) refuse(error, undefined)
-      return
-    }
+    alive = performance.now()
     if (++waiting >= maxWaiting) socket.pause()
     lastRequest = lastRequest
-      .then(() => handle(message))
-      .catch((error: unknown) => refuse(error, message.ref))
+      .then(() => take(data, isBinary))
       .finally(() => {
         if (--waiting < maxWaiting) socket.resume()
       })
   })
   socket.on('pong', () => {
-    alive = Date.now()
+    alive = performance.now()
   })
   const pulse = setInterval(() => {
-    if (Date.now() - alive > heartbeat.deadMs) socket.terminate()
+    if (performance.now() - alive > heartbeat.deadMs) socket.terminate()
     else socket.ping()
   }, heartbeat.everyMs)
   socket.on('error', (error) => services.log.debug({ err: error }, 'a WebSocket failed'))
   socket.on('close', () => {
     clearInterval(pulse)
-    for (const stop of subscriptions.values()) stop.abort()
+    stopAll()
   })
 
-  void send({ type: 'hello', protocol: protocolVersion, version: services.version, user: viewUser(user) })
+  send({ type: 'hello', protocol: protocolVersion, version: services.version, user: viewUser(user) })
+  const health = services.healthChecker.last()
+  if (health?.status === 'degraded') send({ type: 'health', ...health })
 }
 
 const refOf = (value: unknown): string | undefined =>

@@ -12,7 +12,12 @@ beforeEach(() => vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Da
 afterEach(() => vi.useRealTimers())
 
 const user = { id: newId('usr', 0), username: 'admin', role: 'admin', createdAt: 0 } as never
-const services = { log: { debug: () => undefined }, version: '0', clock: { now: () => 0 } } as unknown as Services
+const services = {
+  log: { debug: () => undefined },
+  version: '0',
+  clock: { now: () => 0 },
+  healthChecker: { last: () => undefined },
+} as unknown as Services
 
 /** A WebSocket as the server has it, and the bare TCP connection of its client, which answers nothing by itself. */
 const openPair = async (): Promise<{ served: WebSocket; peer: Socket; stop(): void }> => {
@@ -63,3 +68,16 @@ test('one that answers pings is kept for as long as it does', async () => {
   expect(served.readyState).toBe(served.OPEN)
   stop()
 })
+
+test('a wall clock that jumps by two hours frees no connection that answers', async () => {
+  const { served, peer, stop } = await openPair()
+  vi.setSystemTime(Date.now() + 2 * 3600_000)
+  for (let pings = 0; pings < 3; pings++) {
+    const answered = once(served, 'pong')
+    vi.advanceTimersByTime(10_000)
+    peer.write(Buffer.from([0x8a, 0x80, 0, 0, 0, 0]))
+    await answered
+  }
+  expect(served.readyState).toBe(served.OPEN)
+  stop()
+}, 5000)

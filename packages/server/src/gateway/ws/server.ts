@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
+import type { DownMessage } from '@aicm/protocol'
 import { AppError, toAppError } from '../../lib/app-error.ts'
 import { newId } from '../../lib/id.ts'
 import { authenticate, userOf } from '../access.ts'
@@ -23,6 +24,11 @@ export const createWebSocketServer = (http: Server, services: Services, rules: O
   // Compression costs ten times the CPU of everything else a frame needs, and opens the door to compression bombs.
   const sockets = new WebSocketServer({ noServer: true, maxPayload: maxMessageBytes, perMessageDeflate: false })
   const frames = createFrames()
+
+  const stopTelling = services.healthChecker.onChange((status) => {
+    const message = JSON.stringify({ type: 'health', ...status } satisfies DownMessage)
+    for (const socket of sockets.clients) if (socket.readyState === socket.OPEN) socket.send(message)
+  })
 
   const admit = async (request: IncomingMessage) => {
     checkOrigin(rules, request)
@@ -52,6 +58,7 @@ export const createWebSocketServer = (http: Server, services: Services, rules: O
   return {
     /** Tells every client to come back to the next server. */
     close: (): void => {
+      stopTelling()
       for (const socket of sockets.clients) socket.close(1012, 'the server restarts')
       sockets.close()
     },

@@ -83,8 +83,8 @@ export const registerSessions = (register: Register, services: Services): void =
     sendEventStream({
       request,
       reply,
-      status: 200,
-      stream: (signal) => session.follow({ seq: accepted.seq - 1 }, signal),
+      follow: session.follow,
+      after: { seq: accepted.seq - 1 },
       skip: (item) => item.turnId !== undefined && item.turnId !== accepted.turnId,
       until: (item) => isEndOf(accepted.turnId)(item),
     })
@@ -129,7 +129,7 @@ export const registerSessions = (register: Register, services: Services): void =
     // A cursor past the end is refused, of a stream too, while it still can be.
     session.follow(after, AbortSignal.abort())
     if (wantsEventStream(request)) {
-      await sendEventStream({ request, reply, stream: (signal) => session.follow(after, signal) })
+      await sendEventStream({ request, reply, follow: session.follow, after, slow: query.slow })
       return streamed
     }
     const events = await database.events.read({ sessionId: params.id, after: after.seq, limit: query.limit ?? 1000 })
