@@ -19,13 +19,11 @@ import { assets } from './lib/assets.ts'
 import { systemClock } from './lib/clock.ts'
 import { once } from './lib/once.ts'
 import { secretFile } from './lib/secret-file.ts'
+import { openStorage, type Recovery } from './open-storage.ts'
 import { defaultLimits } from './process/limits.ts'
 import { createProcesses } from './session/processes.ts'
 import { defaultRetryPolicy } from './session/recovery.ts'
 import { createRegistry } from './session/registry.ts'
-import { cacheDatabase } from './storage/cached-database.ts'
-import { openLmdbKeyValue } from './storage/drivers/lmdb/key-value.ts'
-import { openSqliteDatabase } from './storage/drivers/sqlite/database.ts'
 import { lockFolder } from './storage/drivers/sqlite/folder-lock.ts'
 import { createWorkspaces } from './workspaces/workspaces.ts'
 
@@ -33,6 +31,8 @@ export type RunningServer = {
   url: string
   /** Set on the very first start, when no password was given. */
   firstAdminPassword: string | undefined
+  /** Set when the database was damaged, and was rebuilt at this start. */
+  recovery: Recovery | undefined
   /** What was found out after the start. */
   claude: Promise<ClaudeProgram>
   isolation: Promise<Isolation>
@@ -40,7 +40,6 @@ export type RunningServer = {
   close(): Promise<void>
 }
 
-const cachedRecords = 10_000
 /** claude takes half a second; a hundred of them at once on a small machine take a minute. */
 const startTimeoutMs = 3 * 60_000
 
@@ -60,10 +59,8 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   opened.defer(() => lock.release())
   const log = openLog(config)
 
-  const database = cacheDatabase(opened.use(await openSqliteDatabase({ path: join(config.dataDir, 'aicm.db') })), {
-    max: cachedRecords,
-  })
-  const kv = opened.use(openLmdbKeyValue({ path: join(config.dataDir, 'kv') }))
+  const storage = opened.use(await openStorage(config, { clock, log }))
+  const { database, kv, recovery } = storage
 
   const brokerDir = join(config.dataDir, 'broker')
   const broker = createBrokerProcess({
@@ -108,7 +105,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
 
   const accessTokens = createAccessTokens(await secretFile(join(config.dataDir, 'jwt.key')), clock)
   const accounts = createAccounts(database.users, accessTokens, clock)
-  const firstAdmin = await accounts.createFirstAdmin(config.adminPassword)
+  const firstAdmin = await accounts.createFirstAdmin(config.adminPassword, recovery?.refilled.lostUsers[0])
 
   const services: Services = {
     database,
@@ -159,6 +156,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   return {
     url,
     firstAdminPassword: firstAdmin?.password,
+    recovery,
     claude: claude(),
     isolation: isolation(),
     close: () => (closed ??= close()),

@@ -1,23 +1,46 @@
+import { AppError } from '../../../lib/app-error.ts'
 import type { Log } from '../../../lib/log.ts'
 import type { Database } from '../../database.ts'
+import { mapStores } from '../../map-stores.ts'
 import { newestMigration } from '../../migrations/index.ts'
 import { createApprovals } from './approvals.ts'
 import { createConnection } from './connection.ts'
 import { createEvents } from './events.ts'
+import { findDamage, noteDamage } from './find-damage.ts'
 import { migrate, pendingMigrations } from './migrate.ts'
 import { openingError } from './opening-error.ts'
 import { configure, openFile, type SqliteFile } from './open-file.ts'
 import { createSessions } from './sessions.ts'
 import { createSharedStores } from './shared-stores.ts'
+import { isDamage } from './sqlite-error.ts'
 
-type Options = { path: string; log?: Log }
+type Options = {
+  path: string
+  log?: Log
+  /** Look for damage first: takes as long as reading the file. */
+  verify?: boolean
+  /** The file was open before, and its log's syncs had failed: see settleLog. */
+  settle?: boolean
+}
 
-const prepareFile = async (file: SqliteFile, { path, log }: Options): Promise<void> => {
+/**
+ * A page whose sync has failed may be in memory only, and no later sync of the log would write it: copied into the database it
+ * is written anew, and synced there.
+ */
+const settleLog = (file: SqliteFile): void => {
+  const [result] = file.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
+  if (result?.busy !== 0) throw new AppError('storage_unavailable', 'Another program holds the database.')
+}
+
+const prepareFile = async (file: SqliteFile, { path, log, verify, settle }: Options): Promise<void> => {
+  if (verify === true) findDamage(file)
   const pending = pendingMigrations(file)
   if (!configure(file)) log?.warn({ path }, 'the file system cannot do write-ahead logging: every write will be slower')
-  if (pending.length === 0) return
-  await migrate(file)
-  log?.info({ path, migrations: pending }, 'database brought up to date')
+  if (pending.length > 0) {
+    await migrate(file)
+    log?.info({ path, migrations: pending }, 'database brought up to date')
+  }
+  if (settle === true) settleLog(file)
 }
 
 /** One file, one writer: the durable store of a server on one machine. */
@@ -27,7 +50,7 @@ export const openSqliteDatabase = async (options: Options): Promise<Database> =>
     file = openFile(options.path)
     await prepareFile(file, options)
     const connection = createConnection(file)
-    return {
+    const database: Database = {
       events: createEvents(connection),
       sessions: createSessions(connection),
       approvals: createApprovals(connection),
@@ -35,6 +58,14 @@ export const openSqliteDatabase = async (options: Options): Promise<Database> =>
       describe: () => ({ kind: 'sqlite', schemaVersion: newestMigration }),
       [Symbol.asyncDispose]: () => connection.close(),
     }
+    return mapStores(database, (method) => async (...args) => {
+      try {
+        return await method(...args)
+      } catch (error) {
+        if (isDamage(error)) noteDamage(options.path)
+        throw error
+      }
+    })
   } catch (error) {
     file?.close()
     throw openingError(options.path, error)
