@@ -137,6 +137,17 @@ test('what was appended while the database failed is read, and is in the databas
   await database[Symbol.asyncDispose]()
 })
 
+test('who is told that an append is written finds it', async () => {
+  const database = await open('fails')
+  const record = sessionRecord()
+  await database.sessions.create(record)
+  const found: Promise<unknown>[] = []
+  await database.events.append(appendOf(record, [promptMessage(1, 'turn')]), () => {
+    found.push(database.events.findPrompt(record.id, 'turn'))
+  })
+  expect(await found[0]).toEqual(promptMessage(1, 'turn'))
+})
+
 test('it is merged by itself when the database takes writes again', async () => {
   const memory = openMemoryDatabase()
   let mode: Mode = 'fails'
@@ -169,7 +180,12 @@ test('an append that the disk may have lost is told as written once, and stored 
   const record = sessionRecord()
   await database.sessions.create(record)
   let told = 0
-  await database.events.append(appendOf(record, [textMessage(1)]), () => told++)
+  const read: Promise<Message[]>[] = []
+  await database.events.append(appendOf(record, [textMessage(1)]), () => {
+    told++
+    read.push(readAll(database, record.id))
+  })
+  expect(await read[0]).toEqual([textMessage(1)])
   mode = 'ok'
   await database.events.append(appendOf({ ...record, lastSeq: 1 }, [textMessage(2)]))
   expect(told).toBe(1)

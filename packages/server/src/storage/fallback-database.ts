@@ -121,9 +121,12 @@ export const openFallbackDatabase = async (options: FallbackOptions): Promise<Fa
       if (conflict !== undefined) throw conflict
       await assertTurnsAreNew(append)
     }
-    await fallback.add(append, onWritten)
-    if (diverted.size === 0) log.error({}, 'the database fails: appends go to the fallback store')
-    note(append)
+    // Who is told that it is written reads it at once.
+    await fallback.add(append, () => {
+      if (diverted.size === 0) log.error({}, 'the database fails: appends go to the fallback store')
+      note(append)
+      onWritten()
+    })
     scheduleMerge()
   }
 
@@ -137,19 +140,24 @@ export const openFallbackDatabase = async (options: FallbackOptions): Promise<Fa
       if (!written) onWritten?.()
       written = true
     }
-    const divertAfter = async (error: unknown): Promise<void> => {
-      if (!isStorageFailure(error)) throw error
+    const keep = async (): Promise<void> => {
       try {
         await divert(copy, written, tell)
-      } catch (cause) {
-        if (written) inDoubt = error
-        throw isStorageFailure(cause) ? error : cause
+      } catch (error) {
+        if (written && isStorageFailure(error)) inDoubt = error
+        throw error
       }
+    }
+    const divertAfter = async (error: unknown): Promise<void> => {
+      if (!isStorageFailure(error)) throw error
+      await keep().catch((cause: unknown) => {
+        throw isStorageFailure(cause) ? error : cause
+      })
     }
     if (diverted.has(id) || lanes.has(id))
       return inLane(id, () =>
         // Or merged while it waited.
-        diverted.has(id) ? divert(copy, false, tell) : primary.events.append(copy, tell).catch(divertAfter),
+        diverted.has(id) ? keep() : primary.events.append(copy, tell).catch(divertAfter),
       )
     return primary.events.append(copy, tell).catch((error: unknown) => inLane(id, () => divertAfter(error)))
   }
