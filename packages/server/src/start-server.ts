@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { mintSessionToken, tokenKey } from '@aicm/broker'
-import { destination, pino, type Logger } from 'pino'
+import { pino } from 'pino'
 import { createAccounts } from './auth/accounts.ts'
 import { createTickets } from './auth/tickets.ts'
 import { createAccessTokens } from './auth/tokens.ts'
@@ -17,6 +17,7 @@ import { probeIsolation, type Isolation } from './isolation/level.ts'
 import { AppError } from './lib/app-error.ts'
 import { assets } from './lib/assets.ts'
 import { systemClock } from './lib/clock.ts'
+import { openLogFile } from './lib/log-file.ts'
 import { once } from './lib/once.ts'
 import { secretFile } from './lib/secret-file.ts'
 import { openStorage, type Recovery } from './open-storage.ts'
@@ -43,12 +44,6 @@ export type RunningServer = {
 /** claude takes half a second; a hundred of them at once on a small machine take a minute. */
 const startTimeoutMs = 3 * 60_000
 
-const openLog = (config: Config): Logger =>
-  pino(
-    { level: config.logLevel, base: { node: process.pid } },
-    destination({ dest: join(config.dataDir, 'server.log'), mkdir: true, sync: false, mode: 0o600 }),
-  )
-
 /** Wires the server together, in order: the only place that knows which drivers and parts there are. */
 export const startServer = async (config: Config): Promise<RunningServer> => {
   const clock = systemClock
@@ -57,7 +52,9 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
   const lock = lockFolder(config.dataDir)
   opened.defer(() => lock.release())
-  const log = openLog(config)
+  const logFile = openLogFile(join(config.dataDir, 'server.log'))
+  opened.defer(() => logFile.close())
+  const log = pino({ level: config.logLevel, base: { node: process.pid } }, logFile)
 
   const storage = opened.use(await openStorage(config, { clock, log }))
   const { database, kv, recovery } = storage
@@ -149,9 +146,8 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     webSockets.close()
     await http.close()
     await registry.release()
-    await resources.disposeAsync()
     log.info({}, 'stopped')
-    log.flush()
+    await resources.disposeAsync()
   }
   return {
     url,
