@@ -1,4 +1,4 @@
-import { BrokenCircuitError, circuitBreaker, CircuitState, ConsecutiveBreaker, handleWhen } from 'cockatiel'
+import type { CircuitBreakerPolicy } from 'cockatiel'
 import { AppError } from '../lib/app-error.ts'
 import type { Database } from './database.ts'
 import { isWrite, mapStores } from './map-stores.ts'
@@ -15,53 +15,79 @@ export type StorageBreaker = {
   guard(database: Database): Database
 }
 
-const names: Record<CircuitState, BreakerState> = {
-  [CircuitState.Closed]: 'closed',
-  [CircuitState.Open]: 'open',
-  [CircuitState.Isolated]: 'open',
-  [CircuitState.HalfOpen]: 'half-open',
-}
-
 /** What is wrong with the storage itself, and so with the next write too. */
 export const isStorageFailure = (error: unknown): error is AppError =>
   error instanceof AppError && (error.code === 'storage_unavailable' || error.code === 'storage_full')
 
-/**
- * Opens after so many failed writes in a row: one prompt that does not fit on a nearly full disk is no failed storage. Then
- * writes are refused with the last failure's code and Retry-After, until after `probeAfterMs` one of them is let through.
- */
-export const createStorageBreaker = ({
-  failures,
-  probeAfterMs,
-}: {
+/** In the order of cockatiel's CircuitState; `isolated` is never used. */
+const names = ['closed', 'open', 'half-open', 'open'] as const
+
+type Settings = {
+  /** Failed writes in a row: one prompt that does not fit on a nearly full disk is no failed storage. */
   failures: number
   probeAfterMs: number
-}): StorageBreaker => {
-  const circuit = circuitBreaker(handleWhen(isStorageFailure), {
+}
+
+type Circuit = { policy: CircuitBreakerPolicy; isBroken(error: unknown): boolean }
+
+/** Loaded with the first failure: a start and a healthy storage do not pay for it. */
+const loadCircuit = async ({ failures, probeAfterMs }: Settings): Promise<Circuit> => {
+  const { BrokenCircuitError, circuitBreaker, ConsecutiveBreaker, handleWhen } = await import('cockatiel')
+  const policy = circuitBreaker(handleWhen(isStorageFailure), {
     halfOpenAfter: probeAfterMs,
     breaker: new ConsecutiveBreaker(failures),
   })
+  return { policy, isBroken: (error: unknown) => error instanceof BrokenCircuitError }
+}
+
+/**
+ * Opens after some failures in a row. Then writes are refused with the last failure's code and Retry-After, until one of them
+ * is let through as a probe.
+ */
+export const createStorageBreaker = (settings: Settings): StorageBreaker => {
+  const listeners: ((state: BreakerState) => void)[] = []
+  let loaded: Circuit | undefined
+  let loading: Promise<Circuit> | undefined
   let last: AppError | undefined
 
-  const run = async <T>(write: () => Promise<T>): Promise<T> => {
+  const load = (): Promise<Circuit> =>
+    (loading ??= loadCircuit(settings).then((circuit) => {
+      circuit.policy.onStateChange((state) => {
+        for (const listener of listeners) listener(names[state])
+      })
+      return (loaded = circuit)
+    }))
+
+  const state = (): BreakerState => (loaded === undefined ? 'closed' : names[loaded.policy.state])
+
+  const guarded = async <T>({ policy, isBroken }: Circuit, write: () => Promise<T>): Promise<T> => {
     try {
-      return await circuit.execute(write)
+      return await policy.execute(write)
     } catch (error) {
-      if (error instanceof BrokenCircuitError)
-        throw new AppError(last?.code ?? 'storage_unavailable', last?.message ?? 'The storage failed.', {
-          hint: last?.hint,
-          cause: last,
-          retryAfter: Math.max(1, Math.ceil(probeAfterMs / 1000)),
-        })
       if (isStorageFailure(error)) last = error
+      if (!isBroken(error)) throw error
+      throw new AppError(last?.code ?? 'storage_unavailable', last?.message ?? 'The storage failed.', {
+        hint: last?.hint,
+        cause: last,
+        retryAfter: Math.max(1, Math.ceil(settings.probeAfterMs / 1000)),
+      })
+    }
+  }
+
+  const run = async <T>(write: () => Promise<T>): Promise<T> => {
+    if (loaded !== undefined) return guarded(loaded, write)
+    try {
+      return await write()
+    } catch (error) {
+      if (isStorageFailure(error)) return guarded(await load(), () => Promise.reject(error))
       throw error
     }
   }
 
   return {
-    state: () => names[circuit.state],
-    reason: () => (circuit.state === CircuitState.Closed ? undefined : last?.message),
-    onChange: (listener) => void circuit.onStateChange((state) => listener(names[state])),
+    state,
+    reason: () => (state() === 'closed' ? undefined : last?.message),
+    onChange: (listener) => void listeners.push(listener),
     guard: (database) =>
       mapStores(database, (method, place) => (isWrite(place) ? (...args) => run(() => method(...args)) : method)),
   }

@@ -173,7 +173,6 @@ test.each([
 
 test.each([
   ['garbage', (path: string) => writeFileSync(path, garbage(100_000))],
-  ['a destroyed header', (path: string) => overwrite(path, 0, garbage(100))],
   ['empty', (path: string) => truncateSync(path, 0)],
   ['a few bytes', (path: string) => truncateSync(path, 20)],
 ])('a file that is %s has nothing to give; it is set aside and all else is asked for', async (_, damage) => {
@@ -189,6 +188,22 @@ test.each([
   await database.sessions.create(record)
   await database.events.append(appendOf(record, [promptMessage(1, 'turn'), approvalMessage(2, 'apr_1', 'pending')]))
   await database[Symbol.asyncDispose]()
+})
+
+test.each([
+  ['header', 100],
+  ['first page', 4096],
+])('a destroyed %s costs nothing: a new one knows where the tables are', async (_, bytes) => {
+  await using dir = await tempDir()
+  const path = join(dir.path, 'aicm.db')
+  await fill(path)
+  overwrite(path, 0, garbage(bytes))
+  const { database, rebuilt, asked } = await open(path)
+  expect(asked?.incomplete).toEqual([])
+  expect(rebuilt?.tables['events']).toEqual({ rows: 30 * events, broken: false })
+  expect(rebuilt?.tables['users']?.rows).toBe(1)
+  await database[Symbol.asyncDispose]()
+  expect((await readdir(dir.path)).filter((name) => !name.includes('.damaged-'))).toEqual(['aicm.db'])
 })
 
 test('damage that is met while the server runs is refused with advice, and the next start rebuilds', async () => {

@@ -50,7 +50,10 @@ const rebuild = async <Report>(
 ): Promise<Rebuilt<Report>> => {
   log.error({ path, reason }, 'the database is damaged: it is rebuilt')
   const building = `${path}.rebuilding`
-  for (const suffix of beside) rmSync(building + suffix, { force: true })
+  const remove = (name: string): void => {
+    for (const suffix of beside) rmSync(name + suffix, { force: true })
+  }
+  remove(building)
   const file = openFile(building)
   let salvaged: ReturnType<typeof salvage>
   try {
@@ -61,6 +64,7 @@ const rebuild = async <Report>(
     throw openingError(building, error)
   } finally {
     file.close()
+    remove(`${building}-first`)
   }
   const { tables, incomplete } = salvaged
   const database = await openSqliteDatabase({ path: building })

@@ -1,6 +1,6 @@
 import type { Message } from '@aicm/protocol'
 import BetterSqlite from 'better-sqlite3'
-import { statSync } from 'node:fs'
+import { closeSync, copyFileSync, existsSync, openSync, statSync, writeSync } from 'node:fs'
 import type { Rescued } from '../../rescued.ts'
 import { fromSessionRow, type SessionRow } from '../sql/session-row.ts'
 import type { SqliteFile } from './open-file.ts'
@@ -84,6 +84,53 @@ const readKeyed = (file: SqliteFile, table: string, key: string, take: (row: Row
 
 const keyed: Record<string, string> = { refresh_tokens: 'token_hash', revoked_tokens: 'jti', api_keys: 'key_hash' }
 
+const openDamaged = (path: string): SqliteFile | undefined => {
+  let file: SqliteFile | undefined
+  try {
+    // Beside an empty file SQLite would remove the log as outdated.
+    if (statSync(path).size === 0) return undefined
+    // Not read-only: the log beside it holds good pages, perhaps of those that are damaged in the file.
+    file = new BetterSqlite(path, { fileMustExist: true })
+    file.prepare('SELECT name FROM kysely_migration').all()
+    return file
+  } catch {
+    file?.close()
+    return undefined
+  }
+}
+
+const pageSizeAt = 16
+const changesAt = 24
+const pagesAt = 28
+const freeListAt = 32
+const validForAt = 92
+
+/**
+ * The first page says where the tables are. They are where they are in every database that the same migrations have made, so
+ * a new one's first page can stand in for one that is lost. Done to a copy; undefined where it does not fit.
+ */
+const openWithFirstPage = (path: string, model: SqliteFile): SqliteFile | undefined => {
+  const copy = `${model.name}-first`
+  try {
+    const { size } = statSync(path)
+    const head = model.serialize().subarray(0, Number(model.pragma('page_size', { simple: true })))
+    const pages = Math.floor(size / head.readUInt16BE(pageSizeAt))
+    if (pages < 2) return undefined
+    copyFileSync(path, copy)
+    if (existsSync(`${path}-wal`)) copyFileSync(`${path}-wal`, `${copy}-wal`)
+    const page = Buffer.from(head)
+    page.writeUInt32BE(pages, pagesAt)
+    page.writeUInt32BE(page.readUInt32BE(changesAt), validForAt)
+    page.fill(0, freeListAt, freeListAt + 8)
+    const fd = openSync(copy, 'r+')
+    writeSync(fd, page, 0, page.length, 0)
+    closeSync(fd)
+  } catch {
+    return undefined
+  }
+  return openDamaged(copy)
+}
+
 /** Parents before their children. */
 const inOrder = ['users', 'workspaces', 'projects', 'tasks', 'sessions']
 
@@ -133,17 +180,7 @@ export const salvage = (
 ): { tables: Record<string, SalvagedTable>; incomplete: Rescued[] } => {
   const tables: Record<string, SalvagedTable> = {}
   into.pragma('foreign_keys = OFF')
-  let from: SqliteFile | undefined
-  try {
-    // Beside an empty file SQLite would remove the log as outdated.
-    if (statSync(path).size === 0) throw new Error('empty')
-    // Not read-only: the log beside it holds good pages, perhaps of those that are damaged in the file.
-    from = new BetterSqlite(path, { fileMustExist: true })
-    from.prepare('SELECT 1 FROM sqlite_schema').get()
-  } catch {
-    from?.close()
-    from = undefined
-  }
+  const from = openDamaged(path) ?? openWithFirstPage(path, into)
   into.exec('BEGIN')
   for (const table of tablesOf(into))
     tables[table] = from === undefined ? { rows: 0, broken: true } : copyTable(from, into, table)
