@@ -84,14 +84,22 @@ export const fillGaps = (
     const key = keyOf(event, event.turnId)
     if (key !== undefined) there.set(key, event.seq)
   }
-  /** What is not there yet, and the event that it must stand before. */
-  const missing: { said: Said; before: number }[] = []
-  let before = Infinity
-  for (const said of telling.toReversed()) {
+  const seqOf = (said: Said): number | undefined => {
     const key = keyed(said)
-    const seq = key === undefined ? undefined : there.get(key)
-    if (seq === undefined) missing.unshift({ said, before })
-    else before = Math.min(before, seq)
+    return key === undefined ? undefined : there.get(key)
+  }
+  /** What is not there yet, and the events that it must stand behind and before. */
+  const missing: { said: Said; after: number; before: number }[] = []
+  let after = 0
+  let bounded = 0
+  for (const said of telling) {
+    const seq = seqOf(said)
+    if (seq === undefined) missing.push({ said, after, before: Infinity })
+    else {
+      for (const earlier of missing.slice(bounded)) earlier.before = Math.max(seq, earlier.after + 1)
+      bounded = missing.length
+      after = Math.max(after, seq)
+    }
   }
 
   const whole: Message[] = []
@@ -109,7 +117,7 @@ export const fillGaps = (
     // Its place was before an event that we are past: there was no room for it.
     while (next < missing.length && missing[next]!.before < seq) next++
     const found = missing[next]
-    if (found === undefined) {
+    if (found === undefined || found.after > seq) {
       whole.push(lost(seq, near))
       holes++
     } else {
