@@ -6,7 +6,7 @@ import { newestMigration } from '../../migrations/index.ts'
 import { createApprovals } from './approvals.ts'
 import { createConnection } from './connection.ts'
 import { createEvents } from './events.ts'
-import { findDamage, noteDamage } from './find-damage.ts'
+import { findDamage, noteDamage, type Look } from './find-damage.ts'
 import { migrate, pendingMigrations } from './migrate.ts'
 import { openingError } from './opening-error.ts'
 import { configure, openFile, type SqliteFile } from './open-file.ts'
@@ -17,8 +17,8 @@ import { isDamage } from './sqlite-error.ts'
 type Options = {
   path: string
   log?: Log
-  /** Look for damage first: takes as long as reading the file. */
-  verify?: boolean
+  /** Look for damage first: takes as long as reading what is looked at. */
+  verify?: Look
   /** The file was open before, and its log's syncs had failed: see settleLog. */
   settle?: boolean
 }
@@ -33,7 +33,7 @@ const settleLog = (file: SqliteFile): void => {
 }
 
 const prepareFile = async (file: SqliteFile, { path, log, verify, settle }: Options): Promise<void> => {
-  if (verify === true) findDamage(file)
+  if (verify !== undefined) findDamage(file, verify)
   const pending = pendingMigrations(file)
   if (!configure(file)) log?.warn({ path }, 'the file system cannot do write-ahead logging: every write will be slower')
   if (pending.length > 0) {

@@ -2,8 +2,12 @@ import { existsSync, statSync, writeFileSync } from 'node:fs'
 import type { SqliteFile } from './open-file.ts'
 import { damaged } from './sqlite-error.ts'
 
-/** Up to this size, in bytes, all of the file is looked at; of a larger one the log's pages are left out. */
-const wholeCheckBytes = 256 * 1024 * 1024
+/**
+ * How much to look at: `all`, or no more than a start may take. Then of a file that is larger than this, in bytes, the log's
+ * pages are left out.
+ */
+export type Look = 'all' | 'quick'
+const quickBytes = 128 * 1024 * 1024
 
 const notePath = (path: string): string => `${path}.damaged`
 
@@ -22,8 +26,10 @@ export const damageNote = notePath
  * Whether the file should be looked through before it is used: SQLite removes its log when it is closed, so a log that is
  * there tells of a server that was killed, or of a power cut.
  */
-export const isSuspect = (path: string): boolean =>
-  existsSync(notePath(path)) || (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0
+export const suspicion = (path: string): Look | undefined => {
+  if (existsSync(notePath(path))) return 'all'
+  return (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0) > 0 ? 'quick' : undefined
+}
 
 const json: [table: string, column: string][] = [
   ['sessions', 'state'],
@@ -32,9 +38,9 @@ const json: [table: string, column: string][] = [
 ]
 
 /** Throws an error of SQLite's when the file's structure is broken, or what is JSON cannot be read as such. */
-export const findDamage = (file: SqliteFile): void => {
+export const findDamage = (file: SqliteFile, look: Look): void => {
   const count = (pragma: string): number => Number(file.pragma(pragma, { simple: true }))
-  const whole = count('page_count') * count('page_size') <= wholeCheckBytes
+  const whole = look === 'all' || count('page_count') * count('page_size') <= quickBytes
   const tables = file.prepare<[], string>("SELECT name FROM sqlite_schema WHERE type = 'table'").pluck().all()
   const checked = tables.filter((table) => whole || (table !== 'events' && table !== 'audit_log'))
   for (const check of whole ? ['quick_check(1)'] : checked.map((table) => `quick_check(${table})`)) {

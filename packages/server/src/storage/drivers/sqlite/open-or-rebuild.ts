@@ -4,7 +4,7 @@ import type { Log } from '../../../lib/log.ts'
 import type { Database } from '../../database.ts'
 import type { Refill } from '../../rescued.ts'
 import { openSqliteDatabase } from './database.ts'
-import { damageNote, isSuspect } from './find-damage.ts'
+import { damageNote, suspicion } from './find-damage.ts'
 import { migrate } from './migrate.ts'
 import { configure, openFile } from './open-file.ts'
 import { openingError } from './opening-error.ts'
@@ -100,7 +100,7 @@ export const openOrRebuild = async <Report>(options: {
   try {
     const empty = (statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0
     if (options.expected && empty) throw damaged('The database file is missing or empty.')
-    const database = await openSqliteDatabase({ path, log, verify: isSuspect(path) })
+    const database = await openSqliteDatabase({ path, log, verify: suspicion(path) })
     rmSync(damageNote(path), { force: true })
     return { database, rebuilt: undefined }
   } catch (error) {
