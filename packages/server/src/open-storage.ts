@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Config } from './config/config.ts'
 import { AppError } from './lib/app-error.ts'
@@ -11,8 +11,8 @@ import { openLmdbKeyValue } from './storage/drivers/lmdb/key-value.ts'
 import { openSqliteDatabase } from './storage/drivers/sqlite/database.ts'
 import { lockFolder } from './storage/drivers/sqlite/folder-lock.ts'
 import { openOrRebuild, type Rebuilt } from './storage/drivers/sqlite/open-or-rebuild.ts'
+import type { FallbackDatabase } from './storage/fallback-database.ts'
 import type { KeyValueStore } from './storage/key-value-store.ts'
-import { openReopenable } from './storage/reopenable-database.ts'
 import type { RebuildReport } from './rebuild/rebuild.ts'
 
 export type Recovery = Rebuilt<RebuildReport> & {
@@ -24,6 +24,8 @@ export type Storage = AsyncDisposable & {
   database: Database
   kv: KeyValueStore
   breaker: StorageBreaker
+  /** Sessions whose newest messages are in the fallback store only. */
+  diverted(): number
   /** Set when the database was damaged, and was rebuilt. */
   recovery: Recovery | undefined
 }
@@ -76,7 +78,7 @@ export const openStorage = async (
   const kv = opened.use(await openKeyValue(join(dataDir, 'kv'), { dataDir, now, log }))
 
   let rebuilt: Rebuilt<RebuildReport> | undefined
-  const primary = await openReopenable(async (again) => {
+  const open = async (again: boolean): Promise<Database> => {
     if (again) return openSqliteDatabase({ path, settle: true })
     const first = await openOrRebuild<RebuildReport>({
       path,
@@ -91,22 +93,21 @@ export const openStorage = async (
     })
     rebuilt = first.rebuilt
     return first.database
-  })
+  }
   const breaker = createStorageBreaker(breakerSettings)
   breaker.onChange((state) =>
     log[state === 'open' ? 'error' : 'warn']({ state, reason: breaker.reason() }, 'storage breaker'),
   )
-  const guarded = breaker.guard(primary.database)
-  const database =
-    fallbackDataDir === undefined
-      ? opened.use(guarded)
-      : await openWithFallback(fallbackDataDir, { guarded, reopen: primary.reopen, opened, log })
+  const fallback =
+    fallbackDataDir === undefined ? undefined : await openWithFallback(fallbackDataDir, { open, breaker, opened, log })
+  const database = fallback?.database ?? opened.use(breaker.guard(await open(false)))
 
   const resources = opened.move()
   return {
     database: cacheDatabase(database, { max: cachedRecords }),
     kv,
     breaker,
+    diverted: () => fallback?.diverted() ?? 0,
     recovery:
       rebuilt === undefined ? undefined : writeReport(join(dataDir, `recovery-report-${stamp(now)}.json`), rebuilt),
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
@@ -115,26 +116,33 @@ export const openStorage = async (
 
 const openWithFallback = async (
   dir: string,
-  options: { guarded: Database; reopen: () => Promise<void>; opened: AsyncDisposableStack; log: Log },
-): Promise<Database> => {
-  const { guarded, reopen, opened, log } = options
+  options: {
+    open: (again: boolean) => Promise<Database>
+    breaker: StorageBreaker
+    opened: AsyncDisposableStack
+    log: Log
+  },
+): Promise<FallbackDatabase> => {
+  const { open, breaker, opened, log } = options
   // Loaded only where it is used: a start should not pay for it.
-  const [{ mkdirSync }, { openAppendLog }, { openFallbackDatabase }] = await Promise.all([
-    import('node:fs'),
+  const [{ openReopenable }, { openAppendLog }, { openFallbackDatabase }] = await Promise.all([
+    import('./storage/reopenable-database.ts'),
     import('./storage/drivers/sqlite/append-log.ts'),
     import('./storage/fallback-database.ts'),
   ])
   mkdirSync(dir, { recursive: true, mode: 0o700 })
   const lock = lockFolder(dir)
   opened.defer(() => lock.release())
-  const { database } = await openFallbackDatabase({
-    primary: guarded,
-    reopen,
+  const primary = await openReopenable(open)
+  const fallback = await openFallbackDatabase({
+    primary: breaker.guard(primary.database),
+    reopen: primary.reopen,
     fallback: openAppendLog({ path: join(dir, 'appends.db') }),
     probeMs: breakerSettings.probeAfterMs,
     log,
   })
-  return opened.use(database)
+  opened.use(fallback.database)
+  return fallback
 }
 
 const writeReport = (report: string, rebuilt: Rebuilt<RebuildReport>): Recovery => {

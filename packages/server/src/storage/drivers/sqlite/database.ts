@@ -58,14 +58,16 @@ export const openSqliteDatabase = async (options: Options): Promise<Database> =>
       describe: () => ({ kind: 'sqlite', schemaVersion: newestMigration }),
       [Symbol.asyncDispose]: () => connection.close(),
     }
-    return mapStores(database, (method) => async (...args) => {
-      try {
-        return await method(...args)
-      } catch (error) {
-        if (isDamage(error)) noteDamage(options.path)
-        throw error
-      }
-    })
+    const noted = (error: unknown): never => {
+      if (isDamage(error)) noteDamage(options.path)
+      throw error
+    }
+    return mapStores(
+      database,
+      (method) =>
+        (...args) =>
+          method(...args).catch(noted),
+    )
   } catch (error) {
     file?.close()
     throw openingError(options.path, error)
