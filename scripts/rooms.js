@@ -48,6 +48,8 @@ export const rooms = [
   { path: `${claude}/wire.ts`, may: base },
   { path: claude, may: [...machine, `${claude}/wire.ts`] },
   { path: session, may: [...machine, claude] },
+  // What a damaged database has lost, from wherever else it can be found.
+  { path: `${server}/rebuild`, may: [...machine, claude, session] },
   { path: auth, may: ground },
   { path: workspaces, may: [...ground, process, isolation, auth] },
   { path: brokerProcess, may: [...ground, process, broker] },
@@ -70,9 +72,10 @@ export const rooms = [
       `${server}/plugins`,
     ],
   },
-  // The composition root: argv, environment and signals in one, drivers and parts in the other.
+  // The composition root: argv, environment and signals in one, drivers and parts in the others.
   { path: `${server}/main.ts`, may: 'anything' },
   { path: `${server}/start-server.ts`, may: 'anything' },
+  { path: `${server}/open-storage.ts`, may: 'anything' },
 
   { path: 'packages/testing/src', may: 'anything' },
   { path: 'e2e', may: 'anything' },

@@ -31,6 +31,18 @@ const explain = (error: unknown, config: Config): string => {
   return error instanceof Error ? error.message : String(error)
 }
 
+const recoveryLines = ({ recovery }: RunningServer): string[] => {
+  if (recovery === undefined) return []
+  const { mended, rebuilt, messages, lostSessions, lostUsers } = recovery.refilled
+  return [
+    '',
+    `The database was damaged (${recovery.reason}) and has been rebuilt. Whole or partly recovered sessions: ${mended + rebuilt};`,
+    `messages put back: ${messages.found}, lost: ${messages.lost}; sessions lost: ${lostSessions.length}, accounts lost: ${lostUsers.length}.`,
+    `Report: ${recovery.report}`,
+    ...(recovery.setAside === undefined ? [] : [`The damaged file: ${recovery.setAside}`]),
+  ]
+}
+
 const banner = async (config: Config, server: RunningServer): Promise<string> => {
   const [claude, isolation] = await Promise.all([server.claude, server.isolation])
   const line = (name: string, text: string): string => `  ${name.padEnd(10)} ${text}`
@@ -43,6 +55,7 @@ const banner = async (config: Config, server: RunningServer): Promise<string> =>
     line('model API', modelApi),
     line('isolation', [isolation.level, ...isolation.missing.map((missing) => `(missing: ${missing})`)].join(' ')),
     line('data', config.dataDir),
+    ...recoveryLines(server),
     ...(server.firstAdminPassword === undefined
       ? []
       : ['', `First start: log in as admin with the password  ${server.firstAdminPassword}`, 'It is shown only now.']),

@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { mintSessionToken, tokenKey } from '@aicm/broker'
-import { destination, pino, type Logger } from 'pino'
+import { pino } from 'pino'
 import { createAccounts } from './auth/accounts.ts'
 import { createTickets } from './auth/tickets.ts'
 import { createAccessTokens } from './auth/tokens.ts'
@@ -22,14 +22,13 @@ import { AppError } from './lib/app-error.ts'
 import { assets } from './lib/assets.ts'
 import { createBreaker } from './lib/breaker.ts'
 import { systemClock } from './lib/clock.ts'
+import { openLogFile } from './lib/log-file.ts'
 import { once } from './lib/once.ts'
 import { secretFile } from './lib/secret-file.ts'
+import { openStorage, type Recovery } from './open-storage.ts'
 import { defaultLimits } from './process/limits.ts'
 import { createProcesses } from './session/processes.ts'
 import { createRegistry } from './session/registry.ts'
-import { cacheDatabase } from './storage/cached-database.ts'
-import { openLmdbKeyValue } from './storage/drivers/lmdb/key-value.ts'
-import { openSqliteDatabase } from './storage/drivers/sqlite/database.ts'
 import { lockFolder } from './storage/drivers/sqlite/folder-lock.ts'
 import { createWorkspaces } from './workspaces/workspaces.ts'
 
@@ -37,14 +36,14 @@ export type RunningServer = {
   url: string
   /** Set on the very first start, when no password was given. */
   firstAdminPassword: string | undefined
+  /** Set when the database was damaged, and was rebuilt at this start. */
+  recovery: Recovery | undefined
   /** What was found out after the start. */
   claude: Promise<ClaudeProgram>
   isolation: Promise<Isolation>
   /** Stops serving and lets go of all sessions' processes, which go on. */
   close(): Promise<void>
 }
-
-const cachedRecords = 10_000
 
 /** Of claude when it is idle, with room for what its tools need now and then. */
 const memoryOfProcess = 256 * 2 ** 20
@@ -66,12 +65,6 @@ const spareRestMs = 15 * 60_000
 /** How often resting sessions are looked for. */
 const tidyEveryMs = 5000
 
-const openLog = (config: Config): Logger =>
-  pino(
-    { level: config.logLevel, base: { node: process.pid } },
-    destination({ dest: join(config.dataDir, 'server.log'), mkdir: true, sync: false, mode: 0o600 }),
-  )
-
 /** Wires the server together, in order: the only place that knows which drivers and parts there are. */
 export const startServer = async (config: Config): Promise<RunningServer> => {
   const clock = systemClock
@@ -80,12 +73,12 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   mkdirSync(config.dataDir, { recursive: true, mode: 0o700 })
   const lock = lockFolder(config.dataDir)
   opened.defer(() => lock.release())
-  const log = openLog(config)
+  const logFile = openLogFile(join(config.dataDir, 'server.log'))
+  opened.defer(() => logFile.close())
+  const log = pino({ level: config.logLevel, base: { node: process.pid } }, logFile)
 
-  const database = cacheDatabase(opened.use(await openSqliteDatabase({ path: join(config.dataDir, 'aicm.db') })), {
-    max: cachedRecords,
-  })
-  const kv = opened.use(openLmdbKeyValue({ path: join(config.dataDir, 'kv') }))
+  const storage = opened.use(await openStorage(config, { clock, log }))
+  const { database, kv, recovery } = storage
 
   const brokerDir = join(config.dataDir, 'broker')
   const broker = createBrokerProcess({
@@ -159,7 +152,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
 
   const accessTokens = createAccessTokens(await secretFile(join(config.dataDir, 'jwt.key')), clock)
   const accounts = createAccounts(database.users, accessTokens, clock)
-  const firstAdmin = await accounts.createFirstAdmin(config.adminPassword)
+  const firstAdmin = await accounts.createFirstAdmin(config.adminPassword, recovery?.refilled.lostUsers[0])
 
   const health = createHealth({
     config,
@@ -215,13 +208,13 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     await http.close()
     if (settings.stopWithServer) await registry.stopAll()
     await registry.release()
-    await resources.disposeAsync()
     log.info({}, 'stopped')
-    log.flush()
+    await resources.disposeAsync()
   }
   return {
     url,
     firstAdminPassword: firstAdmin?.password,
+    recovery,
     claude: claude(),
     isolation: isolation(),
     close: () => (closed ??= close()),

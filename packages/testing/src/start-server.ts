@@ -21,6 +21,8 @@ export type TestServerOptions = {
   args?: string[]
   /** More of an environment that otherwise holds PATH, HOME and the admin's password only. */
   env?: Record<string, string>
+  /** Where the data is, when it shall be on another disk; it must be on no other server's. */
+  dataDir?: string
 }
 
 /** A real server in a process of its own, with a folder of its own. Its address stays the same through restarts. */
@@ -97,7 +99,7 @@ const realClaude = (): string => {
 /** Starts a server and waits until it listens. Stop it, or dispose of it: else its processes outlive the test. */
 export const startTestServer = async (options: TestServerOptions = {}): Promise<TestServer> => {
   const base = mkdtempSync(join(options.within ?? tmpdir(), 'aicm-e2e-'))
-  const dataDir = join(base, 'data')
+  const dataDir = options.dataDir ?? join(base, 'data')
   const home = join(base, 'home')
   mkdirSync(home)
   const program = options.claude === 'fake' ? installFake(join(base, 'fake')) : realClaude()
@@ -125,7 +127,7 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
     })
 
   const mine = ({ argv, environment }: ProcessInfo): boolean =>
-    [...argv, ...environment].some((text) => text.includes(base))
+    [...argv, ...environment].some((text) => text.includes(base) || text.includes(dataDir))
   const all = (): ProcessInfo[] => findProcesses(mine)
   const isBroker = ({ argv }: ProcessInfo): boolean => argv.includes('--dir') && argv.includes(join(dataDir, 'broker'))
   const isServer = ({ argv }: ProcessInfo): boolean => argv.includes('--data-dir')

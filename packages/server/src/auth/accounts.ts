@@ -14,8 +14,11 @@ export const viewUser = ({ id, username, role }: UserRecord): User => ({ id, use
 export type Accounts = {
   /** Rejects with invalid_credentials, in the same time whether the user exists or not. */
   login(username: string, password: string): Promise<Tokens>
-  /** Makes the user `admin` when there is no user yet. Resolves with the password when it was made up here. */
-  createFirstAdmin(password: string | undefined): Promise<{ password: string } | undefined>
+  /**
+   * Makes the user `admin` when there is no user yet. Resolves with the password when it was made up here. `lostId` is the id
+   * of an admin whose account was lost, and whose sessions are still there.
+   */
+  createFirstAdmin(password: string | undefined, lostId?: string): Promise<{ password: string } | undefined>
 }
 
 export const createAccounts = (users: UserStore, accessTokens: AccessTokens, clock: Clock): Accounts => {
@@ -42,12 +45,12 @@ export const createAccounts = (users: UserStore, accessTokens: AccessTokens, clo
       return { accessToken: token, refreshToken, tokenType: 'Bearer', expiresIn }
     },
 
-    createFirstAdmin: async (given) => {
+    createFirstAdmin: async (given, lostId) => {
       if ((await users.count()) > 0) return undefined
       const password = given ?? randomBytes(15).toString('base64url')
       const now = clock.now()
       await users.create({
-        id: newId('usr', now),
+        id: lostId ?? newId('usr', now),
         username: 'admin',
         passwordHash: await hashPassword(password),
         role: 'admin',

@@ -16,3 +16,14 @@ export const removeTranscript = async (home: string, claudeSessionId: string): P
     for (const name of await readdir(join(projects, workspace)).catch(() => []))
       if (name.startsWith(claudeSessionId)) await rm(join(projects, workspace, name), { recursive: true, force: true })
 }
+
+/** Every conversation that claude has written down in this home. */
+export const listTranscripts = async (home: string): Promise<{ claudeSessionId: string; path: string }[]> => {
+  const projects = join(home, ...projectsFolder)
+  const found = []
+  for (const workspace of await readdir(projects).catch(() => []))
+    for (const name of await readdir(join(projects, workspace)).catch(() => []))
+      if (name.endsWith('.jsonl'))
+        found.push({ claudeSessionId: name.slice(0, -'.jsonl'.length), path: join(projects, workspace, name) })
+  return found
+}

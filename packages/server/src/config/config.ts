@@ -25,6 +25,7 @@ export type Config = {
   host: string
   port: number
   dataDir: string
+  fallbackDataDir: string | undefined
   claude: string | undefined
   modelApi: { mode: 'demo' } | { mode: 'live'; upstream: string; credential: Credential | { kind: 'none' } }
   workspaceRoots: string[]
@@ -169,6 +170,7 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
     dataDir: resolve(
       values.dataDir?.[0] ?? join(environment['XDG_STATE_HOME'] || join(homedir(), '.local', 'state'), 'aicm'),
     ),
+    fallbackDataDir: values.fallbackDataDir?.[0] === undefined ? undefined : resolve(values.fallbackDataDir[0]),
     claude: values.claude?.[0] === undefined ? undefined : resolve(values.claude[0]),
     modelApi: modelApiOf(values),
     workspaceRoots: roots,

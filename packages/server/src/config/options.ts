@@ -31,6 +31,12 @@ export const optionTable = {
     default: '$XDG_STATE_HOME/aicm, else ~/.local/state/aicm',
     doc: 'Where everything is kept: database, journals, workspaces.',
   },
+  fallbackDataDir: {
+    flag: '--fallback-data-dir',
+    env: 'AICM_FALLBACK_DATA_DIR',
+    value: 'FOLDER',
+    doc: 'On another disk: takes what sessions say while the database cannot be written, until it is merged back.',
+  },
   claude: {
     flag: '--claude',
     env: 'AICM_CLAUDE_PATH',

@@ -160,7 +160,9 @@ const recover = (work: Work, failure: Failure): void => {
     if (state.turn.interrupt === 'sent') state.turn.interrupt = 'wanted'
   }
   const policy = policyOf(work)
-  const hopeless = failureActions[failure.code] === 'close'
+  const action = failureActions[failure.code]
+  const hopeless = action === 'close'
+  if (action === 'wait') state.failures = Math.min(state.failures, policy.maxRetries)
   if (hopeless || state.failures > policy.maxRetries) {
     withdrawApprovals(work, 'The session was closed.')
     endTurns(work, 'error', failure.code)

@@ -7,9 +7,10 @@ export type RecoveryPolicy = Required<RecoverySettings>
 /**
  * - `respawn`: a new process resumes the conversation and is given the same prompt again, under the same UUID.
  * - `report`: the turn ends with the reason. claude has retried by itself where that could help: nobody retries on top of it.
+ * - `wait`: the same, and never given up: it is not the session's, and passes.
  * - `close`: nothing that this server could start would end otherwise.
  */
-export type FailureAction = 'respawn' | 'report' | 'close'
+export type FailureAction = 'respawn' | 'wait' | 'report' | 'close'
 
 /**
  * Every class of failure, and what is done about it. What is not here is no failure of a session's: a storage that cannot
@@ -19,7 +20,7 @@ export const failureActions: Record<FailureCode, FailureAction> = {
   process_crashed: 'respawn',
   out_of_memory: 'respawn',
   file_size_limit: 'respawn',
-  disk_full: 'respawn',
+  disk_full: 'wait',
   start_failed: 'respawn',
   start_timeout: 'respawn',
   turn_silent: 'respawn',

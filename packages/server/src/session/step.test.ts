@@ -436,6 +436,15 @@ test('a server that takes its processes along leaves turns for the next one to r
   expect(session.completes).toEqual([])
 })
 
+test('a full disk is waited for: it passes, and is not the session’s fault', () => {
+  const session = running()
+  for (let generation = 1; generation < 12; generation++) {
+    session.feed(crash(generation, 'ENOSPC: no space left on device'))
+    expect(session.state).toMatchObject({ status: 'recovering', turn: { id: 'a' } })
+  }
+  session.feed(ready(12), result({}, 12))
+})
+
 test('where nothing can help the session closes at once, with the cause', () => {
   const session = running().feed(crash(), {
     ...{ type: 'launch.failed' as const, generation: 2, message: 'The workspace was deleted.' },

@@ -1,8 +1,9 @@
 import type { Message } from '@aicm/protocol'
 import { checkAppend, findConflict, secondOfTurn } from '../../append-checks.ts'
+import { approvalsIn } from '../../approvals-in.ts'
 import type { ApprovalRecord } from '../../approval-store.ts'
 import type { Database } from '../../database.ts'
-import { foldCase } from '../../fold-case.ts'
+import { isOpen, matchesFilter } from '../../matches-filter.ts'
 import type { SessionRecord } from '../../session-store.ts'
 import { copy } from './copy.ts'
 import { createTable } from './table.ts'
@@ -30,24 +31,7 @@ export const createLog = (): Pick<Database, 'sessions' | 'events' | 'approvals'>
     return after
   }
 
-  const toApprovals = ({ id, userId }: SessionRecord, events: Message[]): ApprovalRecord[] =>
-    events
-      .filter((event) => event.type === 'approval')
-      .map((event) => ({
-        id: event.approvalId,
-        sessionId: id,
-        userId,
-        turnId: event.turnId ?? null,
-        tool: event.tool,
-        toolUseId: event.toolUseId,
-        input: event.input ?? null,
-        canRemember: event.canRemember,
-        state: event.state,
-        createdAt: Date.parse(event.time),
-      }))
-
   const newestFirst = (records: SessionRecord[]): SessionRecord[] => records.reverse()
-  const isOpen = (record: SessionRecord): boolean => record.state.status !== 'closed'
 
   return {
     events: {
@@ -62,7 +46,7 @@ export const createLog = (): Pick<Database, 'sessions' | 'events' | 'approvals'>
         sessions.update(record.id, record)
         logs.set(record.id, logOf(record.id).concat(events))
         turns.set(record.id, nextTurns)
-        for (const approval of toApprovals(record, events)) {
+        for (const approval of approvalsIn(record, events)) {
           if (approvals.get(approval.id) === undefined) approvals.insert(approval)
           else approvals.update(approval.id, { state: approval.state })
         }
@@ -82,18 +66,8 @@ export const createLog = (): Pick<Database, 'sessions' | 'events' | 'approvals'>
     sessions: {
       create: async (record) => sessions.insert(record),
       get: async (id) => sessions.get(id),
-      list: async ({ userId, status, workspaceId, text, before, limit }) => {
-        const part = text === undefined ? '' : foldCase(text)
-        const found = sessions.where(
-          (record) =>
-            record.userId === userId &&
-            (status === undefined || record.state.status === status) &&
-            (workspaceId === undefined || record.workspaceId === workspaceId) &&
-            (before === undefined || record.id < before) &&
-            foldCase(record.name).includes(part),
-        )
-        return newestFirst(found).slice(0, limit)
-      },
+      list: async (filter) =>
+        newestFirst(sessions.where((record) => matchesFilter(record, filter))).slice(0, filter.limit),
       listOpen: async () => sessions.where(isOpen),
       countOpen: async (workspaceId) =>
         sessions.where((record) => record.workspaceId === workspaceId && isOpen(record)).length,

@@ -1,35 +1,46 @@
 import { AppError } from '../../../lib/app-error.ts'
 import type { Log } from '../../../lib/log.ts'
 import type { Database } from '../../database.ts'
+import { mapStores } from '../../map-stores.ts'
 import { newestMigration } from '../../migrations/index.ts'
 import { createApprovals } from './approvals.ts'
 import { createConnection } from './connection.ts'
 import { createEvents } from './events.ts'
+import { findDamage, noteDamage, type Look } from './find-damage.ts'
 import { migrate, pendingMigrations } from './migrate.ts'
+import { openingError } from './opening-error.ts'
 import { configure, openFile, type SqliteFile } from './open-file.ts'
 import { createSessions } from './sessions.ts'
 import { createSharedStores } from './shared-stores.ts'
-import { toStorageError } from './sqlite-error.ts'
+import { isDamage } from './sqlite-error.ts'
 
-type Options = { path: string; log?: Log }
-
-const prepareFile = async (file: SqliteFile, { path, log }: Options): Promise<void> => {
-  const pending = pendingMigrations(file)
-  if (!configure(file)) log?.warn({ path }, 'the file system cannot do write-ahead logging: every write will be slower')
-  if (pending.length === 0) return
-  await migrate(file)
-  log?.info({ path, migrations: pending }, 'database brought up to date')
+type Options = {
+  path: string
+  log?: Log
+  /** Look for damage first: takes as long as reading what is looked at. */
+  verify?: Look
+  /** The file was open before, and its log's syncs had failed: see settleLog. */
+  settle?: boolean
 }
 
-/** The error of opening, with the path: whoever starts the server needs to know which file is meant. */
-const openingError = (path: string, cause: unknown): AppError => {
-  const outOfSpace = cause instanceof Error && 'code' in cause && cause.code === 'ENOSPC'
-  const error = outOfSpace ? new AppError('storage_full', 'The disk is full.', { cause }) : toStorageError(cause)
-  // What is no error of SQLite's comes from the file system, and says itself what is wrong.
-  if (error.code === 'internal' && cause instanceof Error) {
-    return new AppError('storage_unavailable', `Cannot open the database ${path}: ${cause.message}`, { cause })
+/**
+ * A page whose sync has failed may be in memory only, and no later sync of the log would write it: copied into the database it
+ * is written anew, and synced there.
+ */
+const settleLog = (file: SqliteFile): void => {
+  const [result] = file.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
+  if (result?.busy !== 0) throw new AppError('storage_unavailable', 'Another program holds the database.')
+}
+
+const prepareFile = async (file: SqliteFile, { path, log, verify, settle }: Options): Promise<void> => {
+  if (verify !== undefined) findDamage(file, verify)
+  const pending = pendingMigrations(file)
+  if (!configure(file)) log?.warn({ path }, 'the file system cannot do write-ahead logging: every write will be slower')
+  if (pending.length > 0) {
+    await migrate(file)
+    log?.info({ path, migrations: pending }, 'database brought up to date')
   }
-  return new AppError(error.code, `Cannot open the database ${path}: ${error.message}`, { cause, hint: error.hint })
+  if (settle === true) settleLog(file)
 }
 
 /** One file, one writer: the durable store of a server on one machine. */
@@ -39,7 +50,7 @@ export const openSqliteDatabase = async (options: Options): Promise<Database> =>
     file = openFile(options.path)
     await prepareFile(file, options)
     const connection = createConnection(file)
-    return {
+    const database: Database = {
       events: createEvents(connection),
       sessions: createSessions(connection),
       approvals: createApprovals(connection),
@@ -47,6 +58,16 @@ export const openSqliteDatabase = async (options: Options): Promise<Database> =>
       describe: () => ({ kind: 'sqlite', schemaVersion: newestMigration }),
       [Symbol.asyncDispose]: () => connection.close(),
     }
+    const noted = (error: unknown): never => {
+      if (isDamage(error)) noteDamage(options.path)
+      throw error
+    }
+    return mapStores(
+      database,
+      (method) =>
+        (...args) =>
+          method(...args).catch(noted),
+    )
   } catch (error) {
     file?.close()
     throw openingError(options.path, error)

@@ -4,7 +4,7 @@ import type { Append, EventStore } from '../../event-store.ts'
 import { toApprovalRow, type ApprovalRow } from '../sql/approval-row.ts'
 import { toSessionRow, type SessionRow } from '../sql/session-row.ts'
 import type { Connection } from './connection.ts'
-import { sqliteErrors } from './sqlite-error.ts'
+import { damaged, sqliteErrors } from './sqlite-error.ts'
 
 type EventRow = [seq: number, type: MessageType, turnId: string | null, time: string, data: string]
 
@@ -16,6 +16,14 @@ const toRows = ({ record, events }: Append): Rows => ({
   events: events.map((event) => [event.seq, event.type, event.turnId ?? null, event.time, JSON.stringify(event)]),
   approvals: events.filter((event) => event.type === 'approval').map((event) => toApprovalRow(record, event)),
 })
+
+const parse = (data: string): Message => {
+  try {
+    return JSON.parse(data)
+  } catch {
+    throw damaged('an event is no JSON')
+  }
+}
 
 export const createEvents = ({ file, read, write }: Connection): EventStore => {
   const findStored = file.prepare<[string], Stored>(
@@ -74,8 +82,7 @@ export const createEvents = ({ file, read, write }: Connection): EventStore => {
         for (const approval of approvals) upsertApproval.run(approval)
       }, onWritten)
     },
-    read: async ({ sessionId, after, limit }) =>
-      read(() => readEvents.all(sessionId, after, limit)).map((data): Message => JSON.parse(data)),
+    read: async ({ sessionId, after, limit }) => read(() => readEvents.all(sessionId, after, limit).map(parse)),
     findPrompt: async (sessionId, turnId) => {
       const data = read(() => findPrompt.get(sessionId, turnId))
       return data === undefined ? undefined : JSON.parse(data)

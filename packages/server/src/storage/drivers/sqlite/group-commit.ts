@@ -54,6 +54,12 @@ export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit 
   }
 
   const commitGroup = (group: Waiting[]): void => {
+    // What nobody may be told of must not be written either: it would be found as if somebody else had written it.
+    const failed = wal?.failed()
+    if (failed !== undefined) {
+      for (const waiting of group) waiting.reject(failed)
+      return
+    }
     let refusals: (AppError | undefined)[]
     try {
       // A ROLLBACK that failed with the disk is still owed.

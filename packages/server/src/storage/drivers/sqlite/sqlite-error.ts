@@ -18,12 +18,25 @@ const unavailable: Record<string, string> = {
 
 const codeOf = (error: unknown): string => (error instanceof BetterSqlite.SqliteError ? error.code : '')
 
+/** The file itself is damaged, not only out of reach. Asked of what the driver threw, or of the AppError made from it. */
+export const isDamage = (error: unknown): boolean =>
+  /^SQLITE_(?:CORRUPT|NOTADB)/.test(codeOf(error)) ||
+  (error instanceof Error && error.cause !== undefined && isDamage(error.cause))
+
+/** What was read cannot be what was written. */
+export const damaged = (what: string) => new BetterSqlite.SqliteError(what, 'SQLITE_CORRUPT')
+
 /** Any error of the driver as AppError storage_full, storage_unavailable, or internal for what is our own fault. */
 export const toStorageError = (error: unknown): AppError => {
   if (error instanceof AppError) return error
   const [, kind = ''] = codeOf(error).split('_')
   if (kind === 'FULL') return new AppError('storage_full', 'The disk is full.', { cause: error })
   const reason = unavailable[kind]
+  if (isDamage(error))
+    return new AppError('storage_unavailable', reason ?? '', {
+      cause: error,
+      hint: 'Restart the server: it sets the file aside and rebuilds what it can.',
+    })
   return reason === undefined
     ? new AppError('internal', 'The database refused the statement.', { cause: error })
     : new AppError('storage_unavailable', reason, { cause: error })

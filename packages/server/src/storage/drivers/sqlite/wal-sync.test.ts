@@ -2,6 +2,7 @@ import { tempDir } from '@aicm/testing/temp-dir'
 import { statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { AppError } from '../../../lib/app-error.ts'
 import { createGroupCommit } from './group-commit.ts'
 import { openFile } from './open-file.ts'
 import { createWalSync, type WalSync } from './wal-sync.ts'
@@ -16,7 +17,7 @@ const tableFile = (path: string) => {
 /** The disk, as slow as the test wants it. */
 const heldSync = () => {
   const held = Promise.withResolvers<void>()
-  const wal: WalSync = { sync: () => held.promise, close: async () => undefined }
+  const wal: WalSync = { sync: () => held.promise, failed: () => undefined, close: async () => undefined }
   return { wal, held }
 }
 
@@ -43,6 +44,21 @@ test('what the disk did not take is not acknowledged', async () => {
   const group = createGroupCommit(file, wal)
   const stored = group.run(insert, () => held.reject(new Error('the disk is gone')))
   await expect(stored).rejects.toThrow('the disk is gone')
+  await group.close()
+  file.close()
+})
+
+test('after a failed sync nothing more is written', async () => {
+  await using dir = await tempDir()
+  const { file, insert } = tableFile(join(dir.path, 'a.db'))
+  const failed = new AppError('storage_unavailable', 'the disk is gone')
+  const group = createGroupCommit(file, {
+    sync: () => Promise.resolve(),
+    failed: () => failed,
+    close: async () => undefined,
+  })
+  await expect(group.run(insert)).rejects.toBe(failed)
+  expect(file.prepare('SELECT count(*) AS count FROM rows').get()).toEqual({ count: 0 })
   await group.close()
   file.close()
 })

@@ -5,6 +5,8 @@ import { AppError } from '../../../lib/app-error.ts'
 export type WalSync = {
   /** Resolves when everything that was committed before the call survives a power cut. */
   sync(): Promise<void>
+  /** Why no sync is believed any more; undefined while they are. */
+  failed(): AppError | undefined
   /** Waits for what is under way. */
   close(): Promise<void>
 }
@@ -64,6 +66,7 @@ export const createWalSync = (path: string): WalSync => {
       next = running.then(startNext, startNext)
       return next
     },
+    failed: () => failed,
     close: async () => {
       await Promise.allSettled([running, next])
       if (!closed) closeSync(fd)
