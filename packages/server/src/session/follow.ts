@@ -3,7 +3,7 @@ import type { EventStore } from '../storage/event-store.ts'
 import type { Batch, Feed } from './feed.ts'
 
 /** Messages read from the log at a time, at first and at most, and about how much of their JSON a reader is given at a time. */
-const page = { first: 16, most: 500, bytes: 64 * 1024 }
+const page = { first: 16, most: 500, bytes: 256 * 1024 }
 
 const batchOf = (items: StreamItem[]): Batch => ({
   items,
@@ -62,7 +62,8 @@ export async function* follow({
       if (read === undefined) break
       seq = read.seq
       // As many as are likely to fit: what does not is read in vain.
-      limit = Math.min(page.most, 2 * read.batch.items.length)
+      const taken = read.batch.items.length
+      limit = taken < limit ? taken : Math.min(page.most, 2 * taken)
       yield read.batch
     }
     if (seq < feed.lastSeq()) continue
