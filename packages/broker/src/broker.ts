@@ -60,6 +60,9 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
     log.write('configured', { mode: backend.mode, upstream: backend.upstream, credential: backend.credential })
   }
 
+  const check = createUpstreamCheck()
+  const checkUpstream = async () => (backend?.upstream == null ? null : check(backend.upstream))
+
   // `claude` thinks between requests: a connection kept for a minute is one it need not make again.
   const api = createServer(
     { keepAliveTimeout: 60_000 },
@@ -77,8 +80,6 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
       active -= 1
     })
   })
-  const check = createUpstreamCheck()
-  const checkUpstream = async () => (backend?.upstream == null ? null : check(backend.upstream))
   const control = createServer(controlHandler({ status, configure, checkUpstream, stop: () => void stop() }))
 
   const stop = (): Promise<void> => {

@@ -11,10 +11,10 @@ export type BrokerProcess = {
   up(): Promise<BrokerStatus>
   /** Undefined while it is down. */
   status(): Promise<BrokerStatus | undefined>
-  /** Looks after it until `signal`: a broker that has died is started again. */
-  watch(signal: AbortSignal): void
   /** Whether its upstream took a connection, as of at most 30 s ago; undefined where that is not known (yet). */
   upstream(): Promise<UpstreamCheck | undefined>
+  /** Looks after it until `signal`: a broker that has died is started again. */
+  watch(signal: AbortSignal): void
 }
 
 const startTimeoutMs = 10_000
@@ -63,6 +63,11 @@ export const createBrokerProcess = (options: {
     apiDir: socketPaths(options.dir).apiDir,
     up,
     status,
+    upstream: () =>
+      control.upstream({ signal: AbortSignal.timeout(upstreamTimeoutMs) }).then(
+        (check) => check ?? undefined,
+        () => undefined,
+      ),
     watch: (signal) => {
       const timer = setInterval(() => {
         void status().then(async (found) => {
@@ -74,10 +79,5 @@ export const createBrokerProcess = (options: {
       timer.unref()
       signal.addEventListener('abort', () => clearInterval(timer), { once: true })
     },
-    upstream: () =>
-      control.upstream({ signal: AbortSignal.timeout(upstreamTimeoutMs) }).then(
-        (check) => check ?? undefined,
-        () => undefined,
-      ),
   }
 }
