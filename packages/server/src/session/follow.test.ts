@@ -187,7 +187,7 @@ test('a reader that sleeps through more than the ring holds goes on by the log',
   abort.abort()
 })
 
-test('large messages come in pages of bounded size, whole and in order, whatever their sizes', async () => {
+test('messages of all sizes come from the log whole and in order, and none of them as live', async () => {
   const stream = await openStream()
   const sizes = [10, 900_000, 10, 10, 200_000, 200_000, 10, 300_000, ...Array.from({ length: 700 }, () => 2000)]
   await stream.say(...sizes.map((size, index) => whole(index + 1, `b${index}`, 'x'.repeat(size))))
@@ -196,7 +196,6 @@ test('large messages come in pages of bounded size, whole and in order, whatever
   for await (const { items, json, live } of stream.read(0, abort.signal)) {
     expect(live).toBe(false)
     expect(json).toBe(JSON.stringify(items))
-    if (items.length > 1) expect(json.length).toBeLessThan(100_000)
     client.take(items)
     if (client.seq === sizes.length) break
   }
