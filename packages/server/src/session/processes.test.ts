@@ -1,11 +1,12 @@
 import { mkdirSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { installFakeClaude } from '@aicm/testing/fake-claude'
-import { isRunning } from '@aicm/testing/processes'
+import { isRunning, kill } from '@aicm/testing/processes'
 import { newRecord } from '@aicm/testing/session-record'
 import { tempDir } from '@aicm/testing/temp-dir'
+import { until } from '@aicm/testing/until'
 import { expect, test } from 'vitest'
-import { identify } from '../process/identity.ts'
+import { identify, processesWithMarker } from '../process/identity.ts'
 import { defaultLimits } from '../process/limits.ts'
 import { openMemoryDatabase } from '../storage/drivers/memory/database.ts'
 import { openMemoryKeyValue } from '../storage/drivers/memory/key-value.ts'
@@ -26,7 +27,8 @@ const open = async () => {
     createdAt: 0,
   })
   const program = installFakeClaude(join(folder.path, 'bin'))
-  const processes = createProcesses(openMemoryKeyValue(), database.workspaces, {
+  const kv = openMemoryKeyValue()
+  const processes = createProcesses(kv, database.workspaces, {
     ...{ dataDir: folder.path, brokerDir: join(folder.path, 'broker'), limits: defaultLimits },
     program: () => program,
     isolation: async () => 'process',
@@ -38,6 +40,7 @@ const open = async () => {
   return {
     processes,
     claudeDir,
+    writers: () => kv.list('writer/'),
     /** As claude does it in the home that it runs in. */
     register: (file: string, entry: unknown) => {
       mkdirSync(join(claudeDir, 'sessions'), { recursive: true })
@@ -59,6 +62,33 @@ test('an older generation that still lives is ended before the next one is start
   await node.processes.start(recordOf(2), { onFound: () => void (aliveWhenNextStarts = isRunning(pid)) })
   expect(aliveWhenNextStarts).toBe(false)
   await first.exited
+})
+
+test('what outlived the outermost process of an older generation is ended too', async () => {
+  await using node = await open()
+  const first = await node.processes.start(recordOf(1))
+  const marker = `AICM_PROCESS=${recordOf(1).id}/1`
+  await until('claude runs in it', async () => (await processesWithMarker(marker)).length > 1)
+  first.release()
+  kill(first.record.identity.pid, 'SIGKILL')
+  await until('it is gone', () => !isRunning(first.record.identity.pid))
+  expect(await processesWithMarker(marker)).not.toEqual([])
+  let left: Promise<number[]> | undefined
+  await node.processes.start(recordOf(2), () => (left = processesWithMarker(marker)))
+  expect(await left).toEqual([])
+})
+
+test('a transcript is let go of with the end of its process', async () => {
+  await using node = await open()
+  const first = await node.processes.start(recordOf(1))
+  expect(await node.writers()).toHaveLength(1)
+  await first.stop(0)
+  await node.processes.forget(recordOf(1).id, first)
+  expect(await node.writers()).toEqual([])
+  // The end of an older one is told late.
+  const second = await node.processes.start(recordOf(2))
+  await node.processes.forget(recordOf(2).id, first)
+  expect(await node.writers()).toMatchObject([{ value: { dir: second.record.dir } }])
 })
 
 test('a conversation that another session has open is refused, until that one has ended', async () => {

@@ -60,10 +60,10 @@ export type ProcessSettings = Pick<StartClaude, 'limits' | 'brokerDir'> & {
 }
 
 /** `process/<session>` in the key-value store. */
-type StoredProcess = ProcessRecord & { generation: number }
+type StoredProcess = ProcessRecord & { generation: number; writer?: string }
 
 const processKey = (sessionId: string): string => `process/${sessionId}`
-/** `writer/<user>/<conversation>`: the one process that may write a transcript, or did last. */
+/** `writer/<user>/<conversation>`: the one process that may write a transcript, until it is known to have ended. */
 type Writer = ProcessRecord & { sessionId: string }
 
 const writerKey = ({ userId, state }: Pick<SessionRecord, 'userId' | 'state'>): string =>
@@ -98,6 +98,12 @@ export const createProcesses = (
     return process
   }
 
+  const letGoOfTranscript = async ({ writer, dir }: StoredProcess): Promise<void> => {
+    if (writer === undefined) return
+    const now = (await kv.get(writer)) as Writer | undefined
+    if (now?.dir === dir) await kv.delete(writer)
+  }
+
   /** It is open for appending: whoever writes goes on at the new end. */
   const trim = async (path: string): Promise<void> => {
     try {
@@ -110,12 +116,13 @@ export const createProcesses = (
   /** Two processes on one transcript fork it, and one of the branches is forgotten. */
   const becomeOnlyWriter = async (record: StartRecord): Promise<void> => {
     const writer = (await kv.get(writerKey(record))) as Writer | undefined
-    if (writer !== undefined && isAlive(writer.identity)) {
-      if (writer.sessionId !== record.id)
-        throw new Error(`The session ${writer.sessionId} has this conversation open. Close it first.`)
-      // An older generation that outlived its end: nobody hears it any more.
+    if (writer?.sessionId === record.id) {
+      // Nobody has seen the end of an older generation: what is left of it is heard by nobody any more.
       await killTree(writer)
-    }
+      if (isAlive(writer.identity))
+        throw new Error(`An earlier claude (process ${writer.identity.pid}) cannot be ended.`)
+    } else if (writer !== undefined && isAlive(writer.identity))
+      throw new Error(`The session ${writer.sessionId} has this conversation open. Close it first.`)
     const other = await findOtherWriter(homeOf(record), record.state.claudeSessionId)
     if (other !== undefined)
       throw new Error(
@@ -153,7 +160,7 @@ export const createProcesses = (
         token: settings.token({ sessionId: record.id, userId: record.userId }),
         makeFifo,
       })
-      const stored: StoredProcess = { generation, ...started.record }
+      const stored: StoredProcess = { generation, writer: writerKey(record), ...started.record }
       try {
         await Promise.all([
           kv.put(processKey(record.id), stored as Json),
@@ -196,6 +203,7 @@ export const createProcesses = (
       if (stored?.dir === process.record.dir) {
         await kv.delete(processKey(sessionId))
         await kv.delete(cursorKey(sessionId))
+        await letGoOfTranscript(stored)
       }
       await rm(process.record.dir, { recursive: true, force: true })
     },
@@ -214,6 +222,7 @@ export const createProcesses = (
         const stored = value as StoredProcess
         swept.push(sessionId)
         await killTree(stored)
+        await letGoOfTranscript(stored)
         await kv.delete(key)
         await kv.delete(cursorKey(sessionId))
         await rm(stored.dir, { recursive: true, force: true })
