@@ -47,7 +47,7 @@ export type MortalServer = AsyncDisposable & {
 
 const retryMs = 15
 const patienceMs = 60_000
-const requestTimeoutMs = 20_000
+const requestTimeoutMs = 60_000
 /** A closed session's process has five seconds for its end. */
 const endOfProcessesMs = 15_000
 

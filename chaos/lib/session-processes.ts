@@ -18,9 +18,13 @@ const find = (sessionId: string, part: Part): number | undefined => {
   return all.find(isClaude)?.pid
 }
 
-/** Kills a part of a session's process, as soon as there is one. */
-export const killPart = async (sessionId: string, part: Part): Promise<void> =>
-  void (await until(`${part} of ${sessionId} runs`, () => {
+/** Kills a part of a session's process, as soon as there is one. False when `over` became true before. */
+export const killPart = async (sessionId: string, part: Part, over: () => boolean = () => false): Promise<boolean> => {
+  let killed = false
+  await until(`${part} of ${sessionId} runs`, () => {
     const pid = find(sessionId, part)
-    return pid !== undefined && kill(pid, 'SIGKILL')
-  }))
+    killed = pid !== undefined && kill(pid, 'SIGKILL')
+    return killed || over()
+  })
+  return killed
+}

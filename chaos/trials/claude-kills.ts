@@ -36,7 +36,7 @@ export const claudeKills: Trial = {
       const { id } = await createOnce(server)
       const reader = followSession({ url: server.url, token: server.token(), sessionId: id })
       const accepted = new Map<string, Accepted>()
-      for (let kill = 0; kill < kills; kill++) {
+      for (let kill = 0; kill < kills;) {
         const { prompt, answer } = notedPrompt(random)
         const turnId = randomUUID()
         const { seq } = await sendPrompt(server, id, turnId, prompt)
@@ -46,8 +46,11 @@ export const claudeKills: Trial = {
         if (random() < whenIdle) await reader.until(`turn ${turnId} ends`, isDone)
         else await wait(random() * longestTurnMs)
         const part = parts[kill % parts.length] ?? 'claude'
-        await killPart(id, part)
-        killed[part] += 1
+        // Without its outer process claude may still have answered before it was ended too: then nothing runs.
+        if (await killPart(id, part, isDone)) {
+          killed[part] += 1
+          kill += 1
+        }
         await reader.until(`turn ${turnId} ends`, isDone)
       }
       turnIds.push(...accepted.keys())

@@ -37,6 +37,8 @@ const killInLane = async (
   lane: number,
 ): Promise<{ problems: Problem[]; recoveryMs: number[]; calls: number }> => {
   const random = seeded(chaos.seed + lane)
+  // One of them for each server: how often a claude that is killed asks the API again is its own affair.
+  const victim = victims[lane % victims.length]
   const problems: Problem[] = []
   const recoveryMs: number[] = []
   await using server = await openServer(chaos, realClaude())
@@ -68,8 +70,7 @@ const killInLane = async (
   const accepted = new Map<string, Accepted>()
 
   for (let kill = 0; kill < kills; kill++) {
-    const victim = victims[(kill + lane) % victims.length]
-    const instant = instants[Math.floor(kill / victims.length) % instants.length]
+    const instant = instants[kill % instants.length]
     const turnId = randomUUID()
     const turn = (): Message[] => reader.messages.filter((message) => message.turnId === turnId)
     const has = (type: Message['type']) => (): boolean => turn().some((message) => message.type === type)

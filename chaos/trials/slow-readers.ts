@@ -91,6 +91,9 @@ const measure = async (
   return { latency: median(times), megabytes, bytes }
 }
 
+const range = (megabytes: readonly number[]): string =>
+  [Math.min(...megabytes), Math.max(...megabytes)].map(Math.round).join('–')
+
 const judge = (before: number, during: number, megabytes: readonly number[]): Problem[] => {
   const middle = median(megabytes)
   const off = Math.max(...megabytes.map((value) => Math.abs(value - middle)))
@@ -139,11 +142,10 @@ export const slowReaders: Trial = {
   limit: `RSS ± ${limits.megabytes} MB, latency of others ≤ ${limits.latency}×`,
   run: async (chaos, count) => {
     const { before, during } = await runWith(chaos, count)
-    const [least, most] = [Math.min(...during.megabytes), Math.max(...during.megabytes)].map(Math.round)
     return {
       count,
       problems: judge(before.latency, during.latency, during.megabytes),
-      figures: `RSS ${least}–${most} MB in ${seconds[chaos.size]} s, ping ${before.latency.toFixed(2)} → ${during.latency.toFixed(2)} ms, ${Math.round(during.bytes / 1e6)} MB of text`,
+      figures: `RSS ${range(before.megabytes)} MB before, then ${range(during.megabytes)} MB in ${seconds[chaos.size]} s, ping ${before.latency.toFixed(2)} → ${during.latency.toFixed(2)} ms, ${Math.round(during.bytes / 1e6)} MB of text`,
     }
   },
 }
