@@ -163,6 +163,9 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     storage: createStorageCheck(config.dataDir, kv),
     broker,
     processes,
+    registry,
+    breakers: { storage: storage.breaker, claude: starts },
+    diverted: storage.diverted,
     claude,
     isolation,
   })

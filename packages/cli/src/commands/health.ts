@@ -47,7 +47,10 @@ const rows = (
   ],
   ['disk', `${size(system.disk.availableBytes)} of ${size(system.disk.totalBytes)} available`],
   ['CPUs', `${system.cpu.count}, load ${system.cpu.load.toFixed(1)}`],
-  ['sessions', `${sessions.total}, ${sessions.running} running, ${sessions.processes} processes`],
+  [
+    'sessions',
+    `${sessions.total}, ${sessions.running} running, ${sessions.processes} processes (${sessions.spares} spare)${sessions.waiting > 0 ? `, ${sessions.waiting} waiting for one` : ''}`,
+  ],
 ]
 
 const reachable = ({ reachable }: Health['modelApi']): string =>

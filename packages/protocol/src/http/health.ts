@@ -22,6 +22,8 @@ const Psi = (resource: string) =>
     }),
   )
 
+const Breaker = Type.Union([Type.Literal('closed'), Type.Literal('open'), Type.Literal('half-open')])
+
 export const Health = Type.Object({
   ...HealthStatus.properties,
   version: Type.String(),
@@ -78,7 +80,18 @@ export const Health = Type.Object({
       { description: 'Of the data folder' },
     ),
   }),
-  sessions: Type.Object({ total: Type.Integer(), running: Type.Integer(), processes: Type.Integer() }),
+  breakers: Type.Object(
+    { storage: Breaker, claude: Breaker },
+    { description: 'Open: what failed several times in a row is left alone for a while, and new work refused' },
+  ),
+  sessions: Type.Object({
+    total: Type.Integer(),
+    running: Type.Integer(),
+    processes: Type.Integer(),
+    spares: Type.Integer({ description: 'Of the processes, those that were started ahead' }),
+    waiting: Type.Integer({ description: 'Sessions that wait for room for a process' }),
+    diverted: Type.Integer({ description: 'Sessions whose newest messages are in the fallback store only' }),
+  }),
 })
 export type Health = Static<typeof Health>
 

@@ -4,7 +4,9 @@ import type { ClaudeProgram } from '../claude/find.ts'
 import type { Config } from '../config/config.ts'
 import type { Isolation } from '../isolation/level.ts'
 import { toAppError } from '../lib/app-error.ts'
+import type { Breaker } from '../lib/breaker.ts'
 import type { RunningProcesses } from '../session/processes.ts'
+import type { Registry } from '../session/registry.ts'
 import type { Database } from '../storage/database.ts'
 import type { StorageCheck } from './storage-check.ts'
 import { readSystem } from './system.ts'
@@ -20,6 +22,10 @@ export const createHealth =
     storage: StorageCheck
     broker: BrokerProcess
     processes: RunningProcesses
+    registry: Registry
+    /** By failure domain. */
+    breakers: { storage: Pick<Breaker, 'state' | 'reason'>; claude: Pick<Breaker, 'state' | 'reason'> }
+    diverted(): number
     claude: () => Promise<ClaudeProgram>
     isolation: () => Promise<Isolation>
   }) =>
@@ -39,6 +45,7 @@ export const createHealth =
       ),
     ])
     const { kind, schemaVersion } = parts.database.describe()
+    const { spares, waiting } = parts.registry.counts()
     const reasons = [
       ...(claude.error === null ? [] : [claude.error]),
       ...(broker === undefined ? ['The broker is down: sessions cannot reach the model API until it is back.'] : []),
@@ -49,6 +56,13 @@ export const createHealth =
       ...(storage.error === null ? [] : [`Nothing can be stored: ${storage.error}`]),
       ...(counts.error === null ? [] : [`The database cannot be read: ${counts.error}`]),
       ...shortages,
+      ...(parts.breakers.claude.state() === 'closed' ? [] : ['claude could not be started several times in a row.']),
+      ...(parts.breakers.storage.state() === 'closed'
+        ? []
+        : ['Writing to the database failed several times in a row.']),
+      ...(parts.diverted() === 0
+        ? []
+        : ['The newest messages are in the fallback store, until the database can be written.']),
       ...(isolation.level === 'sandbox' ? [] : [`Isolation is "${isolation.level}" only.`]),
     ]
     return {
@@ -71,6 +85,7 @@ export const createHealth =
         ...{ writable: storage.error === null, error: storage.error },
       },
       system,
-      sessions: { ...counts.found, processes: parts.processes.count() },
+      breakers: { storage: parts.breakers.storage.state(), claude: parts.breakers.claude.state() },
+      sessions: { ...counts.found, processes: parts.processes.count(), spares, waiting, diverted: parts.diverted() },
     }
   }

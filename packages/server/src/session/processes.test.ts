@@ -74,7 +74,7 @@ test('what outlived the outermost process of an older generation is ended too', 
   await until('it is gone', () => !isRunning(first.record.identity.pid))
   expect(await processesWithMarker(marker)).not.toEqual([])
   let left: Promise<number[]> | undefined
-  await node.processes.start(recordOf(2), () => (left = processesWithMarker(marker)))
+  await node.processes.start(recordOf(2), { onFound: () => void (left = processesWithMarker(marker)) })
   expect(await left).toEqual([])
 })
 
