@@ -5,6 +5,7 @@ import { namedPoints } from './trials/named-points.ts'
 import { orphans } from './trials/orphans.ts'
 import { realCliKills } from './trials/real-cli-kills.ts'
 import { recovery } from './trials/recovery.ts'
+import { hibernation, waking, warmPool } from './trials/rest.ts'
 import { serverKills } from './trials/server-kills.ts'
 import { slowReaders } from './trials/slow-readers.ts'
 import { startStorm } from './trials/start-storm.ts'
@@ -18,6 +19,9 @@ export const trials: readonly Trial[] = [
   clientCuts,
   recovery,
   slowReaders,
+  hibernation,
+  waking,
+  warmPool,
   startStorm,
   orphans,
 ]

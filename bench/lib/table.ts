@@ -4,12 +4,12 @@ import { median, spread, type Sample } from './stats.ts'
 const figure = (value: number): string =>
   value >= 1000 ? Math.round(value).toLocaleString('en-US') : String(Number(value.toPrecision(3)))
 
-const sampleText = ({ values, unit }: Sample): string =>
+export const sampleText = ({ values, unit }: Sample): string =>
   values.length < 2
     ? `${figure(median(values))} ${unit}`
     : `${figure(median(values))} ${unit} ±${figure(spread(values))} (n ${values.length})`
 
-const limitText = ({ limit }: Result): string =>
+export const limitText = ({ limit }: Result): string =>
   `${limit.at === 'most' ? '≤' : '≥'} ${figure(limit.value)}${limit.of === 'ratio' ? '×' : ''}`
 
 const header = ['row', 'ours', 'baseline', 'ratio', 'limit', '']

@@ -6,6 +6,8 @@ import { logIn, openServer } from '../lib/server.ts'
 import type { Problem, Trial } from '../lib/trial.ts'
 import { wait } from '../lib/wait.ts'
 
+/** How far the users' medians may be apart. */
+const unfair = 1.5
 const patienceMs = 180_000
 const pollMs = 100
 const username = 'second'
@@ -15,7 +17,7 @@ export const startStorm: Trial = {
   name: 'start-storm',
   title: 'sessions asked for at once by two users, until all take prompts',
   counts: { full: 200, quick: 60, test: 0 },
-  limit: 'no failure',
+  limit: `no failure, users ≤ ${unfair}× apart`,
   run: async (chaos, count) => {
     const problems: Problem[] = []
     await using claude = await installFakeClaude(chaos.scope)
@@ -53,11 +55,13 @@ export const startStorm: Trial = {
     const users = await Promise.all([storm(server.token(), Math.ceil(count / 2)), storm(second, Math.floor(count / 2))])
     const all = users.flat()
     const middles = users.map((times) => (times.length === 0 ? Number.NaN : median(times)))
+    const apart = Math.max(...middles) / Math.min(...middles)
+    if (!(apart <= unfair)) problems.push({ kind: 'failed', what: `one user waited ${apart}× as long as the other` })
     await server.closeSessions(server.token(), second)
     return {
       count,
       problems,
-      figures: `all after ${(Math.max(...all) / 1000).toFixed(1)} s; fair: users' medians ${(Math.max(...middles) / Math.min(...middles)).toFixed(2)}× apart`,
+      figures: `all after ${(Math.max(...all) / 1000).toFixed(1)} s; fair: users' medians ${apart.toFixed(2)}× apart`,
     }
   },
 }

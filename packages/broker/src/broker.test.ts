@@ -49,6 +49,7 @@ test('it starts unconfigured, says so in the API’s own words, and tells its st
     mode: null,
     upstream: null,
     credential: 'none',
+    breaker: 'closed',
     activeRequests: 0,
     answering: [],
   })

@@ -54,6 +54,7 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
     mode: backend?.mode ?? null,
     upstream: backend?.upstream ?? null,
     credential: backend?.credential ?? 'none',
+    breaker: backend?.breaker() ?? 'closed',
     activeRequests: active,
     answering: [...answering].map(([{ socket }, { sessionId, sentBefore }]) => ({
       sessionId,

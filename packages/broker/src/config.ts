@@ -4,6 +4,8 @@ export type Credential = { kind: 'none' } | { kind: Exclude<CredentialKind, 'non
 /** What the broker is told to do. It lives in memory only: a restarted broker must be told again. */
 export type BrokerConfig = { mode: 'demo' } | { mode: 'live'; upstream: string; credential: Credential }
 
+export type BreakerState = 'closed' | 'open' | 'half-open'
+
 export type BrokerStatus = {
   pid: number
   /** ISO 8601. */
@@ -14,6 +16,8 @@ export type BrokerStatus = {
   /** The upstream's address; null unless live. */
   upstream: string | null
   credential: CredentialKind
+  /** Open: the upstream failed again and again, and is left alone for a moment. */
+  breaker: BreakerState
   activeRequests: number
   /** Answers that are being given, and how much of each has been sent: who asks twice sees which of them go on. */
   answering: { sessionId: string; sentBytes: number }[]

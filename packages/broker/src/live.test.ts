@@ -219,3 +219,32 @@ test.each([
   expect(await text(socket)).toContain(refusal)
   expect(api.calls).toEqual([])
 })
+
+test('an upstream that fails again and again is left alone, and asked again after a while', async () => {
+  let asked = 0
+  await using upstream = await upstreamWith((_, response) => {
+    asked++
+    response.writeHead(500).end('{}')
+  })
+  await using broker = await testBroker(live(upstream.url))
+  const call = () => ask(broker.socket, { path: '/v1/messages', headers: { 'x-api-key': broker.token }, body: '{}' })
+  for (let failure = 0; failure < 10; failure++) expect((await call()).status).toBe(500)
+  const refused = await call()
+  expect(refused).toMatchObject({ status: 529, headers: { 'retry-after': '10' } })
+  expect(JSON.parse(refused.body)).toMatchObject({ error: { type: 'overloaded_error' } })
+  expect(asked).toBe(10)
+  expect((await broker.control.status()).breaker).toBe('open')
+})
+
+test('refusals and children that go away are no failures of the upstream', async () => {
+  let asked = 0
+  await using upstream = await upstreamWith((_, response) => {
+    asked++
+    response.writeHead(429).end('{}')
+  })
+  await using broker = await testBroker(live(upstream.url))
+  for (let refusal = 0; refusal < 15; refusal++)
+    await ask(broker.socket, { path: '/v1/messages', headers: { 'x-api-key': broker.token }, body: '{}' })
+  expect(asked).toBe(15)
+  expect((await broker.control.status()).breaker).toBe('closed')
+})

@@ -81,7 +81,7 @@ export const Health = Type.Object({
     ),
   }),
   breakers: Type.Object(
-    { storage: Breaker, claude: Breaker },
+    { storage: Breaker, claude: Breaker, modelApi: Breaker },
     { description: 'Open: what failed several times in a row is left alone for a while, and new work refused' },
   ),
   sessions: Type.Object({

@@ -56,6 +56,9 @@ export const createHealth =
       ...(storage.error === null ? [] : [`Nothing can be stored: ${storage.error}`]),
       ...(counts.error === null ? [] : [`The database cannot be read: ${counts.error}`]),
       ...shortages,
+      ...(broker === undefined || broker.breaker === undefined || broker.breaker === 'closed'
+        ? []
+        : ['The model API failed several times in a row, and is left alone for a moment.']),
       ...(parts.breakers.claude.state() === 'closed' ? [] : ['claude could not be started several times in a row.']),
       ...(parts.breakers.storage.state() === 'closed'
         ? []
@@ -85,7 +88,11 @@ export const createHealth =
         ...{ writable: storage.error === null, error: storage.error },
       },
       system,
-      breakers: { storage: parts.breakers.storage.state(), claude: parts.breakers.claude.state() },
+      breakers: {
+        storage: parts.breakers.storage.state(),
+        claude: parts.breakers.claude.state(),
+        modelApi: broker?.breaker ?? 'closed',
+      },
       sessions: { ...counts.found, processes: parts.processes.count(), spares, waiting, diverted: parts.diverted() },
     }
   }

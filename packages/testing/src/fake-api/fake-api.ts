@@ -227,7 +227,7 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
       memory: { availableBytes: 4e9, totalBytes: 8e9, pressure: 'none', waiting: null },
       disk: { availableBytes: 4e10, totalBytes: 8e10, waiting: null },
     },
-    breakers: { storage: 'closed', claude: 'closed' },
+    breakers: { storage: 'closed', claude: 'closed', modelApi: 'closed' },
     sessions: {
       ...{ total: sessions.size, running: running.size, processes: sessions.size },
       ...{ spares: 0, waiting: 0, diverted: 0 },

@@ -4,8 +4,12 @@ import { cursorAfter, formatCursor, type Cursor, type SlowPolicy, type StreamIte
 import type { Batch } from '../../session/feed.ts'
 import { deliver } from '../deliver.ts'
 
-/** A comment that keeps proxies from closing a quiet stream, and finds out about readers that have gone. */
-const heartbeatMs = 15_000
+/**
+ * A reader that takes nothing for so long is gone, or will come again by its cursor. One that has vanished without a word is
+ * found by the system's own probes (keep-alive), which only run while nothing is sent: so comments, which keep proxies from
+ * closing a quiet stream, are rare.
+ */
+const pulse = { everyMs: 5000, deadMs: 25_000, keepAliveMs: 5000, commentMs: 45_000 }
 /** What a reader that was cut off has not taken by then, it has no more. */
 const lingerMs = 20_000
 
@@ -61,14 +65,27 @@ export const sendEventStream = async (options: {
   const { signal } = gone
   const { raw } = reply
   reply.hijack()
+  // It went before anybody listened for that.
+  if (raw.destroyed) return
   raw.on('close', () => gone.abort())
+  raw.socket?.setKeepAlive(true, pulse.keepAliveMs)
   raw.writeHead(200, {
     ...reply.getHeaders(),
     'content-type': 'text/event-stream; charset=utf-8',
     'cache-control': 'no-store',
     'x-accel-buffering': 'no',
   } as Record<string, string>)
-  const heartbeat = setInterval(() => raw.write(': \n\n'), heartbeatMs)
+  let taken = performance.now()
+  let commented = taken
+  raw.on('drain', () => (taken = performance.now()))
+  const heartbeat = setInterval(() => {
+    const now = performance.now()
+    if (raw.writableLength === 0) taken = now
+    else if (now - taken > pulse.deadMs) raw.destroy()
+    if (now - commented < pulse.commentMs) return
+    commented = now
+    raw.write(': \n\n')
+  }, pulse.everyMs)
   const tellBehind = (cursor: Cursor): void =>
     void raw.write(`event: behind\ndata: ${JSON.stringify({ type: 'behind', cursor: formatCursor(cursor) })}\n\n`)
 

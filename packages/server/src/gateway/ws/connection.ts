@@ -73,6 +73,8 @@ export const serveConnection = (socket: WebSocket, user: UserRecord, services: S
     const session = await sessionOf(services, user, sessionId)
     if (subscriptions.size >= maxSubscriptions && !subscriptions.has(sessionId))
       throw new AppError('too_many_requests', `A connection can follow ${maxSubscriptions} sessions.`)
+    // It closed meanwhile, and nobody would end this subscription any more.
+    if (socket.readyState !== socket.OPEN) return
     const stop = new AbortController()
     const { signal } = stop
     const follow = (from: Cursor): AsyncIterable<Batch> => session.follow(from, signal)
@@ -88,6 +90,11 @@ export const serveConnection = (socket: WebSocket, user: UserRecord, services: S
       ...{ follow, after, slow, signal },
       reader: {
         give: (batch) => {
+          // Closing takes as long as a reader that stalls likes: nothing is read for it meanwhile.
+          if (socket.readyState !== socket.OPEN) {
+            stop.abort()
+            return false
+          }
           const room = outgoing.room()
           if (room !== undefined)
             return room.then(() => {
