@@ -126,7 +126,10 @@ test('/v1/health says what the server runs on, truthfully', async () => {
 
   const { id } = await client.sessions.create()
   await client.session(id).execute('@text(hello)').complete()
-  expect((await client.health()).sessions).toEqual({ total: 1, running: 0, processes: 1 })
+  expect((await client.health()).sessions).toEqual({
+    ...{ total: 1, running: 0, processes: 1 },
+    ...{ spares: 0, waiting: 0, diverted: 0 },
+  })
   await client.sessions.delete(id)
   expect((await client.health()).sessions).toMatchObject({ total: 0 })
 })

@@ -251,10 +251,14 @@ for (const [what, spoil] of [
   test(`a claude that ${what}: the session that needs it fails and says so; when it is back new ones work`, async () => {
     const running = await open()
     await running.session.execute('@text(a)').complete()
+    const { id, session } = await open()
+    await session.execute('@text(a)').complete()
     spoil(server.program)
-    const { session } = await open()
+    await expect(open()).rejects.toMatchObject({ code: 'claude_unavailable' })
+    kill(await claudeOf(id), 'SIGKILL')
+    await until('it has ended', async () => (await session.info()).process !== 'ready')
     const { result, reason } = await session.execute('@text(b)').complete()
-    expect({ result, reason }).toEqual({ result: 'error', reason: 'start_failed' })
+    expect({ result, reason }).toEqual({ result: 'error', reason: 'claude_missing' })
     expect((await session.info()).reason).toContain(server.program)
     // Who has one already is not disturbed.
     await answersNext(running.session)

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { tokensText } from '@aicm/broker'
 import type { Client } from '@aicm/client'
@@ -35,6 +35,12 @@ const open = async () => {
   const { path } = await client.workspaces.get(workspaceId)
   return { id, session: client.session(id), file: (name: string): string => join(path, name) }
 }
+
+/** What claude has written down, in all its conversations. */
+const transcriptsOf = (dataDir: string): string[] =>
+  readdirSync(join(dataDir, 'users'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.jsonl'))
+    .map((path) => readFileSync(join(dataDir, 'users', path), 'utf8'))
 
 const claudeOf = async (id: string): Promise<number> => until('claude runs', () => server.sessionProcesses(id).claude)
 
@@ -232,6 +238,10 @@ test('kill -9 of claude after a tool has run: the turn goes on behind it', async
   const turn = session.execute('@bash(echo ran >> runs.txt) @tokens(300,10)')
   await client.approvals.answer((await pendingApproval(session)).approvalId, { decision: 'allow' })
   await firstItem(session, (item) => item.type === 'delta' && item.kind === 'text')
+  // claude writes it down a moment after it has told it; before that, somebody would be asked.
+  await until('the result is in its record', () =>
+    transcriptsOf(server.dataDir).some((text) => text.includes('@tokens(300,10)') && text.includes('"tool_use_id"')),
+  )
   kill(await claudeOf(id), 'SIGKILL')
   expect(await turn.complete()).toMatchObject({ result: 'success' })
   const log = await expectRecovered(id)

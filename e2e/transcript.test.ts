@@ -119,6 +119,10 @@ test('a tool that was running when claude died is open in its transcript, one th
   await server.restart()
   // Without a server nobody ended its tool.
   await allGone(pids)
+  const question = await until('the user is asked', async () =>
+    (await client.approvals.list({ sessionId: id })).find(({ tool }) => tool === 'continue_turn'),
+  )
+  await client.approvals.answer(question.id, { decision: 'deny' })
   expect(await turn.complete()).toMatchObject({ result: 'error', reason: 'turn_cut_off' })
 })
 

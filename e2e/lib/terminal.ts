@@ -20,7 +20,15 @@ export const openTerminal = (dir: string, command: string[], env: Record<string,
     })
   const quoted = command.map((part) => `'${part.replaceAll("'", "'\\''")}'`).join(' ')
   // The shell stays behind, so that the last screen can be read.
-  tmux('new-session', '-d', '-x', '100', '-y', '40', `${quoted}; echo "exit code $?"; exec cat`)
+  const start = (): string =>
+    tmux('new-session', '-d', '-x', '100', '-y', '40', `${quoted}; echo "exit code $?"; exec cat`)
+  try {
+    start()
+  } catch (error) {
+    // tmux itself fails now and then on a busy machine, before it has started anything.
+    if (!String(error).includes('server exited unexpectedly')) throw error
+    start()
+  }
   const screen = (): string => tmux('capture-pane', '-p', '-S', '-200')
   return {
     type: (text) => void tmux('send-keys', '-l', text),

@@ -195,6 +195,11 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   broker.up().catch((error: unknown) => log.error({ err: error }, 'the broker could not be started'))
   broker.watch(stopping.signal)
   healthChecker.run(stopping.signal)
+  registry.sweepStrays().then(
+    (swept) =>
+      swept.ended + swept.removed > 0 && log.warn(swept, 'what a server that died had left behind was removed'),
+    (error: unknown) => log.error({ err: error }, 'what the last server left behind could not be looked for'),
+  )
   workspaces.restore().catch((error: unknown) => log.error({ err: error }, 'interrupted clones could not be marked'))
   log.info({ url, ...restored, modelApi: config.modelApi.mode }, 'listening')
 

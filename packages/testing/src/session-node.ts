@@ -46,6 +46,8 @@ export type SessionNode = AsyncDisposable & {
   /** Called before each append: a rejection is a failing storage. */
   beforeAppend: (append: Append) => Promise<void>
   program: string
+  /** As if no server had written down what it started. */
+  forgetProcesses(): Promise<void>
 }
 
 const policy = { baseDelay: 5, maxDelay: 20, factor: 2, maxRetries: 3, continue: 'auto' as const }
@@ -77,6 +79,9 @@ export const openSessionNode = async (): Promise<SessionNode> => {
     dir: folder.path,
     program: installFakeClaude(join(folder.path, 'bin')),
     beforeAppend: async () => {},
+    forgetProcesses: async () => {
+      for (const { key } of await kv.list('process/')) await kv.delete(key)
+    },
     log: (sessionId) => database.events.read({ sessionId, after: 0, limit: 1_000_000 }),
     serve: (options = {}) => {
       let killed = false

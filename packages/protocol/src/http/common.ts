@@ -1,7 +1,8 @@
 import { Type, type TProperties } from 'typebox'
 
 /** An object from a client: keys that are not listed are refused. */
-export const strict = <P extends TProperties>(properties: P) => Type.Object(properties, { additionalProperties: false })
+export const strict = <P extends TProperties>(properties: P, options: { minProperties?: number } = {}) =>
+  Type.Object(properties, { additionalProperties: false, ...options })
 
 export const Name = Type.String({ minLength: 1, maxLength: 100, pattern: '^[^\\u0000-\\u001f\\u007f]+$' })
 

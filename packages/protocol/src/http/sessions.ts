@@ -53,24 +53,27 @@ export type Session = Static<typeof Session>
 const Model = Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._:/@\\[\\]-]{0,127}$' })
 
 /** What a session does when its process fails, where it differs from the server's settings. */
-export const RecoverySettings = strict({
-  baseDelay: Type.Optional(
-    Type.Integer({
-      minimum: 0,
-      maximum: 3_600_000,
-      description: 'Of the second retry, in ms; the first comes at once',
-    }),
-  ),
-  maxDelay: Type.Optional(Type.Integer({ minimum: 0, maximum: 3_600_000, description: 'In ms' })),
-  factor: Type.Optional(Type.Number({ minimum: 1, maximum: 100 })),
-  maxRetries: Type.Optional(Type.Integer({ minimum: 0, maximum: 1000, description: 'Then the session is closed' })),
-  continue: Type.Optional(
-    Type.Union([Type.Literal('auto'), Type.Literal('ask'), Type.Literal('never')], {
-      description:
-        'A turn that was cut off after tools had run: go on (auto asks where a tool may have run in part), ask, or end the turn',
-    }),
-  ),
-})
+export const RecoverySettings = strict(
+  {
+    baseDelay: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 3_600_000,
+        description: 'Of the second retry, in ms; the first comes at once',
+      }),
+    ),
+    maxDelay: Type.Optional(Type.Integer({ minimum: 0, maximum: 3_600_000, description: 'In ms' })),
+    factor: Type.Optional(Type.Number({ minimum: 1, maximum: 100 })),
+    maxRetries: Type.Optional(Type.Integer({ minimum: 0, maximum: 1000, description: 'Then the session is closed' })),
+    continue: Type.Optional(
+      Type.Union([Type.Literal('auto'), Type.Literal('ask'), Type.Literal('never')], {
+        description:
+          'A turn that was cut off after tools had run: go on (auto asks where a tool may have run in part), ask, or end the turn',
+      }),
+    ),
+  },
+  { minProperties: 1 },
+)
 export type RecoverySettings = Static<typeof RecoverySettings>
 
 export const CreateSession = strict({

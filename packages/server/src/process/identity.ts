@@ -56,14 +56,14 @@ export const descendantsOf = async (pid: number): Promise<number[]> => {
   return found
 }
 
-/** Every living process whose environment at its start held `marker`: also those that left their session and group. */
-export const processesWithMarker = async (marker: string): Promise<number[]> => {
+/** The environments at their start of all living processes that we may look at. */
+const environments = async (): Promise<{ pid: number; environment: string[] }[]> => {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number)
-  const found: number[] = []
+  const found = []
   for (const pid of pids) {
     try {
-      const environment = await readFile(`/proc/${pid}/environ`, 'utf8')
-      if (environment.split('\0').includes(marker) && readStat(pid)?.state !== 'Z') found.push(pid)
+      const environment = (await readFile(`/proc/${pid}/environ`, 'utf8')).split('\0')
+      if (readStat(pid)?.state !== 'Z') found.push({ pid, environment })
     } catch (error) {
       // Gone, or another user's: not ours to end.
       if (!failedWith(error, 'ENOENT', 'ESRCH', 'EACCES', 'EPERM')) throw error
@@ -71,3 +71,16 @@ export const processesWithMarker = async (marker: string): Promise<number[]> => 
   }
   return found
 }
+
+/** Every living process whose environment at its start held `marker`: also those that left their session and group. */
+export const processesWithMarker = async (marker: string): Promise<number[]> =>
+  (await environments()).filter(({ environment }) => environment.includes(marker)).map(({ pid }) => pid)
+
+/** All values of a marker, in the environments of living processes for which `isOurs`. */
+export const markersIn = async (name: string, isOurs: (environment: string[]) => boolean): Promise<Set<string>> =>
+  new Set(
+    (await environments())
+      .filter(({ environment }) => isOurs(environment))
+      .flatMap(({ environment }) => environment.filter((text) => text.startsWith(`${name}=`)))
+      .map((text) => text.slice(name.length + 1)),
+  )

@@ -34,7 +34,7 @@ const ask = (work: Work): void => {
     tool: questionTool,
     input: {
       question: inPart
-        ? 'claude ended while a tool was running: it may have run in part, and it was not run again. Look at what it did. Shall claude go on from there?'
+        ? 'claude ended while a tool was running, or before it had written down what the tool did: it may have run in part, and was not run again. Look at what it did. Shall claude go on from there?'
         : 'The turn was cut off in the middle. Shall claude go on from there?',
     },
   }

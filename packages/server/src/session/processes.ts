@@ -1,4 +1,4 @@
-import { rm, stat, truncate } from 'node:fs/promises'
+import { readdir, rm, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { markerName, startClaude, type StartClaude } from '../claude/start.ts'
 import { findOtherWriter } from '../claude/other-writer.ts'
@@ -8,7 +8,7 @@ import { mendConfig, mendTranscript, type Repair } from '../claude/transcript-re
 import { AppError } from '../lib/app-error.ts'
 import { adopt } from '../process/adopt.ts'
 import { makeFifoAhead } from '../process/fifo.ts'
-import { isAlive } from '../process/identity.ts'
+import { isAlive, markersIn } from '../process/identity.ts'
 import { processFiles, type ProcessRecord, type SessionProcess } from '../process/session-process.ts'
 import { killTree, killMarked } from '../process/tree.ts'
 import type { Json, KeyValueStore } from '../storage/key-value-store.ts'
@@ -33,6 +33,13 @@ export type RunningProcesses = {
   removeFiles(record: SessionRecord): Promise<void>
   /** Ends what is on record for sessions that are closed or gone. Resolves with the ids of those sessions. */
   sweep(isWanted: (sessionId: string) => boolean): Promise<string[]>
+  /**
+   * Ends processes that are nobody's, because a server died between starting them and writing that down, and removes files
+   * that are nobody's any more. `generationOf` tells a session's newest; undefined when there is no such session.
+   */
+  sweepStrays(
+    generationOf: (sessionId: string) => Promise<number | undefined>,
+  ): Promise<{ ended: number; removed: number }>
   count(): number
 }
 
@@ -228,6 +235,31 @@ export const createProcesses = (
         await rm(stored.dir, { recursive: true, force: true })
       }
       return swept
+    },
+
+    sweepStrays: async (generationOf) => {
+      let [ended, removed] = [0, 0]
+      const homes = `HOME=${join(settings.dataDir, 'users')}/`
+      const markers = await markersIn(markerName, (environment) => environment.some((text) => text.startsWith(homes)))
+      for (const marker of markers) {
+        const [sessionId = '', generation] = marker.split('/')
+        if ((await generationOf(sessionId)) === Number(generation)) continue
+        await killMarked(`${markerName}=${marker}`)
+        ended++
+      }
+      const sessions = join(settings.dataDir, 'sessions')
+      for (const sessionId of await readdir(sessions).catch(() => [])) {
+        const newest = await generationOf(sessionId)
+        const stale =
+          newest === undefined
+            ? [sessionDir(sessionId)]
+            : (await readdir(sessionDir(sessionId)).catch(() => []))
+                .filter((name) => /^\d+$/.test(name) && Number(name) < newest)
+                .map((name) => join(sessionDir(sessionId), name))
+        for (const path of stale) await rm(path, { recursive: true, force: true })
+        removed += stale.length
+      }
+      return { ended, removed }
     },
 
     count: () => running.size,

@@ -26,6 +26,8 @@ export type Registry = {
   delete(id: string): Promise<void>
   /** After a start of the server: takes over what still runs, ends what nobody wants. */
   restore(): Promise<{ adopted: number; swept: number }>
+  /** After a start, when nobody waits any more: ends and removes what is nobody's. Before the first spare is started. */
+  sweepStrays(): Promise<{ ended: number; removed: number }>
   /** Puts resting sessions to sleep, unloads sleeping ones, closes forgotten ones. Called now and then. */
   tidy(): Promise<void>
   /** Ends all processes: turns that run are cut off here, and go on after the next start. */
@@ -222,6 +224,11 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
       for (const id of swept) if ((await database.sessions.get(id)) !== undefined) await (await load(id)).restore()
       return { adopted: busy.length, swept: swept.length }
     },
+
+    sweepStrays: () =>
+      deps.processes.sweepStrays(
+        async (id) => (loaded.get(id)?.session.record() ?? (await database.sessions.get(id)))?.state.generation,
+      ),
 
     tidy: async () => {
       spares.tidy()

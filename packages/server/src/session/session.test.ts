@@ -825,3 +825,18 @@ test('a process whose journal has become long is replaced when it rests', async 
   await until(session, completed(await prompt(session, '@tokens(1000)')))
   await expect.poll(() => server.registry.tidy().then(() => session.record().state.process)).toBe('none')
 })
+
+test('what a server left behind that died before it could write it down is found and ended', async () => {
+  await using node = await openSessionNode()
+  const first = node.serve({ spares: { min: 1 } })
+  const session = await first.create()
+  await until(session, hasStatus('idle'))
+  await sparesOf(first, 1)
+  first.kill()
+  await node.forgetProcesses()
+  expect(runningIn(node.dir)).toBe(2)
+  const second = node.serve()
+  // The session is still known; its process is known by its generation.
+  expect(await second.registry.sweepStrays()).toEqual({ ended: 1, removed: 1 })
+  await expect.poll(() => runningIn(node.dir)).toBe(1)
+})
