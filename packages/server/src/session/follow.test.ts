@@ -253,3 +253,11 @@ test('the log is read in few pages when messages are small, and in small ones wh
   // The first large ones come in a page that was meant for small ones; then each comes alone.
   expect(sizes.slice(-40).every((size) => size < 300_000)).toBe(true)
 })
+
+test('a reader of a log that is gone comes to an end', async () => {
+  const { feed, events } = await openStream()
+  feed.publish([{ type: 'system', seq: 1, time: '', subtype: 'note' }])
+  const stop = new AbortController()
+  const stream = follow({ events, feed, sessionId: 'ses_gone', after: { seq: 0 }, signal: stop.signal })
+  expect(await stream.next()).toEqual({ done: true, value: undefined })
+})

@@ -45,13 +45,14 @@ export async function* follow({
       const stored = await events.read({ sessionId, after: seq, limit })
       const messages = stored.filter((message) => message.seq <= feed.lastSeq())
       const last = messages.at(-1)
-      if (last === undefined) break
+      // What was published is gone: the session is being deleted.
+      if (last === undefined) return
       seq = last.seq
       const batch = batchOf(messages, false)
       limit = nextLimit(limit, batch)
       yield batch
     }
-    if (seq < feed.lastSeq()) continue
+    if (signal.aborted) return
 
     // From here to the first wait nothing else runs: the growing blocks and the position belong together.
     let position = feed.head()

@@ -201,8 +201,9 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
       await session.close('deleted')
       session.forget()
       await session.release()
-      loaded.delete(id)
+      // Until it is gone whoever asks for it gets this one, which has ended, and no new one.
       await database.sessions.delete(id)
+      loaded.delete(id)
       await deps.processes.sweep((sessionId) => sessionId !== id)
       await deps.processes.removeFiles(session.record())
     },
