@@ -22,8 +22,10 @@ export type Reader = {
 }
 
 const wholeMessages = (batch: Batch): Batch => {
+  // The log holds nothing else.
+  if (!batch.live) return batch
   const items = batch.items.filter((item) => item.type !== 'delta')
-  return { ...batch, items, json: JSON.stringify(items) }
+  return { ...batch, items, last: items.at(-1), json: JSON.stringify(items) }
 }
 
 /**
@@ -59,7 +61,7 @@ export const deliver = async ({
       if (slow === 'drop-deltas' && waited && (overtaken || batch.json.length > budget.gathered)) wholeOnly = true
       wasLive = batch.live
       const part = wholeOnly ? wholeMessages(batch) : batch
-      const last = part.items.at(-1)
+      const { last } = part
       if (last === undefined) continue
       if (slow === 'disconnect' && batch.live) {
         if (reader.waiting() > budget.waiting) return cursor

@@ -2,7 +2,9 @@ import type { Delta, StreamItem } from '@aicm/protocol'
 
 /** A run of the stream, in order. Its JSON is made once, however many readers take it. */
 export type Batch = {
-  items: StreamItem[]
+  readonly items: StreamItem[]
+  /** Of the items. */
+  last: StreamItem | undefined
   json: string
   /** False when it was read from the log, for a reader that is not, or not any more, where the session is. */
   live: boolean
@@ -161,7 +163,7 @@ export const createFeed = (initialSeq: number): Feed => {
         items.length === entries.length
           ? entries.map((entry) => entry.json).join(',')
           : items.map((item) => JSON.stringify(item)).join(',')
-      const batch = { items, json: `[${json}]`, live: true }
+      const batch = { items, last: items.at(-1), json: `[${json}]`, live: true }
       batches.set(position, batch)
       return batch
     },

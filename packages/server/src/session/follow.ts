@@ -1,5 +1,5 @@
 import type { Cursor, StreamItem } from '@aicm/protocol'
-import type { EventStore } from '../storage/event-store.ts'
+import type { EventStore, EventText } from '../storage/event-store.ts'
 import type { Batch, Feed } from './feed.ts'
 
 /**
@@ -8,14 +8,22 @@ import type { Batch, Feed } from './feed.ts'
  */
 const page = { first: 4, most: 500, bytes: 256 * 1024 }
 
-const nextLimit = (limit: number, { items, json }: Batch): number =>
-  Math.max(1, Math.min(page.most, limit * 4, Math.floor((items.length * page.bytes) / json.length)))
+const nextLimit = (limit: number, count: number, bytes: number): number =>
+  Math.max(1, Math.min(page.most, limit * 4, Math.floor((count * page.bytes) / bytes)))
 
-const batchOf = (items: StreamItem[], live: boolean): Batch => ({
-  items,
-  json: `[${items.map((item) => JSON.stringify(item)).join(',')}]`,
-  live,
-})
+/** What was read from the log is passed on as it is, and parsed only for who looks into it. */
+const pageOf = (stored: [EventText, ...EventText[]]): Batch => {
+  let items: StreamItem[] | undefined
+  const parse = ({ json }: EventText): StreamItem => JSON.parse(json)
+  return {
+    get items() {
+      return (items ??= stored.map(parse))
+    },
+    last: parse(stored.at(-1) ?? stored[0]),
+    json: `[${stored.map(({ json }) => json).join(',')}]`,
+    live: false,
+  }
+}
 
 /**
  * A session's stream after a cursor, then what comes: the one way to read it, for live and late readers alike. It is pulled:
@@ -42,14 +50,13 @@ export async function* follow({
     // The log, until nothing that was published is missing.
     while (seq < feed.lastSeq() && !signal.aborted) {
       // Stored is not yet published: what was, will come by the feed.
-      const stored = await events.read({ sessionId, after: seq, limit })
-      const messages = stored.filter((message) => message.seq <= feed.lastSeq())
-      const last = messages.at(-1)
+      const read = await events.readText({ sessionId, after: seq, limit })
+      const [first, ...rest] = read.filter((event) => event.seq <= feed.lastSeq())
       // What was published is gone: the session is being deleted.
-      if (last === undefined) return
-      seq = last.seq
-      const batch = batchOf(messages, false)
-      limit = nextLimit(limit, batch)
+      if (first === undefined) return
+      const batch = pageOf([first, ...rest])
+      seq = rest.at(-1)?.seq ?? first.seq
+      limit = nextLimit(limit, 1 + rest.length, batch.json.length)
       yield batch
     }
     if (signal.aborted) return
@@ -57,7 +64,7 @@ export async function* follow({
     // From here to the first wait nothing else runs: the growing blocks and the position belong together.
     let position = feed.head()
     const growing = feed.snapshot()
-    if (growing.length > 0) yield batchOf(growing, true)
+    if (growing.length > 0) yield { items: growing, last: growing.at(-1), json: JSON.stringify(growing), live: true }
 
     while (!signal.aborted && !feed.ended()) {
       await feed.changed(position, signal)

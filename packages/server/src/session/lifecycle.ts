@@ -197,6 +197,8 @@ export const adopted = (work: Work, alive: boolean): void => {
     else runNext(work)
     return
   }
+  // The last server had asked it to end, or was about to.
+  if (state.process === 'stopping') work.effects.push({ type: 'stop', generation: state.generation })
   if (state.process === 'starting') work.effects.push({ type: 'initialize' })
   if (state.process !== 'ready') return
   const { turn } = state

@@ -280,7 +280,8 @@ export const createProcessLink = ({
     if (lifetime.aborted) {
       own.release()
       onLaunched()
-      return wants(generation) ? started.release() : discard(started)
+      const stays = wants(generation) && session.record().state.process !== 'stopping'
+      return stays ? started.release() : discard(started)
     }
     process = started
     slot = own

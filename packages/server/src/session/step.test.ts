@@ -445,6 +445,13 @@ test('a full disk is waited for: it passes, and is not the session’s fault', (
   session.feed(ready(12), result({}, 12))
 })
 
+test('a process that was being put to sleep when the server died is ended by the next one', () => {
+  const session = idle().feed({ type: 'hibernate', generation: 1 }, execute('a'))
+  session.feed({ type: 'adopted', alive: true })
+  expect(session.effects).toEqual([{ type: 'stop', generation: 1 }])
+  expect(session.feed(crash()).state).toMatchObject({ status: 'running', process: 'starting', generation: 2 })
+})
+
 test('where nothing can help the session closes at once, with the cause', () => {
   const session = running().feed(crash(), {
     ...{ type: 'launch.failed' as const, generation: 2, message: 'The workspace was deleted.' },

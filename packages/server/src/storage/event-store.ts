@@ -10,6 +10,11 @@ export type Append = {
   events: Message[]
 }
 
+export type EventQuery = { sessionId: string; after: number; limit: number }
+
+/** A message as JSON. */
+export type EventText = { seq: number; json: string }
+
 /** The append-only log of every session. What append has resolved for survives a power cut. */
 export type EventStore = {
   /**
@@ -19,7 +24,9 @@ export type EventStore = {
    */
   append(append: Append, onWritten?: () => void): Promise<void>
   /** Events with seq > after, in order. */
-  read(query: { sessionId: string; after: number; limit: number }): Promise<Message[]>
+  read(query: EventQuery): Promise<Message[]>
+  /** The same as they are stored, for readers who pass them on. */
+  readText(query: EventQuery): Promise<EventText[]>
   findPrompt(sessionId: string, turnId: string): Promise<PromptMessage | undefined>
   /** The `complete` of a turn, once it is there. */
   findComplete(sessionId: string, turnId: string): Promise<Extract<Message, { type: 'complete' }> | undefined>

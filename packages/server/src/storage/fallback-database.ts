@@ -7,7 +7,7 @@ import type { ApprovalRecord } from './approval-store.ts'
 import { approvalsIn } from './approvals-in.ts'
 import { isStorageFailure } from './breaker.ts'
 import type { Database } from './database.ts'
-import type { Append } from './event-store.ts'
+import type { Append, EventStore } from './event-store.ts'
 import { isOpen, matchesFilter } from './matches-filter.ts'
 import { mergeAppends } from './merge-appends.ts'
 import type { SessionRecord } from './session-store.ts'
@@ -162,18 +162,24 @@ export const openFallbackDatabase = async (options: FallbackOptions): Promise<Fa
     return primary.events.append(copy, tell).catch((error: unknown) => inLane(id, () => divertAfter(error)))
   }
 
+  const read: EventStore['read'] = async ({ sessionId, after, limit }) => {
+    const base = diverted.get(sessionId)?.base
+    const stored = base === undefined || after < base ? await primary.events.read({ sessionId, after, limit }) : []
+    if (base === undefined) return stored
+    const before = stored.filter(({ seq }) => seq <= base)
+    const rest = eventsOf(sessionId).filter(({ seq }) => seq > Math.max(after, base))
+    return [...before, ...rest].slice(0, limit)
+  }
+
   const database: Database = {
     ...primary,
     events: {
       append,
-      read: async ({ sessionId, after, limit }) => {
-        const base = diverted.get(sessionId)?.base
-        const stored = base === undefined || after < base ? await primary.events.read({ sessionId, after, limit }) : []
-        if (base === undefined) return stored
-        const before = stored.filter(({ seq }) => seq <= base)
-        const rest = eventsOf(sessionId).filter(({ seq }) => seq > Math.max(after, base))
-        return [...before, ...rest].slice(0, limit)
-      },
+      read,
+      readText: async (query) =>
+        diverted.has(query.sessionId)
+          ? (await read(query)).map((event) => ({ seq: event.seq, json: JSON.stringify(event) }))
+          : primary.events.readText(query),
       findPrompt: async (sessionId, turnId) => {
         const found = diverted.has(sessionId)
           ? eventsOf(sessionId).find((event) => event.type === 'prompt' && event.turnId === turnId)

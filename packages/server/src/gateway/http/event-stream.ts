@@ -35,6 +35,8 @@ const chunksOf = (items: StreamItem[]): Buffer[] => {
   return chunks
 }
 
+const partOf = (batch: Batch, items: StreamItem[]): Batch => ({ ...batch, items, last: items.at(-1) })
+
 /** Made once for all the readers that take the batch. */
 const made = new WeakMap<Batch, Buffer[]>()
 
@@ -95,7 +97,7 @@ export const sendEventStream = async (options: {
       const last = until === undefined ? -1 : items.findIndex(until)
       yield items.length === batch.items.length && last < 0
         ? batch
-        : { ...batch, items: last < 0 ? items : items.slice(0, last + 1) }
+        : partOf(batch, last < 0 ? items : items.slice(0, last + 1))
       if (last >= 0) return
     }
   }

@@ -63,6 +63,21 @@ export const eventTests = (open: OpenDatabase): void => {
     expect(await seqs(99, 2)).toEqual([])
   })
 
+  test('text is read as what was appended, page by page', async () => {
+    await using database = await open()
+    const record = sessionRecord()
+    await database.sessions.create(record)
+    await database.events.append(
+      appendOf(
+        record,
+        [1, 2, 3].map((seq) => textMessage(seq, `"ä" ${seq}`)),
+      ),
+    )
+    const read = await database.events.readText({ sessionId: record.id, after: 1, limit: 1 })
+    expect(read.map(({ seq, json }) => [seq, JSON.parse(json)])).toEqual([[2, textMessage(2, '"ä" 2')]])
+    expect(await database.events.readText({ sessionId: freshId('ses'), ...all })).toEqual([])
+  })
+
   test('an unknown session has no events', async () => {
     await using database = await open()
     expect(await database.events.read({ sessionId: freshId('ses'), ...all })).toEqual([])

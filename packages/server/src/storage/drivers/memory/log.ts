@@ -3,6 +3,7 @@ import { checkAppend, findConflict, secondOfTurn } from '../../append-checks.ts'
 import { approvalsIn } from '../../approvals-in.ts'
 import type { ApprovalRecord } from '../../approval-store.ts'
 import type { Database } from '../../database.ts'
+import type { EventQuery } from '../../event-store.ts'
 import { isOpen, matchesFilter } from '../../matches-filter.ts'
 import type { SessionRecord } from '../../session-store.ts'
 import { copy } from './copy.ts'
@@ -31,6 +32,9 @@ export const createLog = (): Pick<Database, 'sessions' | 'events' | 'approvals'>
     return after
   }
 
+  const page = ({ sessionId, after, limit }: EventQuery): Message[] =>
+    logOf(sessionId).slice(Math.max(after, 0), Math.max(after, 0) + limit)
+
   const newestFirst = (records: SessionRecord[]): SessionRecord[] => records.reverse()
 
   return {
@@ -52,8 +56,8 @@ export const createLog = (): Pick<Database, 'sessions' | 'events' | 'approvals'>
         }
         onWritten?.()
       },
-      read: async ({ sessionId, after, limit }) =>
-        copy(logOf(sessionId).slice(Math.max(after, 0), Math.max(after, 0) + limit)),
+      read: async (query) => copy(page(query)),
+      readText: async (query) => page(query).map((event) => ({ seq: event.seq, json: JSON.stringify(event) })),
       findPrompt: async (sessionId, turnId) => {
         const found = logOf(sessionId).find((event) => event.type === 'prompt' && event.turnId === turnId)
         return found?.type === 'prompt' ? copy(found) : undefined

@@ -17,14 +17,6 @@ const toRows = ({ record, events }: Append): Rows => ({
   approvals: events.filter((event) => event.type === 'approval').map((event) => toApprovalRow(record, event)),
 })
 
-const parse = (data: string): Message => {
-  try {
-    return JSON.parse(data)
-  } catch {
-    throw damaged('an event is no JSON')
-  }
-}
-
 export const createEvents = ({ file, read, write }: Connection): EventStore => {
   const findStored = file.prepare<[string], Stored>(
     'SELECT user_id AS userId, workspace_id AS workspaceId, created_at AS createdAt, last_seq AS lastSeq FROM sessions WHERE id = ?',
@@ -42,11 +34,16 @@ export const createEvents = ({ file, read, write }: Connection): EventStore => {
     INSERT INTO approvals (id, session_id, user_id, turn_id, tool, tool_use_id, input, can_remember, state, created_at)
     VALUES (@id, @session_id, @user_id, @turn_id, @tool, @tool_use_id, @input, @can_remember, @state, @created_at)
     ON CONFLICT (id) DO UPDATE SET state = excluded.state`)
-  const readEvents = file
-    .prepare<[string, number, number], string>(
-      'SELECT data FROM events WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT ?',
+  const readEvents = file.prepare<[string, number, number], { seq: number; json: string | null }>(
+    'SELECT seq, CASE WHEN json_valid(data) THEN data END AS json FROM events WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT ?',
+  )
+  const readText: EventStore['readText'] = async ({ sessionId, after, limit }) =>
+    read(() =>
+      readEvents.all(sessionId, after, limit).map(({ seq, json }) => {
+        if (json === null) throw damaged('an event is no JSON')
+        return { seq, json }
+      }),
     )
-    .pluck()
   const findPrompt = file
     .prepare<[string, string], string>(
       "SELECT data FROM events WHERE session_id = ? AND turn_id = ? AND type = 'prompt'",
@@ -82,7 +79,8 @@ export const createEvents = ({ file, read, write }: Connection): EventStore => {
         for (const approval of approvals) upsertApproval.run(approval)
       }, onWritten)
     },
-    read: async ({ sessionId, after, limit }) => read(() => readEvents.all(sessionId, after, limit).map(parse)),
+    read: async (query) => (await readText(query)).map(({ json }): Message => JSON.parse(json)),
+    readText,
     findPrompt: async (sessionId, turnId) => {
       const data = read(() => findPrompt.get(sessionId, turnId))
       return data === undefined ? undefined : JSON.parse(data)
