@@ -9,6 +9,7 @@ import { expect, test } from 'vitest'
 import { markerName } from '../claude/start.ts'
 import { AppError } from '../lib/app-error.ts'
 import { processesWithMarker } from '../process/identity.ts'
+import { killMarked } from '../process/tree.ts'
 import type { Session } from './session.ts'
 
 /** What a client knows of a session. */
@@ -839,4 +840,5 @@ test('what a server left behind that died before it could write it down is found
   // The session is still known; its process is known by its generation.
   expect(await second.registry.sweepStrays()).toEqual({ ended: 1, removed: 1 })
   await expect.poll(() => runningIn(node.dir)).toBe(1)
+  await killMarked(markerOf(session))
 })
