@@ -91,13 +91,18 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   const brokerKey = await tokenKey(brokerDir)
 
   const find = () => findClaude({ setting: config.claude, path: config.path })
+  let told: ClaudeProgram | undefined
   const program = (): string => {
     const found = find()
     if ('error' in found) throw new AppError('claude_unavailable', found.error)
+    // Too old, as far as it was asked: whoever looks at health asks again.
+    if (told?.path === found.path && told.version !== null && told.error !== null)
+      throw new AppError('claude_unavailable', told.error)
     return found.path
   }
   // Both start programs, which would slow the start down: they are asked for when the server listens, or when needed.
-  const claude = createClaudeProgram(find)
+  const askClaude = createClaudeProgram(find)
+  const claude = async (): Promise<ClaudeProgram> => (told = await askClaude())
   const isolation = once(() => probeIsolation(join(config.dataDir, 'probe')))
 
   const settings = config.sessions

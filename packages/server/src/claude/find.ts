@@ -56,6 +56,11 @@ export const findClaude = (options: {
     : { path: realpathSync(found) }
 }
 
+/** The first one known to speak of its prompts by their ids, which everything here rests on. */
+const oldest = '2.1.0'
+
+const isOlder = (version: string, than: string): boolean => version.localeCompare(than, 'en', { numeric: true }) < 0
+
 /** Asks the program for its version, in an empty environment. */
 export const askVersion = async (path: string): Promise<ClaudeProgram> => {
   try {
@@ -64,9 +69,17 @@ export const askVersion = async (path: string): Promise<ClaudeProgram> => {
       timeoutMs: 20_000,
     })
     const version = /\d+\.\d+\.\d+/.exec(stdout)?.[0]
-    return version === undefined
-      ? { path, version: null, error: `${path} --version ended with ${code} and no version: ${stderr.slice(0, 200)}` }
-      : { path, version, error: null }
+    if (version === undefined)
+      return {
+        path,
+        version: null,
+        error: `${path} --version ended with ${code} and no version: ${stderr.slice(0, 200)}`,
+      }
+    return {
+      path,
+      version,
+      error: isOlder(version, oldest) ? `${path} is claude ${version}; at least ${oldest} is needed.` : null,
+    }
   } catch (error) {
     return {
       path,
