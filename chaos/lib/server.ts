@@ -70,14 +70,18 @@ export const logIn = async (url: string, username: string, password: string): Pr
   (await request<{ accessToken: string }>(`${url}/v1/auth/login`, '', 'POST', { username, password })).accessToken
 
 /** A place for the bundled server as its users start it: a new data folder, a port. `begin` starts it there. */
-export const openServer = async (chaos: Chaos, claude: Program): Promise<MortalServer> => {
+export const openServer = async (
+  chaos: Chaos,
+  claude: Program,
+  flags: readonly string[] = [],
+): Promise<MortalServer> => {
   await using opened = new AsyncDisposableStack()
   const folder = opened.use(await temporaryFolder(chaos.scope))
   const dataDir = folder.path
   opened.use(chaos.scope.own(() => endLeftovers(dataDir)))
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
-  const { argv, env } = serverCommand(chaos, { dataDir, claude: claude.path })
+  const { argv, env } = serverCommand(chaos, { dataDir, claude: claude.path, flags })
   let child: Child | undefined
   let token = ''
   let userId = ''

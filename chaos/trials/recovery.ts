@@ -21,7 +21,8 @@ export const recovery: Trial = {
     const problems: Problem[] = []
     const recoveryMs: number[] = []
     await using claude = await installFakeClaude(chaos.scope)
-    await using server = await openServer(chaos, claude)
+    // However small the machine: all of them shall have a process.
+    await using server = await openServer(chaos, claude, ['--max-processes', String(2 * count)])
     await server.begin()
     const ids: string[] = []
     await inLanes(8, count, async (share) => {
