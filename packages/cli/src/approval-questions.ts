@@ -1,4 +1,4 @@
-import { toolSummary, type Client } from '@aicm/client'
+import { approvalQuestion, type Client } from '@aicm/client'
 import type { ApprovalMessage, Decision } from '@aicm/protocol'
 import type { Context } from './context.ts'
 import { inertLine } from './inert.ts'
@@ -35,7 +35,7 @@ export const createApprovalQuestions = ({
   const open = new Map<string, ApprovalMessage>()
   let asked: string | undefined
 
-  const describe = ({ tool, input }: ApprovalMessage) => `${inertLine(tool)}: ${inertLine(toolSummary(input, 300))}`
+  const describe = (approval: ApprovalMessage) => inertLine(approvalQuestion(approval))
 
   const announce = (approval: ApprovalMessage) => {
     const title = context.err.style.yellow(`Waiting for an approval: ${describe(approval)}`)
@@ -47,7 +47,7 @@ export const createApprovalQuestions = ({
     if (next === undefined || asked === next.approvalId) return
     asked = next.approvalId
     const choices = `[y]es / [n]o${next.canRemember ? ' / [a]lways' : ''}`
-    note(`${context.err.style.yellow(`Allow ${describe(next)}?`)} ${choices}`)
+    note(`${context.err.style.yellow(describe(next))} ${choices}`)
   }
 
   const decide = async (approval: ApprovalMessage, decision: Decision) => {

@@ -8,7 +8,7 @@ export { login, type LoginOptions } from './login.ts'
 export type { ClientOptions, QueueLimits, Timing, WebSocketLike } from './options.ts'
 export type { RunOptions, RunResult } from './run-once.ts'
 export type { EventsOptions, SessionHandle } from './session.ts'
-export { toolSummary } from './tool-summary.ts'
+export { approvalQuestion, toolSummary } from './tool-summary.ts'
 export {
   applyItem,
   applyItems,

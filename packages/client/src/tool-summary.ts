@@ -1,3 +1,4 @@
+import { continueTool } from '@aicm/protocol'
 import { isRecord, readJson } from './read-json.ts'
 
 /** What says most about a call of each of claude's own tools. */
@@ -21,6 +22,10 @@ export const toolSummary = (input: unknown, max = 120): string => {
   const line = text.replace(/\s+/g, ' ').trim()
   return line.length <= max ? line : `${line.slice(0, max - 1)}…`
 }
+
+/** What an approval asks, in one line. */
+export const approvalQuestion = ({ tool, input }: { tool: string; input: unknown }): string =>
+  tool === continueTool && isRecord(input) ? String(input['question']) : `Allow ${tool}: ${toolSummary(input, 300)}?`
 
 const ofFields = (fields: Record<string, unknown>): string => {
   const name = telling.find((key) => typeof fields[key] === 'string' && fields[key] !== '')

@@ -10,6 +10,12 @@ export const ApprovalState = Type.Union([
 ])
 export type ApprovalState = Static<typeof ApprovalState>
 
+/**
+ * The tool of an approval that the session asks for itself: whether claude shall go on with a turn that was cut off. Its input is
+ * `{question}`, in words for people.
+ */
+export const continueTool = 'continue_turn'
+
 /** A tool asks for permission (`pending`), and later what became of it. It waits without a time limit. */
 export const ApprovalMessage = message('approval', {
   approvalId: ApprovalId,

@@ -1,3 +1,4 @@
+import { continueTool } from '@aicm/protocol'
 import { finish } from './turns.ts'
 import { emit, policyOf, sendPrompt, type Work } from './work.ts'
 
@@ -8,8 +9,6 @@ import { emit, policyOf, sendPrompt, type Work } from './work.ts'
 
 export const continuationText =
   'The previous answer was cut off by a restart of the program. Go on from where it stopped. Do not repeat what was done already; if nothing is left to do, say so in one sentence.'
-
-const questionTool = 'continue_turn'
 
 /** Whether the session itself waits for an answer. */
 export const isAsking = ({ state }: Work): boolean =>
@@ -28,10 +27,12 @@ export const continueTurn = (work: Work): void => {
 const ask = (work: Work): void => {
   const { state, context } = work
   const inPart = (state.turn?.openTools.length ?? 0) > 0
+  const approvalId = context.newApprovalId()
   const question = {
-    approvalId: context.newApprovalId(),
-    toolUseId: state.turn?.openTools[0] ?? '',
-    tool: questionTool,
+    approvalId,
+    // No call of claude's: what is asked about such a call says whether it was allowed.
+    toolUseId: approvalId,
+    tool: continueTool,
     input: {
       question: inPart
         ? 'claude ended while a tool was running, or before it had written down what the tool did: it may have run in part, and was not run again. Look at what it did. Shall claude go on from there?'

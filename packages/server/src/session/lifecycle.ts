@@ -29,7 +29,7 @@ export const exited = (work: Work, input: Extract<Input, { type: 'process.exited
 const closeUnallowedTools = ({ state }: Work): void => {
   if (state.turn === null) return
   const unallowed = state.approvals
-    .filter(({ answer }) => answer?.behavior !== 'allow')
+    .filter(({ requestId, answer }) => requestId !== null && answer?.behavior !== 'allow')
     .map(({ toolUseId }) => toolUseId)
   state.turn.openTools = state.turn.openTools.filter((id) => !unallowed.includes(id))
   state.turn.notRun = unallowed

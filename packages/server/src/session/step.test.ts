@@ -366,6 +366,12 @@ test('the question survives another crash and is asked once; an interrupt ends t
   expect(session.completes).toEqual(['a interrupted turn_cut_off'])
 })
 
+test('a tool may still have run in part when claude dies once more while that is asked', () => {
+  const session = running().feed(toolUse('t'), crash(), ready(2), moved('a', 'completed', 2))
+  session.feed(crash(2))
+  expect(session.state.turn).toMatchObject({ openTools: ['t'], notRun: [] })
+})
+
 test('by the session’s own policy a cut-off turn always asks, or never goes on', () => {
   const cutOff = (how: 'ask' | 'never') =>
     machine(newRecord({ recovery: { continue: how } })).feed(

@@ -1,5 +1,5 @@
-import type { Approval, Decision } from '@aicm/protocol'
-import { AicmError } from '@aicm/client'
+import { continueTool, type Approval, type Decision } from '@aicm/protocol'
+import { AicmError, approvalQuestion } from '@aicm/client'
 import { ShieldQuestion } from 'lucide-react'
 import { useId, useState, type FormEvent, type ReactNode } from 'react'
 import { toast } from 'sonner'
@@ -37,6 +37,7 @@ export const ApprovalCard = ({ approval, where }: { approval: OpenApproval; wher
     event.preventDefault()
     decide('deny', reason.trim() === '' ? {} : { message: reason.trim() })
   }
+  const toContinue = approval.tool === continueTool
   const questions = questionsOf(approval.tool, approval.input)
   const busy = answer.isPending || answered !== undefined
 
@@ -45,7 +46,9 @@ export const ApprovalCard = ({ approval, where }: { approval: OpenApproval; wher
       <div className="flex items-center gap-2 border-b border-warn/25 bg-warn-tint px-3.5 py-2 text-sm">
         <ShieldQuestion aria-hidden className="size-4 shrink-0 text-warn" />
         <p id={title} className="min-w-0">
-          {questions === undefined ? (
+          {toContinue ? (
+            'The turn was cut off'
+          ) : questions === undefined ? (
             <>
               Claude asks to use <b className="wrap-anywhere">{approval.tool}</b>
             </>
@@ -56,7 +59,11 @@ export const ApprovalCard = ({ approval, where }: { approval: OpenApproval; wher
         {where !== undefined && <span className="ml-auto min-w-0 truncate">{where}</span>}
       </div>
       <div className="grid grid-cols-1 gap-3 p-3.5">
-        {questions === undefined && <ToolInput input={approval.input} />}
+        {toContinue ? (
+          <p className="text-sm">{approvalQuestion(approval)}</p>
+        ) : (
+          questions === undefined && <ToolInput input={approval.input} />
+        )}
         {answer.error !== null && answered === undefined && <ErrorNote error={answer.error} />}
         {questions !== undefined ? (
           <QuestionForm
@@ -89,7 +96,7 @@ export const ApprovalCard = ({ approval, where }: { approval: OpenApproval; wher
         ) : (
           <div className="flex flex-wrap items-center gap-2">
             <Button look="primary" busy={busy} onClick={() => decide('allow')}>
-              Allow
+              {toContinue ? 'Go on' : 'Allow'}
             </Button>
             {approval.canRemember && (
               <Button
@@ -100,8 +107,13 @@ export const ApprovalCard = ({ approval, where }: { approval: OpenApproval; wher
                 Always allow
               </Button>
             )}
-            <Button look="danger" aria-expanded={false} busy={busy} onClick={() => setDenying(true)}>
-              Deny…
+            <Button
+              look="danger"
+              aria-expanded={false}
+              busy={busy}
+              onClick={() => (toContinue ? decide('deny') : setDenying(true))}
+            >
+              {toContinue ? 'End the turn' : 'Deny…'}
             </Button>
             <span role="status" className="text-sm text-muted">
               {answered}

@@ -1,3 +1,4 @@
+import { continueTool } from '@aicm/protocol'
 import { Ban, Check, CircleDashed, CircleSlash, LoaderCircle, ShieldQuestion, X, type LucideIcon } from 'lucide-react'
 import { use, useState, type ReactNode } from 'react'
 import { CodeBlock } from '../ui/code-block.tsx'
@@ -35,7 +36,7 @@ export const ToolCard = ({ tool, children }: { tool: ToolEntry; children: ReactN
       >
         <summary className="flex min-h-9 list-none items-center gap-2 rounded-lg px-3 text-sm hover:bg-sunken [&::-webkit-details-marker]:hidden">
           <Icon aria-hidden className={`size-4 shrink-0 ${className}`} />
-          <b className="shrink-0 font-semibold">{tool.name}</b>
+          <b className="shrink-0 font-semibold">{tool.name === continueTool ? 'Go on?' : tool.name}</b>
           <span className="min-w-0 truncate font-mono text-[0.8125rem] text-muted">
             {visible(fromFolder(summariseInput(tool.input), folder))}
           </span>

@@ -1,4 +1,5 @@
 import type { SettledBlock, Transcript, TranscriptBlock } from '@aicm/client'
+import { continueTool } from '@aicm/protocol'
 
 type Of<K extends SettledBlock['kind']> = Extract<SettledBlock, { kind: K }>
 
@@ -184,6 +185,8 @@ export const entriesOf = (turn: Pick<Turn, 'blocks' | 'state'>): Entry[] => {
 
 const toolState = ({ state, result, approval }: ToolEntry, turn: Turn['state']): ToolEntry['state'] => {
   if (approval?.message.state === 'denied') return 'denied'
+  // It has no result but what follows.
+  if (approval?.message.tool === continueTool && approval.message.state === 'allowed') return 'ok'
   if (result !== undefined) return result.message.isError ? 'failed' : 'ok'
   if (state === 'cut' || turn === 'done') return 'cut'
   return approval?.message.state === 'pending' ? 'waiting' : 'running'
