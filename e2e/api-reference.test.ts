@@ -56,7 +56,7 @@ test('/openapi.json describes every route with its token, its bodies and its ref
     const operation = paths[route.path.replaceAll(/:(\w+)/g, '{$1}')]?.[route.method.toLowerCase()]
     if (operation === undefined) throw new Error(`${route.id} is not described`)
     expect(operation).toMatchObject({ operationId: route.id, summary: route.summary, tags: [route.tag] })
-    expect(operation.security).toEqual(route.auth === 'bearer' ? [{ bearer: [] }] : undefined)
+    expect(operation.security).toEqual(route.auth !== 'none' ? [{ bearer: [] }] : undefined)
     expect(operation.responses[route.status], route.id).toBeDefined()
     expect(JSON.stringify(operation.responses.default?.content?.['application/json']?.schema), route.id).toContain(
       'requestId',

@@ -25,7 +25,7 @@ beforeAll(async () => {
 })
 afterAll(() => server?.stop())
 
-const bearerRoutes = allRoutes.filter(({ auth }) => auth === 'bearer')
+const bearerRoutes = allRoutes.filter(({ auth }) => auth !== 'none')
 const bodyRoutes = allRoutes.filter(({ body }) => body !== undefined)
 const idRoutes = allRoutes.filter(({ params }) => params !== undefined)
 const name = ({ method, path }: Route): string => `${method} ${path}`

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { tokensText } from '@aicm/broker'
 import type { Client, SessionHandle } from '@aicm/client'
@@ -38,9 +38,12 @@ const answersNext = async (session: SessionHandle): Promise<void> =>
 /** All that was said of the session's failures. */
 const errorsOf = (log: Message[]) => log.flatMap((message) => (message.type === 'error' ? [message] : []))
 
-/** Kilobytes: `VmRSS` now, `VmHWM` at most since the start. */
+/** Kilobytes: `VmRSS` now, `VmHWM` at most since `forgetPeak`. */
 const memoryOf = (pid: number, which: 'VmRSS' | 'VmHWM'): number =>
   Number(new RegExp(`${which}:\\s+(\\d+)`).exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
+
+/** An earlier test's flood would be counted again. Source: proc(5), /proc/PID/clear_refs. */
+const forgetPeak = (pid: number): void => writeFileSync(`/proc/${pid}/clear_refs`, '5')
 
 const descriptorsOf = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length
 
@@ -163,6 +166,7 @@ for (const [what, { prompt, subtype }] of Object.entries(floods))
     const { id, session } = await open()
     await session.execute('@text(warm)').complete()
     const pid = server.pid()
+    forgetPeak(pid)
     const before = memoryOf(pid, 'VmRSS')
     expect(await session.execute(`${prompt} @text(after)`).complete()).toMatchObject({
       result: 'success',

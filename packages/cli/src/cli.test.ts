@@ -151,7 +151,7 @@ test('an approval that nobody here can answer says how to answer it elsewhere', 
   const run = start(['run', 'x'])
   await run.says('aicm approve apr_')
   const [approval] = api.approvals.values()
-  expect(run.stderr()).toContain('Waiting for an approval: Allow Bash: ls -la\n')
+  expect(run.stderr()).toContain('Waiting for an approval: Allow Bash: ls -la?\n')
 
   const list = await aicm(['approve'])
   expect(list.stdout).toMatch(new RegExp(`^ID .*\n${approval?.id} .* Bash +ls -la\n$`))

@@ -18,7 +18,7 @@ export const createCall =
   async (route, input, options) => {
     const url = requestUrl(base, route, input)
     const body = part(input, 'body')
-    const token = route.auth === 'bearer' ? await getToken() : undefined
+    const token = route.auth === 'none' ? undefined : await getToken()
     const response = await send(fetch, url, {
       method: route.method,
       headers: {

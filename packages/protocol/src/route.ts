@@ -1,4 +1,5 @@
 import type { Static, TSchema } from 'typebox'
+import type { Permission } from './permissions.ts'
 
 /** One HTTP operation: the server registers it, the client calls it, and /openapi.json is generated from it. */
 export type Route = {
@@ -8,8 +9,8 @@ export type Route = {
   summary: string
   description?: string
   tag: string
-  /** 'none' for what must work without a token. */
-  auth: 'bearer' | 'none'
+  /** What the caller must be permitted to do; 'token' for whoever is logged in, 'none' for what must work without a token. */
+  auth: Permission | 'token' | 'none'
   params?: TSchema
   query?: TSchema
   body?: TSchema

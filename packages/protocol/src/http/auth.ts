@@ -39,7 +39,7 @@ export const authRoutes = {
     path: '/v1/auth/me',
     summary: 'Who am I',
     tag: 'auth',
-    auth: 'bearer',
+    auth: 'token',
     status: 200,
     response: User,
   }),
@@ -51,7 +51,7 @@ export const authRoutes = {
     description:
       'Browsers cannot send a header with a WebSocket: they open /v1/ws?ticket=<ticket>. It works once, within expiresIn seconds.',
     tag: 'auth',
-    auth: 'bearer',
+    auth: 'token',
     status: 201,
     response: Type.Object({ ticket: Type.String(), expiresIn: Type.Integer() }),
   }),

@@ -122,7 +122,7 @@ export const healthRoutes = {
     path: '/v1/health',
     summary: 'What the server runs on, and what is wrong with it',
     tag: 'health',
-    auth: 'bearer',
+    auth: 'server.read',
     status: 200,
     response: Health,
   }),

@@ -27,7 +27,7 @@ export const workspaceRoutes = {
     description:
       'Empty by default; a clone of gitUrl (http, https, ssh or git; status is "cloning" at first); or the existing folder `path` inside one of the roots that the operator allows.',
     tag,
-    auth: 'bearer',
+    auth: 'workspaces.write',
     body: strict({
       name: Type.String({ pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$' }),
       gitUrl: Type.Optional(Type.String({ minLength: 1, maxLength: 2000 })),
@@ -43,7 +43,7 @@ export const workspaceRoutes = {
     path: '/v1/workspaces',
     summary: 'List your workspaces',
     tag,
-    auth: 'bearer',
+    auth: 'workspaces.read',
     status: 200,
     response: Type.Object({ workspaces: Type.Array(Workspace) }),
   }),
@@ -53,7 +53,7 @@ export const workspaceRoutes = {
     path: '/v1/workspaces/:id',
     summary: 'Show a workspace',
     tag,
-    auth: 'bearer',
+    auth: 'workspaces.read',
     params,
     status: 200,
     response: Workspace,
@@ -66,7 +66,7 @@ export const workspaceRoutes = {
     description:
       'Removes the folder too, except one that was there before (source "folder"). Refused while a session uses it.',
     tag,
-    auth: 'bearer',
+    auth: 'workspaces.write',
     params,
     status: 204,
   }),

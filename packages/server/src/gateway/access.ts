@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import { mayUse } from '../auth/authorize.ts'
+import type { Permission } from '@aicm/protocol'
+import { authorize, type Resource, type Subject } from '../auth/authorize.ts'
 import type { Identity } from '../auth/tokens.ts'
 import { AppError } from '../lib/app-error.ts'
 import type { Session } from '../session/session.ts'
@@ -20,9 +21,22 @@ export const authenticate = async (services: Services, headers: IncomingHttpHead
   return services.accessTokens.verify(token)
 }
 
-/** The session, if it is the user's; another's is answered like one that does not exist. */
-export const sessionOf = async (services: Services, user: UserRecord, id: string): Promise<Session> => {
+/** Throws `unknown` where the subject may not know of the resource, else forbidden where it may not do this. */
+export const assertMay = (subject: Subject, permission: Permission, resource?: Resource, unknown?: AppError): void => {
+  const verdict = authorize(subject, permission, resource)
+  if (verdict === 'allow') return
+  if (verdict === 'hide' && unknown !== undefined) throw unknown
+  throw new AppError('forbidden', `This needs the permission ${permission}.`)
+}
+
+/** The session, if the user may do this with it; another's is answered like one that does not exist. */
+export const sessionOf = async (
+  services: Services,
+  user: UserRecord,
+  id: string,
+  permission: Permission,
+): Promise<Session> => {
   const session = await services.registry.get(id)
-  if (!mayUse(user, session.record())) throw new AppError('session_not_found', `There is no session ${id}.`)
+  assertMay(user, permission, session.record(), new AppError('session_not_found', `There is no session ${id}.`))
   return session
 }

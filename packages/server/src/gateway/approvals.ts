@@ -1,9 +1,9 @@
 import type { Approval, Decision } from '@aicm/protocol'
-import { mayUse } from '../auth/authorize.ts'
 import { AppError } from '../lib/app-error.ts'
 import { isoTime } from '../lib/clock.ts'
 import type { ApprovalRecord } from '../storage/approval-store.ts'
 import type { UserRecord } from '../storage/user-store.ts'
+import { assertMay } from './access.ts'
 import type { Services } from './services.ts'
 
 export const viewApproval = ({ userId: _, createdAt, ...record }: ApprovalRecord): Approval => ({
@@ -20,8 +20,9 @@ export const answerApproval = async (
 ): Promise<Approval> => {
   const { approvals } = services.database
   const record = await approvals.get(id)
-  if (record === undefined || !mayUse(user, record))
-    throw new AppError('approval_not_found', `There is no permission request ${id}.`)
+  const unknown = new AppError('approval_not_found', `There is no permission request ${id}.`)
+  if (record === undefined) throw unknown
+  assertMay(user, 'approvals.write', record, unknown)
   const session = await services.registry.get(record.sessionId)
   await session.answer({ approvalId: id, decision, userId: user.id })
   return viewApproval((await approvals.get(id)) ?? record)

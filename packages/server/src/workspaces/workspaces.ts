@@ -1,7 +1,6 @@
 import { mkdir, realpath, rm, stat } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import type { Input, routes, Workspace } from '@aicm/protocol'
-import { mayUse } from '../auth/authorize.ts'
 import { AppError } from '../lib/app-error.ts'
 import { isoTime, type Clock } from '../lib/clock.ts'
 import { newId } from '../lib/id.ts'
@@ -69,8 +68,7 @@ export const createWorkspaces = (
 
   const get: Workspaces['get'] = async (userId, id) => {
     const record = await workspaces.get(id)
-    if (record === undefined || !mayUse({ id: userId }, record))
-      throw new AppError('workspace_not_found', `There is no workspace ${id}.`)
+    if (record?.userId !== userId) throw new AppError('workspace_not_found', `There is no workspace ${id}.`)
     return record
   }
 

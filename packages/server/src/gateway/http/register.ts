@@ -3,7 +3,7 @@ import { ErrorBody, type Input, type Output, type Route } from '@aicm/protocol'
 import { Type } from 'typebox'
 import type { Identity } from '../../auth/tokens.ts'
 import type { UserRecord } from '../../storage/user-store.ts'
-import { authenticate, userOf } from '../access.ts'
+import { assertMay, authenticate, userOf } from '../access.ts'
 import type { Services } from '../services.ts'
 import { createCheck } from '../validate.ts'
 
@@ -16,7 +16,7 @@ declare module 'fastify' {
   }
 }
 
-type Context<R extends Route> = (R['auth'] extends 'bearer' ? Caller : unknown) & {
+type Context<R extends Route> = (R['auth'] extends 'none' ? unknown : Caller) & {
   request: FastifyRequest
   reply: FastifyReply
 }
@@ -45,7 +45,7 @@ export const createRegister =
         summary: route.summary,
         ...(route.description === undefined ? {} : { description: route.description }),
         tags: [route.tag],
-        ...(route.auth === 'bearer' ? { security: [{ bearer: [] }] } : {}),
+        ...(route.auth === 'none' ? {} : { security: [{ bearer: [] }] }),
         ...(route.params === undefined ? {} : { params: route.params }),
         ...(route.query === undefined ? {} : { querystring: route.query }),
         ...(route.body === undefined ? {} : { body: route.body }),
@@ -55,9 +55,11 @@ export const createRegister =
         },
       },
       onRequest: async (request) => {
-        if (route.auth !== 'bearer') return
+        if (route.auth === 'none') return
         const identity = await authenticate(services, request.headers)
-        request.caller = { identity, user: await userOf(services, identity) }
+        const user = await userOf(services, identity)
+        if (route.auth !== 'token') assertMay(user, route.auth)
+        request.caller = { identity, user }
       },
       handler: async (request, reply) => {
         const call = {

@@ -70,7 +70,7 @@ export const serveConnection = (socket: WebSocket, user: UserRecord, services: S
     ref: string,
     { sessionId, after, slow }: { sessionId: string; after: Cursor; slow: SlowPolicy },
   ): Promise<void> => {
-    const session = await sessionOf(services, user, sessionId)
+    const session = await sessionOf(services, user, sessionId, 'sessions.read')
     if (subscriptions.size >= maxSubscriptions && !subscriptions.has(sessionId))
       throw new AppError('too_many_requests', `A connection can follow ${maxSubscriptions} sessions.`)
     // It closed meanwhile, and nobody would end this subscription any more.
@@ -138,13 +138,13 @@ export const serveConnection = (socket: WebSocket, user: UserRecord, services: S
         return send({ type: 'unsubscribed', ref, sessionId: message.sessionId })
       case 'execute': {
         const { sessionId } = message
-        const session = await sessionOf(services, user, sessionId)
+        const session = await sessionOf(services, user, sessionId, 'sessions.write')
         const accepted = await session.execute({ ...promptOf(message), userId: user.id })
         return send({ type: 'accepted', ref, sessionId, ...accepted })
       }
       case 'interrupt': {
         const { sessionId } = message
-        const session = await sessionOf(services, user, sessionId)
+        const session = await sessionOf(services, user, sessionId, 'sessions.write')
         return send({ type: 'interrupted', ref, sessionId, ...(await session.interrupt()) })
       }
       case 'approve':

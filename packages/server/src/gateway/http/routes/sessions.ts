@@ -49,26 +49,26 @@ export const registerSessions = (register: Register, services: Services): void =
   })
 
   register(routes.sessions.get, async ({ user, params }) =>
-    viewSession((await sessionOf(services, user, params.id)).record()),
+    viewSession((await sessionOf(services, user, params.id, routes.sessions.get.auth)).record()),
   )
 
   register(routes.sessions.update, async ({ user, params, body }) => {
-    const session = await sessionOf(services, user, params.id)
+    const session = await sessionOf(services, user, params.id, routes.sessions.update.auth)
     await session.update(body)
     return viewSession(session.record())
   })
 
   register(routes.sessions.delete, async ({ user, params }) => {
-    await sessionOf(services, user, params.id)
+    await sessionOf(services, user, params.id, routes.sessions.delete.auth)
     return void (await registry.delete(params.id))
   })
 
   register(routes.sessions.interrupt, async ({ user, params }) =>
-    (await sessionOf(services, user, params.id)).interrupt(),
+    (await sessionOf(services, user, params.id, routes.sessions.interrupt.auth)).interrupt(),
   )
 
   register(routes.sessions.close, async ({ user, params }) => {
-    const session = await sessionOf(services, user, params.id)
+    const session = await sessionOf(services, user, params.id, routes.sessions.close.auth)
     await session.close('closed by its owner')
     return viewSession(session.record())
   })
@@ -92,7 +92,7 @@ export const registerSessions = (register: Register, services: Services): void =
   register(
     routes.sessions.execute,
     async ({ user, params, body, request, reply }) => {
-      const session = await sessionOf(services, user, params.id)
+      const session = await sessionOf(services, user, params.id, routes.sessions.execute.auth)
       const accepted = await session.execute({ ...promptOf(body), userId: user.id })
       if (!wantsEventStream(request)) return accepted
       await streamTurn(reply, request, session, accepted)
@@ -124,7 +124,7 @@ export const registerSessions = (register: Register, services: Services): void =
   )
 
   register(routes.sessions.events, async ({ user, params, query, request, reply }) => {
-    const session = await sessionOf(services, user, params.id)
+    const session = await sessionOf(services, user, params.id, routes.sessions.events.auth)
     const after = cursorOf(request.headers['last-event-id'] ?? query.after)
     // A cursor past the end is refused, of a stream too, while it still can be.
     session.follow(after, AbortSignal.abort())
