@@ -193,7 +193,11 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
 
   const restored = await registry.restore()
   const rules = originRules(config)
-  const http = await createHttpServer(services, { log, rules, webRoot: assets.webRoot })
+  const http = await createHttpServer(services, {
+    rules,
+    webRoot: assets.webRoot,
+    logRequests: config.logLevel === 'debug',
+  })
   const webSockets = createWebSocketServer(http.server, services, rules)
   const url = await http.listen({ host: config.host, port: config.port })
   // Not before the server listens: a start that fails leaves nothing running.
