@@ -7,8 +7,10 @@ const { fdatasync, existsSync } = fs
 const failing = process.env['FAIL_SYNCS'] ?? ''
 const error = () => Object.assign(new Error('EIO: i/o error, fdatasync'), { code: 'EIO' })
 
-/** @param {number} fd @param {(error: Error | null) => void} told */
-fs.fdatasync = (fd, told) => (existsSync(failing) ? queueMicrotask(() => told(error())) : fdatasync(fd, told))
+Object.assign(fs, {
+  /** @param {number} fd @param {(error: Error | null) => void} told */
+  fdatasync: (fd, told) => (existsSync(failing) ? queueMicrotask(() => told(error())) : fdatasync(fd, told)),
+})
 
 const open = fs.promises.open
 /** @param {Parameters<typeof open>} given */
