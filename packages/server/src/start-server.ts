@@ -25,6 +25,7 @@ import { systemClock } from './lib/clock.ts'
 import { openLogFile } from './lib/log-file.ts'
 import { once } from './lib/once.ts'
 import { secretFile } from './lib/secret-file.ts'
+import { createMetrics } from './observability/metrics.ts'
 import { openStorage, type Recovery } from './open-storage.ts'
 import { defaultLimits } from './process/limits.ts'
 import { createProcesses } from './session/processes.ts'
@@ -166,6 +167,9 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   const accounts = createAccounts(database.users, accessTokens, clock)
   const firstAdmin = await accounts.createFirstAdmin(config.adminPassword, recovery?.refilled.lostUsers[0])
 
+  const metrics = createMetrics(registry.counts)
+  storage.breaker.onChange((state) => metrics.breakerChanged('storage', state))
+  starts.onChange((state) => metrics.breakerChanged('claude', state))
   const health = createHealth({
     config,
     version: assets.version,
@@ -181,7 +185,15 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     claude,
     isolation,
   })
-  const healthChecker = createHealthChecker({ health, intervalMs: config.healthIntervalMs, log })
+  const healthChecker = createHealthChecker({
+    health: async () => {
+      const found = await health()
+      metrics.breakerChanged('modelApi', found.breakers.modelApi)
+      return found
+    },
+    intervalMs: config.healthIntervalMs,
+    log,
+  })
 
   const services: Services = {
     database,
@@ -192,6 +204,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     tickets: createTickets(clock),
     health,
     healthChecker,
+    metrics,
     assertCanStart: () => void program(),
     clock,
     log,
