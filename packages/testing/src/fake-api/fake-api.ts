@@ -101,6 +101,7 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
   const createWorkspace = (name: string): Workspace => {
     const workspace: Workspace = {
       id: id('wsp'),
+      owner: null,
       name,
       source: 'empty',
       path: `/workspaces/${name}`,
@@ -118,6 +119,7 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
       id: id('ses'),
       name: 'Unnamed',
       workspaceId: fields.workspaceId ?? createWorkspace(`workspace-${workspaces.length + 1}`).id,
+      owner: null,
       model: null,
       permissionMode: 'default',
       systemPrompt: null,
