@@ -447,6 +447,7 @@ const propertiesOf = ({ body }: Route): Record<string, unknown> =>
 /** Values of the table that a key takes. */
 const isRight = (key: string, value: unknown): boolean =>
   (key === 'updatedInput' && JSON.stringify(value) === '{}') ||
-  (['prompt', 'systemPrompt', 'message', 'password', 'username', 'currentPassword', 'refreshToken'].includes(key) && value === 'x\u0000y') ||
+  (['prompt', 'systemPrompt', 'message', 'password', 'username', 'currentPassword', 'refreshToken'].includes(key) &&
+    value === 'x\u0000y') ||
   (key === 'prompt' && typeof value === 'string' && value.length > 100_000) ||
   (key === 'message' && value === '')

@@ -220,7 +220,8 @@ const createProgram = (io: Io, act: Act): Command => {
         target: string,
         username: string | undefined,
         options: { workspace?: boolean; drive?: boolean; stop?: boolean },
-      ) => start(async (context) => (await import('./commands/share.ts')).share(context, { target, username }, options)),
+      ) =>
+        start(async (context) => (await import('./commands/share.ts')).share(context, { target, username }, options)),
     )
 
   const keys = program.command('keys').description('API keys for programs: list, make and delete them')
@@ -264,9 +265,8 @@ const createProgram = (io: Io, act: Act): Command => {
     .option('--disable', 'log the user out, and let nobody in')
     .option('--enable', 'let the user in again')
     .option('--reset-password', 'log the user out, and make a one-time password')
-    .action(
-      (given: string, options: { role?: Role; disable?: boolean; enable?: boolean; resetPassword?: boolean }) =>
-        start(async (context) => (await import('./commands/users.ts')).change(context, given, options)),
+    .action((given: string, options: { role?: Role; disable?: boolean; enable?: boolean; resetPassword?: boolean }) =>
+      start(async (context) => (await import('./commands/users.ts')).change(context, given, options)),
     )
   users
     .command('rm')

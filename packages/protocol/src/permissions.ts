@@ -26,7 +26,14 @@ export const Role = Type.Union([Type.Literal('admin'), Type.Literal('member'), T
 export type Role = Static<typeof Role>
 
 const viewer = ['sessions.read', 'workspaces.read', 'files.read', 'account.write', 'server.read'] as const
-const member = [...viewer, 'sessions.write', 'sessions.manage', 'approvals.write', 'workspaces.write', 'files.write'] as const
+const member = [
+  ...viewer,
+  'sessions.write',
+  'sessions.manage',
+  'approvals.write',
+  'workspaces.write',
+  'files.write',
+] as const
 const admin = [...member, 'server.manage', 'users.manage', 'audit.read', 'usage.read'] as const
 
 /** An admin runs the server; what users say to their sessions is not part of that. */

@@ -25,7 +25,13 @@ type CreateFlags = { allow?: string[]; days?: number }
 /** All that keys can have; which of them one may give is the server's to say. */
 const known = permissionsOfRole.admin.filter((permission) => permission !== 'account.write')
 /** To work with sessions, and no more. */
-const usual: Permission[] = ['sessions.read', 'sessions.write', 'approvals.write', 'workspaces.read', 'workspaces.write']
+const usual: Permission[] = [
+  'sessions.read',
+  'sessions.write',
+  'approvals.write',
+  'workspaces.read',
+  'workspaces.write',
+]
 
 const isKnown = (permission: string): permission is Permission => known.some((one) => one === permission)
 
@@ -51,7 +57,8 @@ export const remove = async (context: Context, given: string): Promise<ExitCode>
   const client = await context.client()
   const { keys } = await client.call(routes.keys.list, {})
   const found = keys.filter(
-    ({ id, name, prefix }) => name === given || id === given || (prefix.length <= given.length && given.startsWith(prefix)),
+    ({ id, name, prefix }) =>
+      name === given || id === given || (prefix.length <= given.length && given.startsWith(prefix)),
   )
   const [key] = found
   if (key === undefined)
@@ -62,7 +69,10 @@ export const remove = async (context: Context, given: string): Promise<ExitCode>
       exitCode: exitCodes.failed,
     })
   if (found.length > 1)
-    throw usageError(`${found.length} keys are called "${given}".`, `Say which: ${found.map(({ prefix }) => prefix).join(', ')}`)
+    throw usageError(
+      `${found.length} keys are called "${given}".`,
+      `Say which: ${found.map(({ prefix }) => prefix).join(', ')}`,
+    )
   await client.call(routes.keys.delete, { params: { id: key.id } })
   if (context.json) context.out.json({ deleted: key.id })
   else context.out.print(`Deleted ${key.name} (${key.prefix}…).`)

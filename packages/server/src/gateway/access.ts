@@ -15,7 +15,8 @@ export type Caller = UserRecord & { scopes?: readonly Permission[] }
 
 const assertStands = (services: Services, { grant }: Identity): void => {
   const gone = grant.kind === 'login' ? services.logins.isRevoked(grant.id) : services.apiKeys.isDeleted(grant.id)
-  if (gone) throw new AppError('unauthorized', `This ${grant.kind === 'login' ? 'login has ended' : 'API key was deleted'}.`)
+  if (gone)
+    throw new AppError('unauthorized', `This ${grant.kind === 'login' ? 'login has ended' : 'API key was deleted'}.`)
 }
 
 /** The user of an identity. A token outlives its login, and its user's removal: both are looked at each time. */

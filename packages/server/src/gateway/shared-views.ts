@@ -58,8 +58,7 @@ export const listSessionsFor = async (
   // One more than is shown tells whether there are more.
   const more = { ...filter, limit: filter.limit + 1 }
   const own = await services.database.sessions.list({ ...more, userId: user.id })
-  const others =
-    (await services.shares.listFor(user.id)).size === 0 ? [] : await sharedSessions(services, user, more)
+  const others = (await services.shares.listFor(user.id)).size === 0 ? [] : await sharedSessions(services, user, more)
   const all = others.length === 0 ? own : [...own, ...others].sort((a, b) => (a.id < b.id ? 1 : -1))
   const page = all.slice(0, filter.limit)
   return {

@@ -32,7 +32,10 @@ export const userTests = (open: OpenDatabase): void => {
 
   test('all are listed, oldest first', async () => {
     await using database = await open()
-    const [first, second] = [userRecord({ id: idOf('usr', 1), username: 'a' }), userRecord({ id: idOf('usr', 2), username: 'b' })]
+    const [first, second] = [
+      userRecord({ id: idOf('usr', 1), username: 'a' }),
+      userRecord({ id: idOf('usr', 2), username: 'b' }),
+    ]
     await database.users.create(second)
     await database.users.create(first)
     expect(await database.users.list()).toEqual([first, second])

@@ -15,9 +15,7 @@ export const registerApprovals = (register: Register, services: Services): void 
     }
     const own = await approvals.listPending({ userId: user.id })
     const driven = await drivenSessionsThatAsk(services, user)
-    const others = await Promise.all(
-      driven.map(({ userId, id }) => approvals.listPending({ userId, sessionId: id })),
-    )
+    const others = await Promise.all(driven.map(({ userId, id }) => approvals.listPending({ userId, sessionId: id })))
     const pending = [...own, ...others.flat()].sort((a, b) => (a.id < b.id ? -1 : 1))
     return { approvals: pending.map(viewApproval) }
   })

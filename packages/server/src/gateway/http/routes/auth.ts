@@ -14,9 +14,7 @@ const loginOf = ({ grant }: Identity): string => {
 
 export const registerAuth = (register: Register, services: Services): void => {
   const { accounts, logins, signingKeys, tickets } = services
-  register(routes.auth.login, ({ body, request }) =>
-    accounts.login({ ...body, agent: request.headers['user-agent'] }),
-  )
+  register(routes.auth.login, ({ body, request }) => accounts.login({ ...body, agent: request.headers['user-agent'] }))
   register(routes.auth.refresh, ({ body }) => logins.refresh(body.refreshToken))
   register(routes.auth.logout, async ({ user, identity }) => void (await logins.revoke(user.id, [loginOf(identity)])))
   register(routes.auth.me, async ({ user }) => viewUser(user))

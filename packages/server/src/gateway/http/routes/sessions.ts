@@ -53,11 +53,7 @@ export const registerSessions = (register: Register, services: Services): void =
   })
 
   register(routes.sessions.get, async ({ user, params }) =>
-    viewSessionFor(
-      services,
-      user,
-      (await sessionOf(services, user, params.id, routes.sessions.get.auth)).record(),
-    ),
+    viewSessionFor(services, user, (await sessionOf(services, user, params.id, routes.sessions.get.auth)).record()),
   )
 
   register(routes.sessions.update, async ({ user, params, body }) => {

@@ -16,5 +16,8 @@ export const registerUsers = (register: Register, services: Services): void => {
     const { user, ...made } = await accounts.update(params.id, body)
     return { ...viewAccount(user), ...made }
   })
-  register(routes.users.delete, async ({ params, query }) => void (await removeUser(services, params.id, query.purge === true)))
+  register(
+    routes.users.delete,
+    async ({ params, query }) => void (await removeUser(services, params.id, query.purge === true)),
+  )
 }

@@ -117,8 +117,7 @@ const createAccounts = (): Pick<Database, 'users' | 'logins' | 'apiKeys' | 'shar
         logins.insert(record)
       },
       findByFamily: async (hash) => logins.where(({ familyHash }) => familyHash === hash)[0],
-      list: async (userId) =>
-        logins.where((record) => record.userId === userId && record.revokedAt === null).reverse(),
+      list: async (userId) => logins.where((record) => record.userId === userId && record.revokedAt === null).reverse(),
       rotate: async (id, from, to) => {
         const stored = logins.get(id)
         if (stored === undefined || stored.tokenHash !== from || stored.revokedAt !== null) return false
@@ -163,7 +162,10 @@ const createAccounts = (): Pick<Database, 'users' | 'logins' | 'apiKeys' | 'shar
   }
 }
 
-export const createStores = (): Omit<Database, 'events' | 'sessions' | 'approvals' | 'describe' | typeof Symbol.asyncDispose> => ({
+export const createStores = (): Omit<
+  Database,
+  'events' | 'sessions' | 'approvals' | 'describe' | typeof Symbol.asyncDispose
+> => ({
   workspaces: createWorkspaces(),
   projects: createProjects(),
   tasks: createTasks(),

@@ -65,12 +65,7 @@ export const createLogins = (db: Kysely<Schema>, errors: SqlErrors): LoginStore 
   revoke: async (ids, at) => {
     if (ids.length === 0) return
     await runQuery(errors, () =>
-      db
-        .updateTable('logins')
-        .set({ revoked_at: at })
-        .where('id', 'in', ids)
-        .where('revoked_at', 'is', null)
-        .execute(),
+      db.updateTable('logins').set({ revoked_at: at }).where('id', 'in', ids).where('revoked_at', 'is', null).execute(),
     )
   },
   listRevoked: async (now) => {
