@@ -102,7 +102,7 @@ const attacks: Record<string, () => string> = {
   expired: () => library({ ...claims, exp: now() - 1 }),
   'no exp': () => library(without('exp')),
   'an exp that is a text': () => minted(header(), { ...claims, exp: `${now() + 600}` }),
-  'an endless exp': () => minted(header(), { ...claims, exp: 1e400 }),
+  'an exp that is null': () => minted(header(), { ...claims, exp: null }),
   'not yet valid': () => library({ ...claims, nbf: now() + 60 }),
   'no subject': () => library(without('sub')),
   'another subject that there is not': () => library({ ...claims, sub: 'usr_0123456789abcdefghjkmnpqrs' }),
