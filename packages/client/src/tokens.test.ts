@@ -40,7 +40,7 @@ test('a token that the server refuses is replaced once, for all who wait', async
 
 test('a token is replaced before it expires', async () => {
   await using started = await start()
-  const { api, counted, client, store } = started
+  const { counted, client, store } = started
   const tokens = await store.read()
   if (tokens === undefined) throw new Error('no tokens')
   tokens.expiresAt = Date.now() + 5000

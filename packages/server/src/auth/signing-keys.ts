@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../lib/clock.ts'
+import { createSemaphore } from '../lib/semaphore.ts'
 import { assertWhole, secretFile } from '../lib/secret-file.ts'
 
 export type SigningKey = { id: string; secret: Uint8Array }
@@ -48,6 +49,8 @@ export const openSigningKeys = async (
     }
   }
   let newest = await load()
+  let lastRotation = 0
+  const inTurn = createSemaphore(1)
 
   return {
     newest: () => newest,
@@ -57,12 +60,14 @@ export const openSigningKeys = async (
       // Whoever has stolen it could sign what it likes: it is taken no longer than it has to be.
       return key === undefined || isOver(key.until) ? undefined : key.secret
     },
-    rotate: async () => {
-      const now = clock.now()
-      await rename(path, `${path}.${now}`)
-      replaced.set(newest.id, { secret: newest.secret, until: now + lifeMs })
-      newest = await load()
-      return newest
-    },
+    rotate: () =>
+      inTurn(async () => {
+        // Never the name of another one.
+        lastRotation = Math.max(clock.now(), lastRotation + 1)
+        await rename(path, `${path}.${lastRotation}`)
+        replaced.set(newest.id, { secret: newest.secret, until: lastRotation + lifeMs })
+        newest = await load()
+        return newest
+      }),
   }
 }

@@ -26,7 +26,8 @@ export const watchAccess = (
   const look = (): void => {
     const still = async (): Promise<void> => {
       if (end <= services.clock.now()) throw new AppError('unauthorized', 'This login or API key has expired.')
-      await check?.(await userOf(services, identity))
+      const user = await userOf(services, identity)
+      await check?.(user)
     }
     still().catch((error: unknown) => {
       if (!stopped) lost(toAppError(error))
