@@ -17,7 +17,7 @@ import { createClaudeProgram, findClaude, type ClaudeProgram } from './claude/fi
 import type { Config } from './config/config.ts'
 import { createHealthChecker } from './health/checker.ts'
 import { createHealth } from './health/health.ts'
-import { createStorageCheck } from './health/storage-check.ts'
+import { createStorageCheck, untilDiskWorks } from './health/storage-check.ts'
 import { pressureOf, readMemory } from './health/system.ts'
 import { createHttpServer } from './gateway/http/server.ts'
 import { originRules } from './gateway/origin.ts'
@@ -30,6 +30,7 @@ import { createBreaker } from './lib/breaker.ts'
 import { systemClock } from './lib/clock.ts'
 import { openLogFile } from './lib/log-file.ts'
 import { once } from './lib/once.ts'
+import { createMetrics } from './observability/metrics.ts'
 import { openStorage, type Recovery } from './open-storage.ts'
 import { defaultLimits } from './process/limits.ts'
 import { createProcesses } from './session/processes.ts'
@@ -46,8 +47,10 @@ export type RunningServer = {
   /** What was found out after the start. */
   claude: Promise<ClaudeProgram>
   isolation: Promise<Isolation>
-  /** Stops serving and lets go of all sessions' processes, which go on. */
-  close(): Promise<void>
+  /** Resolves when the disk had failed and takes data again: a server that is started anew, in this process too, is sound. */
+  worn: Promise<void>
+  /** Stops serving and lets go of all sessions' processes, which go on unless the settings want them to end. */
+  close(options?: { keepSessions: boolean }): Promise<void>
 }
 
 /** Of claude when it is idle, with room for what its tools need now and then. */
@@ -83,7 +86,12 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   opened.defer(() => logFile.close())
   const log = pino({ level: config.logLevel, base: { node: process.pid } }, logFile)
 
-  const storage = opened.use(await openStorage(config, { clock, log }))
+  const worn = Promise.withResolvers<void>()
+  const onSyncFailed = (): void => {
+    log.error({}, 'the disk did not take what was written: nothing is accepted until it does')
+    void untilDiskWorks(config.dataDir, stopping.signal).then(worn.resolve)
+  }
+  const storage = opened.use(await openStorage(config, { clock, log, onSyncFailed }))
   const { database, kv, recovery } = storage
 
   const brokerDir = join(config.dataDir, 'broker')
@@ -169,6 +177,9 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   const accounts = createAccounts(database.users, { logins, changes: accessChanges, clock })
   const firstAdmin = await accounts.createFirstAdmin(config.adminPassword, recovery?.refilled.lostUsers[0])
 
+  const metrics = createMetrics(registry.counts)
+  storage.breaker.onChange((state) => metrics.breakerChanged('storage', state))
+  starts.onChange((state) => metrics.breakerChanged('claude', state))
   const health = createHealth({
     config,
     version: assets.version,
@@ -184,7 +195,15 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     claude,
     isolation,
   })
-  const healthChecker = createHealthChecker({ health, intervalMs: config.healthIntervalMs, log })
+  const healthChecker = createHealthChecker({
+    health: async () => {
+      const found = await health()
+      metrics.breakerChanged('modelApi', found.breakers.modelApi)
+      return found
+    },
+    intervalMs: config.healthIntervalMs,
+    log,
+  })
 
   const services: Services = {
     database,
@@ -200,6 +219,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     tickets: createTickets(clock),
     health,
     healthChecker,
+    metrics,
     assertCanStart: () => void program(),
     removeUserFiles: async (userId) => {
       for (const folder of ['users', 'workspaces'])
@@ -241,13 +261,13 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
 
   const resources = opened.move()
   let closed: Promise<void> | undefined
-  const close = async (): Promise<void> => {
+  const close = async (keepSessions: boolean): Promise<void> => {
     stopping.abort()
     clearInterval(tidying)
     clearInterval(tidyingLogins)
     webSockets.close()
     await http.close()
-    if (settings.stopWithServer) await registry.stopAll()
+    if (settings.stopWithServer && !keepSessions) await registry.stopAll()
     await registry.release()
     log.info({}, 'stopped')
     await resources.disposeAsync()
@@ -258,6 +278,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     recovery,
     claude: claude(),
     isolation: isolation(),
-    close: () => (closed ??= close()),
+    worn: worn.promise,
+    close: (options) => (closed ??= close(options?.keepSessions === true)),
   }
 }
