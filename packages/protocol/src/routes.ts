@@ -1,4 +1,5 @@
 import { approvalRoutes } from './http/approvals.ts'
+import { auditRoutes } from './http/audit.ts'
 import { authRoutes } from './http/auth.ts'
 import { healthRoutes } from './http/health.ts'
 import { sessionRoutes } from './http/sessions.ts'
@@ -10,5 +11,6 @@ export const routes = {
   workspaces: workspaceRoutes,
   sessions: sessionRoutes,
   approvals: approvalRoutes,
+  audit: auditRoutes,
   health: healthRoutes,
 } as const

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { mintSessionToken, tokenKey } from '@aicm/broker'
 import { pino } from 'pino'
+import { openAudit } from './audit/audit.ts'
 import { createAccounts } from './auth/accounts.ts'
 import { createTickets } from './auth/tickets.ts'
 import { createAccessTokens } from './auth/tokens.ts'
@@ -79,6 +80,12 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
 
   const storage = opened.use(await openStorage(config, { clock, log }))
   const { database, kv, recovery } = storage
+  const audit = opened.use(await openAudit({ store: database.audit, kv, clock, log }))
+  void audit.record({ action: 'server.start', detail: { version: assets.version, settings: config.given } })
+  if (recovery !== undefined) {
+    const { reason, refilled } = recovery
+    await audit.record({ action: 'server.rebuild', result: 'failed', detail: { reason, ...refilled } })
+  }
 
   const brokerDir = join(config.dataDir, 'broker')
   const broker = createBrokerProcess({
@@ -157,7 +164,9 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
 
   const accessTokens = createAccessTokens(await secretFile(join(config.dataDir, 'jwt.key')), clock)
   const accounts = createAccounts(database.users, accessTokens, clock)
+  const isFirst = (await database.users.count()) === 0
   const firstAdmin = await accounts.createFirstAdmin(config.adminPassword, recovery?.refilled.lostUsers[0])
+  if (isFirst) void audit.record({ action: 'server.first_admin', target: 'admin' })
 
   const health = createHealth({
     config,
@@ -183,6 +192,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     accounts,
     accessTokens,
     tickets: createTickets(clock),
+    audit,
     health,
     healthChecker,
     assertCanStart: () => void program(),
@@ -221,6 +231,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     await http.close()
     if (settings.stopWithServer) await registry.stopAll()
     await registry.release()
+    await audit.record({ action: 'server.stop' })
     log.info({}, 'stopped')
     await resources.disposeAsync()
   }

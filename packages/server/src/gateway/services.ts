@@ -1,4 +1,5 @@
 import type { Health, HealthStatus } from '@aicm/protocol'
+import type { Audit } from '../audit/audit.ts'
 import type { Accounts } from '../auth/accounts.ts'
 import type { Tickets } from '../auth/tickets.ts'
 import type { AccessTokens } from '../auth/tokens.ts'
@@ -16,6 +17,7 @@ export type Services = {
   accounts: Accounts
   accessTokens: AccessTokens
   tickets: Tickets
+  audit: Pick<Audit, 'record' | 'anchor'>
   health(): Promise<Health>
   /** What the background checker has found. */
   healthChecker: {

@@ -8,6 +8,7 @@ import type { WorkspaceRecord } from '@aicm/server/storage/workspace-store'
 import type {
   ApprovalMessage,
   ApprovalState,
+  AuditEntry,
   CompleteMessage,
   Message,
   PromptMessage,
@@ -149,5 +150,23 @@ export const userRecord = (changes: Partial<UserRecord> = {}): UserRecord => ({
   passwordHash: '$argon2id$…',
   role: 'member',
   createdAt: created,
+  ...changes,
+})
+
+/** Its hash is none: stores do not look at it. */
+export const auditEntry = (seq: number, changes: Partial<AuditEntry> = {}): AuditEntry => ({
+  seq,
+  time,
+  userId: idOf('usr', 1),
+  username: 'Ada',
+  action: 'sessions.create',
+  target: idOf('ses', seq),
+  result: 'ok',
+  code: null,
+  address: '127.0.0.1',
+  requestId: idOf('req', seq),
+  credential: 'login',
+  detail: {},
+  hash: `hash ${seq}`,
   ...changes,
 })

@@ -19,8 +19,8 @@ const refusal = (error: FastifyError): AppError => {
   return toAppError(error)
 }
 
-/** Every error of a route leaves by here: one form, one table of codes, the cause in the log only. */
-export const replyError = (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void => {
+/** Every error of a route leaves by here: one form, one table of codes, the cause in the log only. Returns what it said. */
+export const replyError = (error: FastifyError, request: FastifyRequest, reply: FastifyReply): AppError => {
   const refused = refusal(error)
   if (refused.status >= 500) request.log.error({ err: refused, cause: refused.cause }, 'request failed')
   if (refused.retryAfter !== undefined) reply.header('retry-after', String(refused.retryAfter))
@@ -31,4 +31,5 @@ export const replyError = (error: FastifyError, request: FastifyRequest, reply: 
     request.raw.resume()
   }
   void reply.code(refused.status).send(refused.toBody(request.id))
+  return refused
 }

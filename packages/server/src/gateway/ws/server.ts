@@ -46,12 +46,22 @@ export const createWebSocketServer = (http: Server, services: Services, rules: O
     // Until ws takes over, a reset by the peer would be an unhandled error.
     const ignore = (): void => undefined
     socket.on('error', ignore)
+    const address = request.socket.remoteAddress
+    const requestId = newId('req', services.clock.now())
     admit(request).then(
       (user) => {
         socket.off('error', ignore)
-        sockets.handleUpgrade(request, socket, head, (webSocket) => serveConnection(webSocket, user, services, frames))
+        const { id: userId, username } = user
+        void services.audit.record({ action: 'ws.connect', userId, username, address, requestId, credential: 'login' })
+        sockets.handleUpgrade(request, socket, head, (webSocket) =>
+          serveConnection(webSocket, { user, address }, services, frames),
+        )
       },
-      (error: unknown) => refuse(socket, toAppError(error), newId('req', services.clock.now())),
+      (error: unknown) => {
+        const refused = toAppError(error)
+        void services.audit.record({ action: 'ws.connect', result: 'refused', code: refused.code, address, requestId })
+        refuse(socket, refused, requestId)
+      },
     )
   })
 

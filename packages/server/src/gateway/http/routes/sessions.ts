@@ -7,6 +7,7 @@ import type { UserRecord } from '../../../storage/user-store.ts'
 import { sessionOf } from '../../access.ts'
 import { promptOf } from '../../prompt.ts'
 import type { Services } from '../../services.ts'
+import { recordAct } from '../audit.ts'
 import { sendEventStream, wantsEventStream } from '../event-stream.ts'
 import { streamed, type Register } from '../register.ts'
 
@@ -95,6 +96,7 @@ export const registerSessions = (register: Register, services: Services): void =
       const session = await sessionOf(services, user, params.id, routes.sessions.execute.auth)
       const accepted = await session.execute({ ...promptOf(body), userId: user.id })
       if (!wantsEventStream(request)) return accepted
+      await recordAct(services, 'sessions.execute', { request, answer: accepted })
       await streamTurn(reply, request, session, accepted)
       return streamed
     },
@@ -111,6 +113,9 @@ export const registerSessions = (register: Register, services: Services): void =
         true,
       )
       const accepted = await session.execute({ ...promptOf({ prompt }), userId: user.id })
+      // Now, and not when the turn has ended.
+      const sessionId = session.record().id
+      await recordAct(services, 'sessions.once', { request, answer: { ...accepted, sessionId } })
       if (wantsEventStream(request)) {
         await streamTurn(reply, request, session, accepted)
         return streamed
@@ -118,7 +123,7 @@ export const registerSessions = (register: Register, services: Services): void =
       const gone = new AbortController()
       reply.raw.on('close', () => gone.abort())
       const complete = await endOfTurn(session, accepted, gone.signal)
-      return { sessionId: session.record().id, turnId: accepted.turnId, complete }
+      return { sessionId, turnId: accepted.turnId, complete }
     },
     { bodyLimit: promptBytes },
   )
