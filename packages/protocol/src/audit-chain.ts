@@ -54,7 +54,7 @@ export type ChainCheck = {
   head(): AuditHead
 }
 
-/** Checks a log in its order, from behind `from`, whose hash is taken as it is. */
+/** Checks a log in its order, from behind `from`, whose hash is taken as it is. A gap that the log itself tells of is one. */
 export const createChainCheck = (sha256: Sha256, from: AuditHead = emptyAudit): ChainCheck => {
   let head = from
   return {
@@ -63,6 +63,8 @@ export const createChainCheck = (sha256: Sha256, from: AuditHead = emptyAudit): 
       if (entry.seq !== seq) return { seq, reason: `entry ${seq} is missing: ${entry.seq} is in its place` }
       if (auditHash(sha256, head.hash, entry) !== entry.hash)
         return { seq, reason: `entry ${seq} is not what was written behind entry ${head.seq}` }
+      if (entry.action === 'audit.gap')
+        return { seq, reason: `entry ${seq} says that the server did not find the log as it had left it` }
       head = { seq, hash: entry.hash }
       return undefined
     },

@@ -58,7 +58,7 @@ export const openAudit = async ({
 
   const anchor = async (): Promise<void> => {
     const durable = writer.durable()
-    if (durable.seq === anchored?.seq) return
+    if (durable.seq === anchored?.seq && durable.hash === anchored.hash) return
     log.info({ auditHead: formatAuditHead(durable) }, 'audit log')
     await kv.put(anchorKey, durable)
     anchored = durable
@@ -74,6 +74,7 @@ export const openAudit = async ({
   if (gap !== undefined) {
     log.error(gap, 'the audit log does not hold what it held: see docs/audit.md')
     await write(gap)
+    await noteAnchor()
   }
   return {
     record,
