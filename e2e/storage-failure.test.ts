@@ -11,7 +11,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import type { Client } from '@aicm/client'
-import type { Message } from '@aicm/protocol'
+import { routes, type Message } from '@aicm/protocol'
 import { requires } from '@aicm/testing/requires'
 import { mountSmallDisk } from '@aicm/testing/small-disk'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
@@ -86,6 +86,11 @@ test('garbage in the middle of the database after kill -9: the server rebuilds i
     }
     expect(await say(client, id, '@text(still here)')).toMatchObject({ result: 'success', text: 'still here' })
   }
+  // The audit log is carried along, and what became of it is an entry of its own.
+  const { entries } = await client.call(routes.audit.list, { query: { limit: 2000 } })
+  expect(entries.filter(({ action }) => action === 'sessions.create').length).toBeGreaterThan(0)
+  const [rebuilt] = entries.filter(({ action }) => action === 'server.rebuild')
+  expect(rebuilt).toMatchObject({ result: 'failed', detail: { audit: { entries: (rebuilt?.seq ?? 0) - 2 } } })
   const all = before.flat().length
   expect(reportOf(server).refilled.messages.lost).toBe(lost)
   expect(same / all).toBeGreaterThan(0.7)
@@ -113,6 +118,9 @@ requires('claude', 'linux')(
     await server.restart()
     const { sessions: items } = await client.sessions.list()
     expect(items.map((session) => session.id)).toContain(id)
+    // Of the audit log nothing is left, and the new one says so.
+    const { entries } = await client.call(routes.audit.list, { query: {} })
+    expect(entries.slice(0, 3).map(({ action }) => action)).toEqual(['audit.gap', 'server.start', 'server.rebuild'])
     expect(items).toHaveLength(2)
     // What a reader had seen of it lies at other places now: it reads anew.
     await until('the turn that was running has ended', async () => {
