@@ -66,14 +66,18 @@ describe('every act is an entry: who, what, on what, from where, with what resul
     }),
     'workspaces.create': async () => ({
       act: () => post('/v1/workspaces', { name: 'audited', gitUrl: `http://127.0.0.1:9/${canary}-git` }),
-      entry: { target: expect.stringMatching(/^wsp_/), detail: expect.objectContaining({ name: 'audited', source: 'git' }) },
+      entry: {
+        target: expect.stringMatching(/^wsp_/),
+        detail: expect.objectContaining({ name: 'audited', source: 'git' }),
+      },
     }),
     'workspaces.delete': async () => {
       const { id } = await client.workspaces.create({ name: 'gone' })
       return { act: () => client.workspaces.delete(id), entry: { target: id } }
     },
     'sessions.create': async () => ({
-      act: () => post('/v1/sessions', { permissionMode: 'plan', name: `${canary}-name`, systemPrompt: `${canary}-system` }),
+      act: () =>
+        post('/v1/sessions', { permissionMode: 'plan', name: `${canary}-name`, systemPrompt: `${canary}-system` }),
       entry: {
         target: expect.stringMatching(/^ses_/),
         detail: { permissionMode: 'plan', workspaceId: expect.stringMatching(/^wsp_/) },
@@ -82,7 +86,10 @@ describe('every act is an entry: who, what, on what, from where, with what resul
     'sessions.update': async () => {
       const id = await newSession()
       const act = () =>
-        send(`${server.url}/v1/sessions/${id}`, 'PATCH', { token, body: { name: `${canary}-name`, permissionMode: 'plan' } })
+        send(`${server.url}/v1/sessions/${id}`, 'PATCH', {
+          token,
+          body: { name: `${canary}-name`, permissionMode: 'plan' },
+        })
       return { act, entry: { target: id, detail: { permissionMode: 'plan' } } }
     },
     'sessions.execute': async () => {
@@ -96,7 +103,10 @@ describe('every act is an entry: who, what, on what, from where, with what resul
       const id = await newSession()
       await client.session(id).execute('@hang').accepted
       await until('it runs', async () => (await client.sessions.get(id)).status === 'running')
-      return { act: () => client.session(id).interrupt(), entry: { target: id, detail: { turnId: expect.any(String) } } }
+      return {
+        act: () => client.session(id).interrupt(),
+        entry: { target: id, detail: { turnId: expect.any(String) } },
+      }
     },
     'sessions.close': async () => {
       const id = await newSession()
@@ -157,13 +167,21 @@ describe('every act is an entry: who, what, on what, from where, with what resul
       socket.send({ type: 'execute', ref: 'a', sessionId: id, prompt: '@tool(Bash,{"command":"ls"}) @hang' })
       await socket.next('accepted')
     })
-    expect(executed).toMatchObject({ username: 'admin', target: id, address: '127.0.0.1', detail: { via: 'websocket' } })
+    expect(executed).toMatchObject({
+      username: 'admin',
+      target: id,
+      address: '127.0.0.1',
+      detail: { via: 'websocket' },
+    })
     const { approvalId } = await pendingApproval(client.session(id))
     const answered = await added('approvals.answer', async () => {
       socket.send({ type: 'approve', ref: 'b', approvalId, decision: { decision: 'allow' } })
       await socket.next('approved')
     })
-    expect(answered).toMatchObject({ target: approvalId, detail: { decision: 'allow', sessionId: id, via: 'websocket' } })
+    expect(answered).toMatchObject({
+      target: approvalId,
+      detail: { decision: 'allow', sessionId: id, via: 'websocket' },
+    })
     const interrupted = await added('sessions.interrupt', async () => {
       socket.send({ type: 'interrupt', ref: 'c', sessionId: id })
       await socket.next('interrupted')
@@ -173,7 +191,11 @@ describe('every act is an entry: who, what, on what, from where, with what resul
       socket.send({ type: 'execute', ref: 'd', sessionId: 'ses_0123456789abcdefghjkmnpqrs', prompt: 'x' })
       await socket.next('error')
     })
-    expect(refused).toMatchObject({ result: 'refused', code: 'session_not_found', requestId: expect.stringMatching(/^req_/) })
+    expect(refused).toMatchObject({
+      result: 'refused',
+      code: 'session_not_found',
+      requestId: expect.stringMatching(/^req_/),
+    })
     socket.close()
   })
 
@@ -229,7 +251,10 @@ describe('what was refused is an entry too', () => {
       ...{ username: 'admin', result: 'refused', code: 'invalid_request' },
       detail: {},
     })
-    expect(await added('http.other', () => post(`/v1/${canary}`, {}))).toMatchObject({ code: 'not_found', target: null })
+    expect(await added('http.other', () => post(`/v1/${canary}`, {}))).toMatchObject({
+      code: 'not_found',
+      target: null,
+    })
     expect(
       await added('sessions.create', () => post('/v1/sessions', {}, { headers: { origin: 'https://evil.example' } })),
     ).toMatchObject({ code: 'origin_forbidden', result: 'refused' })
@@ -315,7 +340,9 @@ describe('aicm audit', () => {
   test('ls is a table of the newest entries, and JSON of the same', async () => {
     const { code, stdout } = await aicm(['audit', 'ls', '--action', 'auth.login', '--result', 'refused', '-n', '1'])
     expect(code).toBe(0)
-    expect(stdout).toMatch(/^SEQ +TIME +USER +ACTION +TARGET +RESULT +FROM +DETAIL\n\d+ .*mallory +auth.login +mallory +refused/)
+    expect(stdout).toMatch(
+      /^SEQ +TIME +USER +ACTION +TARGET +RESULT +FROM +DETAIL\n\d+ .*mallory +auth.login +mallory +refused/,
+    )
     expect(stdout.trim().split('\n')).toHaveLength(2)
     const json = await aicm(['--json', 'audit', '--user', 'stranger', '--from', '2020-01-01'])
     expect((JSON.parse(json.stdout) as AuditEntry[]).every(({ username }) => username === 'stranger')).toBe(true)
@@ -327,7 +354,10 @@ describe('aicm audit', () => {
     const known = parseAuditHead(printed.trim())
     expect(known).toBeDefined()
     const good = await aicm(['audit', 'verify', '--expect', printed.trim()])
-    expect(good).toMatchObject({ code: 0, stdout: expect.stringMatching(/^ok: \d+ entries, up to \d+:[0-9a-f]{64}\n$/) })
+    expect(good).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^ok: \d+ entries, up to \d+:[0-9a-f]{64}\n$/),
+    })
     const other = `${known?.seq}:${'0'.repeat(64)}`
     expect(await aicm(['--json', 'audit', 'verify', '--expect', other])).toMatchObject({
       code: 1,
@@ -363,14 +393,21 @@ describe('aicm audit', () => {
     expect(await broken(lines.toSpliced(6, 1))).toBe(7)
     expect(await broken(lines.slice(0, -3), '--expect', `${last.seq}:${last.hash}`)).toBe(last.seq - 2)
     expect(JSON.parse((await verify(lines.slice(9), '--after', '10')).stdout)).toMatchObject({ ok: true })
-    expect(await verify(['{"no":"entry"}'])).toMatchObject({ code: 1, stderr: expect.stringContaining('no_audit_export') })
+    expect(await verify(['{"no":"entry"}'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('no_audit_export'),
+    })
     // The server's own export is the same.
     const { text } = await send(`${server.url}/v1/audit/export`, 'GET', { token })
     expect((await verify(text.trim().split('\n'))).code).toBe(0)
   })
 
   test('CSV has every entry, and no cell that a spreadsheet would run', async () => {
-    await post('/v1/auth/login', { username: '=HYPERLINK("http://evil.example","x")', password: 'x' }, { token: undefined })
+    await post(
+      '/v1/auth/login',
+      { username: '=HYPERLINK("http://evil.example","x")', password: 'x' },
+      { token: undefined },
+    )
     await until('it is recorded', async () => (await entriesOf({ result: 'refused', order: 'newest' })).length > 0)
     const { stdout } = await aicm(['audit', 'export', '--format', 'csv', '--result', 'refused'])
     const { text, headers } = await send(`${server.url}/v1/audit/export?format=csv&result=refused`, 'GET', { token })

@@ -110,6 +110,10 @@ requires('claude', 'linux')(
     const before = conversation(await logOf(client, id))
     const { turnId } = await client.session(id).execute('@tokens(150,20)').accepted
     await until('claude answers', async () => (await client.session(id).info()).status === 'running')
+    await until(
+      'the end of the audit log is noted',
+      async () => (await client.call(routes.audit.head, {})).anchor !== null,
+    )
     await server.kill9()
     writeFileSync(databaseOf(server), garbage(500_000))
     for (const suffix of ['-wal', '-shm']) rmSync(databaseOf(server) + suffix, { force: true })

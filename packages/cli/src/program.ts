@@ -220,7 +220,9 @@ const createProgram = (io: Io, act: Act): Command => {
     .command('verify')
     .description('fetch the log and check here that nothing in it was changed (exit code 1: it was)')
     .addOption(
-      new Option('--after <seq>', 'check only what follows this entry, and take that one as it is').argParser(wholeNumber),
+      new Option('--after <seq>', 'check only what follows this entry, and take that one as it is').argParser(
+        wholeNumber,
+      ),
     )
     .option('--expect <seq:hash>', 'a head that was noted earlier: it must be in the log')
     .option('--file <export>', 'check an export (ndjson) instead, without a server')

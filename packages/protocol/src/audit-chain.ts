@@ -32,8 +32,7 @@ const formOf = (entry: Unhashed): string =>
     entry.detail,
   ])
 
-export const auditHash = (sha256: Sha256, previous: string, entry: Unhashed): string =>
-  sha256(previous + formOf(entry))
+export const auditHash = (sha256: Sha256, previous: string, entry: Unhashed): string => sha256(previous + formOf(entry))
 
 /** `12:ab34…`: how people write a head down. */
 export const formatAuditHead = ({ seq, hash }: AuditHead): string => `${seq}:${hash}`
@@ -75,7 +74,10 @@ export const createChainCheck = (sha256: Sha256, from: AuditHead = emptyAudit): 
 /** What is wrong with a log that was read to its end and should hold `known`; `found` is its hash at that place. */
 export const findCut = (end: AuditHead, known: AuditHead, found: string | undefined): AuditBreak | undefined => {
   if (known.seq > end.seq)
-    return { seq: end.seq + 1, reason: `the log ends at entry ${end.seq}, and it had ${known.seq}: its end was cut off` }
+    return {
+      seq: end.seq + 1,
+      reason: `the log ends at entry ${end.seq}, and it had ${known.seq}: its end was cut off`,
+    }
   if (found === known.hash) return undefined
   return { seq: known.seq, reason: `entry ${known.seq} has another hash than was noted: the log was written anew` }
 }

@@ -118,9 +118,7 @@ export const verify = async (context: Context, { after, expect, file }: VerifyFl
   if (expect !== undefined && expected === undefined)
     throw usageError(`--expect "${expect}" is no head of an audit log.`, 'It is what this printed: aicm audit head')
   const source: Source =
-    file === undefined
-      ? await fromServer(context, after ?? 0)
-      : { pages: readFile(file), length: undefined, known: [] }
+    file === undefined ? await fromServer(context, after ?? 0) : { pages: readFile(file), length: undefined, known: [] }
   if (expected !== undefined) source.known.unshift({ ...expected, by: 'given with --expect' })
 
   const { json, err, out } = context
@@ -134,7 +132,8 @@ export const verify = async (context: Context, { after, expect, file }: VerifyFl
   if (told > 0) context.io.stderr.write('\r\u001b[K')
 
   if (json) out.json({ ok: broken === undefined, checked, head, broken: broken ?? null })
-  else if (broken === undefined) out.print(`${out.style.green('ok')}: ${entries(checked)}, up to ${formatAuditHead(head)}`)
+  else if (broken === undefined)
+    out.print(`${out.style.green('ok')}: ${entries(checked)}, up to ${formatAuditHead(head)}`)
   else {
     const why = broken.by === undefined ? '' : ` (${broken.by})`
     out.print(`${out.style.red('broken')} at entry ${broken.seq}: ${inertLine(broken.reason)}${why}`)

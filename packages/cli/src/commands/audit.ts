@@ -47,7 +47,10 @@ const detailText = ({ code, detail }: AuditEntry): string =>
   ].join(' ')
 
 /** The newest ones, and the newest last: as logs are read. */
-export const list = async (context: Context, { limit, ...flags }: AuditFlags & { limit: number }): Promise<ExitCode> => {
+export const list = async (
+  context: Context,
+  { limit, ...flags }: AuditFlags & { limit: number },
+): Promise<ExitCode> => {
   const client = await context.client()
   const entries: AuditEntry[] = []
   const query = { ...queryOf(flags), order: 'newest' as const }

@@ -32,7 +32,13 @@ const maxDetail = 8192
 
 /** Names come from outside: what a store could not give back exactly would break the chain. */
 const short = (text: string | undefined): string | null =>
-  text === undefined ? null : text.replaceAll(/\p{Cc}/gu, ' ').toWellFormed().slice(0, maxText).toWellFormed()
+  text === undefined
+    ? null
+    : text
+        .replaceAll(/\p{Cc}/gu, ' ')
+        .toWellFormed()
+        .slice(0, maxText)
+        .toWellFormed()
 
 const small = (detail: Record<string, unknown> = {}): AuditEntry['detail'] => {
   const json = JSON.stringify(detail)

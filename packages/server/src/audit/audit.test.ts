@@ -130,7 +130,7 @@ test('the end is noted in the key-value store and in the log of the server', asy
   const head = await node.store.readHead()
   expect(await node.kv.get('audit/head')).toEqual(head)
   expect(await node.audit.anchor()).toEqual(head)
-  expect(node.lines).toContainEqual([{ auditHead: `1:${head.hash}` }, 'audit log'])
+  expect(node.lines).toContainEqual([{ auditHead: `1:${head.hash}` }, 'the audit log ends here'])
 })
 
 test('a flood of refusals is three entries and one that counts the rest', async () => {

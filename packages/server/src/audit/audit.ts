@@ -18,7 +18,9 @@ export type Audit = AsyncDisposable & {
 }
 
 const anchorKey = 'audit/head'
-const anchorMs = 60_000
+/** How often the end of the log is noted outside of the database, and how often in the server's log. */
+const anchorMs = 5000
+const tellMs = 60_000
 
 const readAnchor = async (kv: KeyValueStore): Promise<AuditHead | undefined> => {
   const value = await kv.get(anchorKey)
@@ -59,17 +61,26 @@ export const openAudit = async ({
   const anchor = async (): Promise<void> => {
     const durable = writer.durable()
     if (durable.seq === anchored?.seq && durable.hash === anchored.hash) return
-    log.info({ auditHead: formatAuditHead(durable) }, 'audit log')
     await kv.put(anchorKey, durable)
     anchored = durable
   }
   const noteAnchor = (): Promise<void> =>
     anchor().catch((error: unknown) => log.error({ err: error }, 'the end of the audit log could not be noted'))
 
-  const timer = setInterval(() => {
-    for (const act of summary.due(clock.now())) void write(act)
-    void noteAnchor()
-  }, anchorMs).unref()
+  let told: AuditHead | undefined
+  const tellAnchor = (): void => {
+    if (anchored !== undefined && anchored !== told)
+      log.info({ auditHead: formatAuditHead(anchored) }, 'the audit log ends here')
+    told = anchored
+  }
+
+  const timers = [
+    setInterval(() => {
+      for (const act of summary.due(clock.now())) void write(act)
+      void noteAnchor()
+    }, anchorMs).unref(),
+    setInterval(tellAnchor, tellMs).unref(),
+  ]
 
   if (gap !== undefined) {
     log.error(gap, 'the audit log does not hold what it held: see docs/audit.md')
@@ -80,10 +91,11 @@ export const openAudit = async ({
     record,
     anchor: () => readAnchor(kv),
     [Symbol.asyncDispose]: async () => {
-      clearInterval(timer)
+      for (const timer of timers) clearInterval(timer)
       for (const act of summary.due(Infinity)) void write(act)
       await writer.drained()
       await noteAnchor()
+      tellAnchor()
     },
   }
 }

@@ -46,7 +46,10 @@ test('whatever comes, nothing is told more often than allowed, and nothing is le
       let told = 0
       let windows = 1
       let began = now
-      for (const { act: { address, code }, wait } of steps) {
+      for (const {
+        act: { address, code },
+        wait,
+      } of steps) {
         now += wait
         if (now >= began + limits.windowMs) {
           windows++
@@ -57,7 +60,9 @@ test('whatever comes, nothing is told more often than allowed, and nothing is le
       const counted = summary
         .due(now + 10_000)
         .flatMap(({ detail }) =>
-          typeof detail?.['repeated'] === 'number' ? [detail['repeated']] : Object.values(detail?.['repeated'] as Record<string, number>),
+          typeof detail?.['repeated'] === 'number'
+            ? [detail['repeated']]
+            : Object.values(detail?.['repeated'] as Record<string, number>),
         )
         .reduce((sum, times) => sum + times, 0)
       expect(told + counted).toBe(steps.length)

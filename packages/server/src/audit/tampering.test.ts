@@ -87,11 +87,15 @@ const columns = {
 test('any change of any field of any entry is found at that entry', async () => {
   const seqs = fc.integer({ min: 1, max: count })
   await fc.assert(
-    fc.asyncProperty(seqs, fc.constantFrom(...(Object.keys(columns) as (keyof typeof columns)[])), async (seq, column) => {
-      await using copy = await written()
-      copy.tamper(`UPDATE audit_log SET ${column} = ${columns[column]} WHERE seq = ${seq}`)
-      expect(await copy.check()).toMatchObject({ seq })
-    }),
+    fc.asyncProperty(
+      seqs,
+      fc.constantFrom(...(Object.keys(columns) as (keyof typeof columns)[])),
+      async (seq, column) => {
+        await using copy = await written()
+        copy.tamper(`UPDATE audit_log SET ${column} = ${columns[column]} WHERE seq = ${seq}`)
+        expect(await copy.check()).toMatchObject({ seq })
+      },
+    ),
     { numRuns: 40 },
   )
 })
@@ -160,7 +164,13 @@ test.each([
       'INSERT INTO audit_log SELECT * FROM taken',
     ],
   ],
-  ['an entry appended', 13, ["INSERT INTO audit_log SELECT 13, time, user_id, username, action, target, result, code, address, request_id, credential, detail, hash FROM audit_log WHERE seq = 12"]],
+  [
+    'an entry appended',
+    13,
+    [
+      'INSERT INTO audit_log SELECT 13, time, user_id, username, action, target, result, code, address, request_id, credential, detail, hash FROM audit_log WHERE seq = 12',
+    ],
+  ],
 ])('%s is found at its place', async (_, seq, statements) => {
   await using node = await written()
   node.tamper(...statements)

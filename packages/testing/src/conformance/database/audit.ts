@@ -14,13 +14,21 @@ export const auditTests = (open: OpenDatabase): void => {
 
   test('entries are read back exactly, in their order, and the last one is the head', async () => {
     const entries = [
-      auditEntry(1, { userId: null, username: 'Žofie "x"', target: null, code: 'invalid_credentials', result: 'refused' }),
+      auditEntry(1, {
+        userId: null,
+        username: 'Žofie "x"',
+        target: null,
+        code: 'invalid_credentials',
+        result: 'refused',
+      }),
       auditEntry(2, { detail: { nested: { list: [1, 'a', null, true] }, text: 'Two\nlines' } }),
     ]
     await using database = await open()
     expect(await database.audit.readHead()).toEqual(emptyAudit)
     const order: string[] = []
-    await database.audit.append({ after: emptyAudit, entries }, () => order.push('written')).then(() => order.push('kept'))
+    await database.audit
+      .append({ after: emptyAudit, entries }, () => order.push('written'))
+      .then(() => order.push('kept'))
     expect(order).toEqual(['written', 'kept'])
     expect(await database.audit.read({ limit: 10 })).toEqual(entries)
     expect(await database.audit.readHead()).toEqual(headOf(auditEntry(2)))
@@ -64,9 +72,27 @@ export const auditTests = (open: OpenDatabase): void => {
   test('they are picked by who, what, on what, result and time, and by several of these at once', async () => {
     const time = (minute: number) => `2026-03-01T12:0${minute}:00.000Z`
     await using database = await opened([
-      auditEntry(1, { userId: idOf('usr', 1), username: 'Ada', action: 'sessions.create', target: 's1', time: time(1) }),
-      auditEntry(2, { userId: idOf('usr', 2), username: 'Bob', action: 'sessions.create', target: 's2', time: time(2) }),
-      auditEntry(3, { userId: idOf('usr', 1), username: 'Ada', action: 'sessions.delete', target: 's1', time: time(3) }),
+      auditEntry(1, {
+        userId: idOf('usr', 1),
+        username: 'Ada',
+        action: 'sessions.create',
+        target: 's1',
+        time: time(1),
+      }),
+      auditEntry(2, {
+        userId: idOf('usr', 2),
+        username: 'Bob',
+        action: 'sessions.create',
+        target: 's2',
+        time: time(2),
+      }),
+      auditEntry(3, {
+        userId: idOf('usr', 1),
+        username: 'Ada',
+        action: 'sessions.delete',
+        target: 's1',
+        time: time(3),
+      }),
       auditEntry(4, { userId: null, username: 'eve', action: 'auth.login', result: 'refused', time: time(4) }),
     ])
     const seqs = async (filter: Omit<Parameters<typeof database.audit.read>[0], 'limit'>) =>
