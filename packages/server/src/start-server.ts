@@ -12,7 +12,7 @@ import { createClaudeProgram, findClaude, type ClaudeProgram } from './claude/fi
 import type { Config } from './config/config.ts'
 import { createHealthChecker } from './health/checker.ts'
 import { createHealth } from './health/health.ts'
-import { createStorageCheck } from './health/storage-check.ts'
+import { createStorageCheck, untilDiskWorks } from './health/storage-check.ts'
 import { pressureOf, readMemory } from './health/system.ts'
 import { createHttpServer } from './gateway/http/server.ts'
 import { originRules } from './gateway/origin.ts'
@@ -26,6 +26,7 @@ import { systemClock } from './lib/clock.ts'
 import { openLogFile } from './lib/log-file.ts'
 import { once } from './lib/once.ts'
 import { secretFile } from './lib/secret-file.ts'
+import { createMetrics } from './observability/metrics.ts'
 import { openStorage, type Recovery } from './open-storage.ts'
 import { defaultLimits } from './process/limits.ts'
 import { createProcesses } from './session/processes.ts'
@@ -42,8 +43,10 @@ export type RunningServer = {
   /** What was found out after the start. */
   claude: Promise<ClaudeProgram>
   isolation: Promise<Isolation>
-  /** Stops serving and lets go of all sessions' processes, which go on. */
-  close(): Promise<void>
+  /** Resolves when the disk had failed and takes data again: a server that is started anew, in this process too, is sound. */
+  worn: Promise<void>
+  /** Stops serving and lets go of all sessions' processes, which go on unless the settings want them to end. */
+  close(options?: { keepSessions: boolean }): Promise<void>
 }
 
 /** Of claude when it is idle, with room for what its tools need now and then. */
@@ -78,7 +81,12 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   opened.defer(() => logFile.close())
   const log = pino({ level: config.logLevel, base: { node: process.pid } }, logFile)
 
-  const storage = opened.use(await openStorage(config, { clock, log }))
+  const worn = Promise.withResolvers<void>()
+  const onSyncFailed = (): void => {
+    log.error({}, 'the disk did not take what was written: nothing is accepted until it does')
+    void untilDiskWorks(config.dataDir, stopping.signal).then(worn.resolve)
+  }
+  const storage = opened.use(await openStorage(config, { clock, log, onSyncFailed }))
   const { database, kv, recovery } = storage
   const audit = opened.use(await openAudit({ store: database.audit, kv, clock, log }))
   void audit.record({ action: 'server.start', detail: { version: assets.version, settings: config.given } })
@@ -168,6 +176,9 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   const firstAdmin = await accounts.createFirstAdmin(config.adminPassword, recovery?.refilled.lostUsers[0])
   if (isFirst) void audit.record({ action: 'server.first_admin', target: 'admin' })
 
+  const metrics = createMetrics(registry.counts)
+  storage.breaker.onChange((state) => metrics.breakerChanged('storage', state))
+  starts.onChange((state) => metrics.breakerChanged('claude', state))
   const health = createHealth({
     config,
     version: assets.version,
@@ -183,7 +194,15 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     claude,
     isolation,
   })
-  const healthChecker = createHealthChecker({ health, intervalMs: config.healthIntervalMs, log })
+  const healthChecker = createHealthChecker({
+    health: async () => {
+      const found = await health()
+      metrics.breakerChanged('modelApi', found.breakers.modelApi)
+      return found
+    },
+    intervalMs: config.healthIntervalMs,
+    log,
+  })
 
   const services: Services = {
     database,
@@ -195,6 +214,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     audit,
     health,
     healthChecker,
+    metrics,
     assertCanStart: () => void program(),
     clock,
     log,
@@ -203,7 +223,11 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
 
   const restored = await registry.restore()
   const rules = originRules(config)
-  const http = await createHttpServer(services, { log, rules, webRoot: assets.webRoot })
+  const http = await createHttpServer(services, {
+    rules,
+    webRoot: assets.webRoot,
+    logRequests: config.logLevel === 'debug',
+  })
   const webSockets = createWebSocketServer(http.server, services, rules)
   const url = await http.listen({ host: config.host, port: config.port })
   // Not before the server listens: a start that fails leaves nothing running.
@@ -224,12 +248,12 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
 
   const resources = opened.move()
   let closed: Promise<void> | undefined
-  const close = async (): Promise<void> => {
+  const close = async (keepSessions: boolean): Promise<void> => {
     stopping.abort()
     clearInterval(tidying)
     webSockets.close()
     await http.close()
-    if (settings.stopWithServer) await registry.stopAll()
+    if (settings.stopWithServer && !keepSessions) await registry.stopAll()
     await registry.release()
     await audit.record({ action: 'server.stop' })
     log.info({}, 'stopped')
@@ -241,6 +265,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     recovery,
     claude: claude(),
     isolation: isolation(),
-    close: () => (closed ??= close()),
+    worn: worn.promise,
+    close: (options) => (closed ??= close(options?.keepSessions === true)),
   }
 }

@@ -139,6 +139,8 @@ export const createWriter = (
       await mailbox.drained()
       await Promise.allSettled(appends)
       clearTimeout(retry)
+      for (const { draft } of [...given, ...waiting])
+        log.error({ audit: draft }, 'an audit entry could not be written, and is here only')
     },
   }
 }
