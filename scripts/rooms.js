@@ -20,6 +20,7 @@ const isolation = `${server}/isolation`
 const claude = `${server}/claude`
 const session = `${server}/session`
 const auth = `${server}/auth`
+const audit = `${server}/audit`
 const workspaces = `${server}/workspaces`
 const brokerProcess = `${server}/broker`
 
@@ -49,8 +50,9 @@ export const rooms = [
   { path: claude, may: [...machine, `${claude}/wire.ts`] },
   { path: session, may: [...machine, claude] },
   // What a damaged database has lost, from wherever else it can be found.
-  { path: `${server}/rebuild`, may: [...machine, claude, session] },
+  { path: `${server}/rebuild`, may: [...machine, claude, session, audit] },
   { path: auth, may: ground },
+  { path: audit, may: ground },
   { path: workspaces, may: [...ground, process, isolation, auth] },
   { path: brokerProcess, may: [...ground, process, broker] },
   { path: `${server}/health`, may: [...machine, claude, session, brokerProcess] },
@@ -65,6 +67,7 @@ export const rooms = [
       ...machine,
       session,
       auth,
+      audit,
       workspaces,
       `${server}/rate-limit`,
       `${server}/observability`,

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import type { PermissionMode, Role, SessionStatus } from '@aicm/protocol'
 import { exitCodes, usageError, type ExitCode } from './cli-error.ts'
+import type { AuditFlags } from './commands/audit.ts'
 import type { RunFlags } from './commands/run.ts'
 import { createContext, defaultServer, type Context, type GlobalFlags } from './context.ts'
 import type { Io } from './io.ts'
@@ -207,6 +208,46 @@ const createProgram = (io: Io, act: Act): Command => {
       start(async (context) => (await import('./commands/workspaces.ts')).remove(context, names)),
     )
 
+  const audit = program.command('audit').description('read, export and check the record of who did what')
+  const filtered = (command: Command) =>
+    command
+      .option('--user <id|name>', 'only what this user did')
+      .option('--action <action>', 'only this, e.g. auth.login')
+      .option('--target <id>', 'only on this')
+      .addOption(new Option('--result <result>', 'only with this result').choices(['ok', 'refused', 'failed']))
+      .option('--from <time>', 'not before, e.g. 2026-03-01 or 2026-03-01T12:00:00Z')
+      .option('--to <time>', 'not after')
+      .addOption(new Option('--after <seq>', 'only entries behind this one').argParser(wholeNumber))
+  filtered(audit.command('ls', { isDefault: true }))
+    .description('show the newest entries, the newest last')
+    .addOption(new Option('-n, --limit <number>', 'at most so many').argParser(positive).default(50))
+    .action((options: AuditFlags & { limit: number }) =>
+      start(async (context) => (await import('./commands/audit.ts')).list(context, options)),
+    )
+  filtered(audit.command('export'))
+    .description('write all entries to stdout, oldest first')
+    .addOption(new Option('--format <format>', 'how').choices(['ndjson', 'csv']).default('ndjson'))
+    .action((options: AuditFlags & { format: 'ndjson' | 'csv' }) =>
+      start(async (context) => (await import('./commands/audit.ts')).exportAll(context, options)),
+    )
+  audit
+    .command('verify')
+    .description('fetch the log and check here that nothing in it was changed (exit code 1: it was)')
+    .addOption(
+      new Option('--after <seq>', 'check only what follows this entry, and take that one as it is').argParser(
+        wholeNumber,
+      ),
+    )
+    .option('--expect <seq:hash>', 'a head that was noted earlier: it must be in the log')
+    .option('--file <export>', 'check an export (ndjson) instead, without a server')
+    .action((options: { after?: number; expect?: string; file?: string }) =>
+      start(async (context) => (await import('./commands/audit-verify.ts')).verify(context, options)),
+    )
+  audit
+    .command('head')
+    .description('print where the log ends: keep it elsewhere, for aicm audit verify --expect')
+    .action(() => start(async (context) => (await import('./commands/audit.ts')).head(context)))
+
   program
     .command('share')
     .description('share a session or a workspace; without a user: list with whom it is shared')
@@ -288,6 +329,12 @@ const createProgram = (io: Io, act: Act): Command => {
 const positive = (text: string): number => {
   const number = Number(text)
   if (!Number.isSafeInteger(number) || number < 1) throw new InvalidArgumentError('It must be a whole number above 0.')
+  return number
+}
+
+const wholeNumber = (text: string): number => {
+  const number = Number(text)
+  if (!Number.isSafeInteger(number) || number < 0) throw new InvalidArgumentError('It must be a whole number.')
   return number
 }
 

@@ -1,4 +1,5 @@
 import { approvalRoutes } from './http/approvals.ts'
+import { auditRoutes } from './http/audit.ts'
 import { authRoutes } from './http/auth.ts'
 import { healthRoutes } from './http/health.ts'
 import { keyRoutes } from './http/keys.ts'
@@ -16,5 +17,6 @@ export const routes = {
   sessions: sessionRoutes,
   shares: shareRoutes,
   approvals: approvalRoutes,
+  audit: auditRoutes,
   health: healthRoutes,
 } as const

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { mintSessionToken, tokenKey } from '@aicm/broker'
 import { pino } from 'pino'
+import { openAudit } from './audit/audit.ts'
 import { createAccessChanges } from './auth/access-changes.ts'
 import { createAccounts } from './auth/accounts.ts'
 import { createApiKeys } from './auth/api-keys.ts'
@@ -93,6 +94,12 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   }
   const storage = opened.use(await openStorage(config, { clock, log, onSyncFailed }))
   const { database, kv, recovery } = storage
+  const audit = opened.use(await openAudit({ store: database.audit, kv, clock, log }))
+  void audit.record({ action: 'server.start', detail: { version: assets.version, settings: config.given } })
+  if (recovery !== undefined) {
+    const { reason, refilled } = recovery
+    await audit.record({ action: 'server.rebuild', result: 'failed', detail: { reason, ...refilled } })
+  }
 
   const brokerDir = join(config.dataDir, 'broker')
   const broker = createBrokerProcess({
@@ -175,7 +182,9 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   const logins = await createLogins(database, { accessTokens, changes: accessChanges, clock, log })
   const apiKeys = createApiKeys(database.apiKeys, { changes: accessChanges, clock, log })
   const accounts = createAccounts(database.users, { logins, changes: accessChanges, clock })
+  const isFirst = (await database.users.count()) === 0
   const firstAdmin = await accounts.createFirstAdmin(config.adminPassword, recovery?.refilled.lostUsers[0])
+  if (isFirst) void audit.record({ action: 'server.first_admin', target: 'admin' })
 
   const metrics = createMetrics(registry.counts)
   storage.breaker.onChange((state) => metrics.breakerChanged('storage', state))
@@ -217,6 +226,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     signingKeys,
     accessTokens,
     tickets: createTickets(clock),
+    audit,
     health,
     healthChecker,
     metrics,
@@ -269,6 +279,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     await http.close()
     if (settings.stopWithServer && !keepSessions) await registry.stopAll()
     await registry.release()
+    await audit.record({ action: 'server.stop' })
     log.info({}, 'stopped')
     await resources.disposeAsync()
   }

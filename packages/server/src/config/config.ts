@@ -34,6 +34,8 @@ export type Config = {
   healthIntervalMs: number
   adminPassword: string | undefined
   sessions: SessionSettings
+  /** What was set, by its name: no secrets. */
+  given: Record<string, string>
   /** For finding programs only. */
   path: string
   /** More certificate authorities for the way to the upstream (NODE_EXTRA_CA_CERTS). */
@@ -147,6 +149,16 @@ const sessionSettingsOf = (values: Values): SessionSettings => {
   }
 }
 
+/** A URL may hold a password. */
+const withoutPassword = (text: string): string => text.replaceAll(/\/\/[^/@\s]*@/g, '//')
+
+const givenOf = (values: Values): Record<string, string> =>
+  Object.fromEntries(
+    specs.flatMap(([name, spec]) =>
+      spec.secret || values[name] === undefined ? [] : [[name, withoutPassword(values[name].join(', '))]],
+    ),
+  )
+
 /** Reads flags and environment; a flag wins. Throws ConfigError. */
 export const readConfig = (argv: string[], environment: Environment): Config => {
   const values: Values = { ...parseEnvironment(environment), ...parseFlags(argv) }
@@ -179,6 +191,7 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
     healthIntervalMs: healthInterval * 1000,
     adminPassword: values.adminPassword?.[0],
     sessions: sessionSettingsOf(values),
+    given: givenOf(values),
     path: environment['PATH'] ?? '',
     extraCaCerts: environment['NODE_EXTRA_CA_CERTS'],
   }

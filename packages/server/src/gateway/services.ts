@@ -1,5 +1,6 @@
 import type { Health, HealthStatus } from '@aicm/protocol'
 import type { AccessChanges } from '../auth/access-changes.ts'
+import type { Audit } from '../audit/audit.ts'
 import type { Accounts } from '../auth/accounts.ts'
 import type { ApiKeys } from '../auth/api-keys.ts'
 import type { Logins } from '../auth/logins.ts'
@@ -27,6 +28,7 @@ export type Services = {
   signingKeys: SigningKeys
   accessTokens: AccessTokens
   tickets: Tickets
+  audit: Pick<Audit, 'record' | 'anchor'>
   health(): Promise<Health>
   /** What the background checker has found. */
   healthChecker: {

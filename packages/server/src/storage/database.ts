@@ -1,5 +1,6 @@
 import type { ApiKeyStore } from './api-key-store.ts'
 import type { ApprovalStore } from './approval-store.ts'
+import type { AuditStore } from './audit-store.ts'
 import type { EventStore } from './event-store.ts'
 import type { LoginStore } from './login-store.ts'
 import type { ProjectStore } from './project-store.ts'
@@ -21,6 +22,7 @@ export type Database = {
   logins: LoginStore
   apiKeys: ApiKeyStore
   shares: ShareStore
+  audit: AuditStore
   /** For /v1/health: the kind of database, and its newest migration. */
   describe(): { kind: string; schemaVersion: string }
   [Symbol.asyncDispose](): Promise<void>

@@ -2,6 +2,7 @@ import type { Database } from '@aicm/server/storage/database'
 import { describe } from 'vitest'
 import { apiKeyTests, loginTests, shareTests } from './database/accounts.ts'
 import { approvalTests } from './database/approvals.ts'
+import { auditTests } from './database/audit.ts'
 import { eventTests } from './database/events.ts'
 import { projectTests } from './database/projects.ts'
 import { sessionTests } from './database/sessions.ts'
@@ -24,4 +25,5 @@ export const databaseConformance = (name: string, open: OpenDatabase): void => {
   describe(`${name}: logins`, () => loginTests(open))
   describe(`${name}: API keys`, () => apiKeyTests(open))
   describe(`${name}: shares`, () => shareTests(open))
+  describe(`${name}: audit`, () => auditTests(open))
 }

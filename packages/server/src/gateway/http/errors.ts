@@ -20,10 +20,10 @@ const refusal = (error: FastifyError): AppError => {
   return toAppError(error)
 }
 
-/** Every error of a route leaves by here: one form, one table of codes, the cause in the log only. */
+/** Every error of a route leaves by here: one form, one table of codes, the cause in the log only. Returns what it said. */
 export const createReplyError =
   (log: Log) =>
-  (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void => {
+  (error: FastifyError, request: FastifyRequest, reply: FastifyReply): AppError => {
     const refused = refusal(error)
     if (refused.status >= 500)
       log.error({ err: refused, cause: refused.cause, requestId: request.id }, 'request failed')
@@ -35,4 +35,5 @@ export const createReplyError =
       request.raw.resume()
     }
     void reply.code(refused.status).send(refused.toBody(request.id))
+    return refused
   }

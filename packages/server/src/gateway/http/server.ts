@@ -1,16 +1,18 @@
 import fastifySwagger from '@fastify/swagger'
-import fastify, { type FastifyInstance } from 'fastify'
+import fastify, { type FastifyError, type FastifyInstance } from 'fastify'
 import { AppError, toAppError } from '../../lib/app-error.ts'
 import { newId } from '../../lib/id.ts'
 import { viewText } from '../../session/view.ts'
 import { authenticate } from '../access.ts'
 import { checkOrigin, type OriginRules } from '../origin.ts'
 import type { Services } from '../services.ts'
+import { recordRefusal } from './audit.ts'
 import { createReplyError } from './errors.ts'
 import { acceptJsonOnly } from './json-body.ts'
 import { apiHeaders, pageHeaders, servePage } from './page.ts'
 import { createRegister } from './register.ts'
 import { registerApprovals } from './routes/approvals.ts'
+import { registerAudit } from './routes/audit.ts'
 import { registerAuth } from './routes/auth.ts'
 import { registerHealth } from './routes/health.ts'
 import { registerKeys } from './routes/keys.ts'
@@ -54,7 +56,9 @@ export const createHttpServer = async (
   // Our own checks run in the handler, after the token; schemas here only describe.
   app.setValidatorCompiler(() => () => true)
   app.setSerializerCompiler(() => (data: object) => viewText(data) ?? JSON.stringify(data))
-  app.setErrorHandler(replyError)
+  app.setErrorHandler((error: FastifyError, request, reply) =>
+    recordRefusal(services, request, replyError(error, request, reply)),
+  )
   acceptJsonOnly(app)
 
   app.addHook('onRequest', (request, reply, done) => {
@@ -108,6 +112,7 @@ export const createHttpServer = async (
     },
   })
   app.decorateRequest('caller', null)
+  app.decorateRequest('audited', false)
   const register = createRegister(app, services)
   const known: { method: string; pattern: RegExp }[] = []
   app.addHook('onRoute', ({ method, url }) => {
@@ -121,6 +126,7 @@ export const createHttpServer = async (
   registerSessions(register, services)
   registerShares(register, services)
   registerApprovals(register, services)
+  registerAudit(register, services)
   registerHealth(register, services)
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
   const hasPage = await servePage(app, options.webRoot)

@@ -23,6 +23,7 @@ import { promptOf } from '../prompt.ts'
 import type { Services } from '../services.ts'
 import { createCheck } from '../validate.ts'
 import { watchAccess } from '../watch-access.ts'
+import { createSocketAudit } from './audit.ts'
 import { createOutgoing } from './outgoing.ts'
 
 /** Requests that may wait for their turn; past that the socket is not read. */
@@ -54,10 +55,11 @@ export const createFrames = (): Frames => {
 /** Serves one WebSocket until it closes: requests in their order, subscriptions beside them. */
 export const serveConnection = (
   socket: WebSocket,
-  { identity, user: opener }: { identity: Identity; user: Caller },
+  { identity, user: opener, address }: { identity: Identity; user: Caller; address: string | undefined },
   services: Services,
   frames: Frames,
 ): void => {
+  const audit = createSocketAudit(services, { identity, user: opener, address })
   const subscriptions = new Map<string, AbortController>()
   const outgoing = createOutgoing(socket)
   const { send } = outgoing
@@ -65,11 +67,12 @@ export const serveConnection = (
   let waiting = 0
   let lastRequest: Promise<void> = Promise.resolve()
 
-  const refuse = (error: unknown, ref: string | undefined): void => {
+  const refuse = (error: unknown, ref: string | undefined, message?: UpMessage): void => {
     const refused = toAppError(error)
     const requestId = newId('req', services.clock.now())
     if (refused.status >= 500)
       services.log.error({ err: refused, cause: refused.cause, requestId }, 'a WebSocket request failed')
+    audit.refused(message, { error: refused, requestId })
     send({ type: 'error', ref, ...refused.toBody(requestId) })
   }
 
@@ -172,19 +175,26 @@ export const serveConnection = (
         const { sessionId } = message
         const session = await sessionOf(services, user, sessionId, 'sessions.write')
         const accepted = await session.execute({ ...promptOf(message), userId: user.id })
+        await audit.done(message, { target: sessionId, detail: { turnId: accepted.turnId } })
         return send({ type: 'accepted', ref, sessionId, ...accepted })
       }
       case 'interrupt': {
         const { sessionId } = message
         const session = await sessionOf(services, user, sessionId, 'sessions.write')
-        return send({ type: 'interrupted', ref, sessionId, ...(await session.interrupt()) })
+        const interrupted = await session.interrupt()
+        await audit.done(message, { target: sessionId, detail: interrupted })
+        return send({ type: 'interrupted', ref, sessionId, ...interrupted })
       }
-      case 'approve':
-        return send({
-          type: 'approved',
-          ref,
-          approval: await answerApproval(services, user, message.approvalId, message.decision),
+      case 'approve': {
+        const { approvalId, decision } = message
+        const approval = await answerApproval(services, user, approvalId, decision)
+        const { sessionId, tool } = approval
+        await audit.done(message, {
+          target: approvalId,
+          detail: { decision: decision.decision, remember: decision.remember, sessionId, tool },
         })
+        return send({ type: 'approved', ref, approval })
+      }
       case 'ping':
         return send({ type: 'pong', ref })
       default:
@@ -205,11 +215,13 @@ export const serveConnection = (
 
   const take = async (data: Buffer, isBinary: boolean): Promise<void> => {
     let value: unknown
+    let message: UpMessage | undefined
     try {
       value = parse(data, isBinary)
-      await handle(checkUp(value))
+      message = checkUp(value)
+      await handle(message)
     } catch (error) {
-      refuse(error, refOf(value))
+      refuse(error, refOf(value), message)
     }
     // Who asks without reading the answers is not asked for more questions.
     await outgoing.room()

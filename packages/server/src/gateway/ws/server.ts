@@ -2,6 +2,7 @@ import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer } from 'ws'
 import type { DownMessage } from '@aicm/protocol'
+import { credentialOf } from '../../auth/identity.ts'
 import { AppError, toAppError } from '../../lib/app-error.ts'
 import { newId } from '../../lib/id.ts'
 import { authenticate, userOf } from '../access.ts'
@@ -46,14 +47,23 @@ export const createWebSocketServer = (http: Server, services: Services, rules: O
     // Until ws takes over, a reset by the peer would be an unhandled error.
     const ignore = (): void => undefined
     socket.on('error', ignore)
+    const address = request.socket.remoteAddress
+    const requestId = newId('req', services.clock.now())
     admit(request).then(
       (caller) => {
         socket.off('error', ignore)
+        const { id: userId, username } = caller.user
+        const credential = credentialOf(caller.identity)
+        void services.audit.record({ action: 'ws.connect', userId, username, address, requestId, credential })
         sockets.handleUpgrade(request, socket, head, (webSocket) =>
-          serveConnection(webSocket, caller, services, frames),
+          serveConnection(webSocket, { ...caller, address }, services, frames),
         )
       },
-      (error: unknown) => refuse(socket, toAppError(error), newId('req', services.clock.now())),
+      (error: unknown) => {
+        const refused = toAppError(error)
+        void services.audit.record({ action: 'ws.connect', result: 'refused', code: refused.code, address, requestId })
+        refuse(socket, refused, requestId)
+      },
     )
   })
 

@@ -9,6 +9,7 @@ import { listSessionsFor, viewSessionFor } from '../../shared-views.ts'
 import { watchAccess } from '../../watch-access.ts'
 import { promptOf } from '../../prompt.ts'
 import type { Services } from '../../services.ts'
+import { recordAct } from '../audit.ts'
 import { sendEventStream, wantsEventStream } from '../event-stream.ts'
 import { streamed, type Register } from '../register.ts'
 
@@ -108,6 +109,7 @@ export const registerSessions = (register: Register, services: Services): void =
       const session = await sessionOf(services, user, params.id, routes.sessions.execute.auth)
       const accepted = await session.execute({ ...promptOf(body), userId: user.id })
       if (!wantsEventStream(request)) return accepted
+      await recordAct(services, 'sessions.execute', { request, answer: accepted })
       await streamTurn({ reply, request, identity }, session, accepted)
       return streamed
     },
@@ -124,15 +126,18 @@ export const registerSessions = (register: Register, services: Services): void =
         true,
       )
       const accepted = await session.execute({ ...promptOf({ prompt }), userId: user.id })
+      // Now, and not when the turn has ended.
+      const sessionId = session.record().id
+      await recordAct(services, 'sessions.once', { request, answer: { ...accepted, sessionId } })
       if (wantsEventStream(request)) {
         await streamTurn({ reply, request, identity }, session, accepted)
         return streamed
       }
       const gone = new AbortController()
       reply.raw.on('close', () => gone.abort())
-      const stopWatching = watching(identity, session.record().id)((error) => gone.abort(error))
+      const stopWatching = watching(identity, sessionId)((error) => gone.abort(error))
       const complete = await endOfTurn(session, accepted, gone.signal).finally(stopWatching)
-      return { sessionId: session.record().id, turnId: accepted.turnId, complete }
+      return { sessionId, turnId: accepted.turnId, complete }
     },
     { bodyLimit: promptBytes },
   )

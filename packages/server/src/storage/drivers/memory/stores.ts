@@ -164,7 +164,7 @@ const createAccounts = (): Pick<Database, 'users' | 'logins' | 'apiKeys' | 'shar
 
 export const createStores = (): Omit<
   Database,
-  'events' | 'sessions' | 'approvals' | 'describe' | typeof Symbol.asyncDispose
+  'events' | 'sessions' | 'approvals' | 'audit' | 'describe' | typeof Symbol.asyncDispose
 > => ({
   workspaces: createWorkspaces(),
   projects: createProjects(),
