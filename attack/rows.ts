@@ -1,12 +1,28 @@
 import type { Row } from './lib/row.ts'
+import { approvals } from './rows/approvals.ts'
+import { broker } from './rows/broker.ts'
+import { fileApi } from './rows/file-api.ts'
+import { flood } from './rows/flood.ts'
+import { guessing } from './rows/guessing.ts'
+import { inert } from './rows/inert.ts'
+import { jwt } from './rows/jwt.ts'
 import { largeHttp } from './rows/large-http.ts'
 import { noToken } from './rows/no-token.ts'
 import { origins } from './rows/origins.ts'
 import { others } from './rows/others.ts'
+import { peers } from './rows/peers.ts'
 import { privilegedKeys } from './rows/privileged-keys.ts'
+import { refresh } from './rows/refresh.ts'
+import { registration } from './rows/registration.ts'
+import { repository } from './rows/repository.ts'
+import { revocation } from './rows/revocation.ts'
+import { sandbox } from './rows/sandbox.ts'
 import { shellCharacters } from './rows/shell-characters.ts'
+import { signingSecret } from './rows/signing-secret.ts'
 import { slowHttp } from './rows/slow-http.ts'
 import { textPlain } from './rows/text-plain.ts'
+import { tokenInUrl } from './rows/token-in-url.ts'
+import { urls } from './rows/urls.ts'
 import { wsClose } from './rows/ws-close.ts'
 import { wsControl } from './rows/ws-control.ts'
 import { wsFragments } from './rows/ws-fragments.ts'
@@ -24,6 +40,13 @@ export const rows: readonly Row[] = [
   shellCharacters,
   others,
   privilegedKeys,
+  registration,
+  signingSecret,
+  jwt,
+  revocation,
+  refresh,
+  tokenInUrl,
+  guessing,
   largeHttp,
   slowHttp,
   wsHandshake,
@@ -34,4 +57,13 @@ export const rows: readonly Row[] = [
   wsUtf8,
   wsClose,
   wsLimits,
+  peers,
+  fileApi,
+  inert,
+  repository,
+  sandbox,
+  broker,
+  approvals,
+  urls,
+  flood,
 ]

@@ -93,7 +93,7 @@ const patienceMs = 60_000
 export const upgradeWith = async (url: string, lines: readonly string[]): Promise<FrameSocket> => {
   const { hostname, port } = new URL(url)
   const raw = connect({ host: hostname, port: Number(port), localAddress: freshAddress(), noDelay: true })
-  let bytes = Buffer.alloc(0)
+  let bytes: Buffer = Buffer.alloc(0)
   let closed = false
   let wake: () => void = () => undefined
   raw.setTimeout(patienceMs, () => raw.destroy())

@@ -5,6 +5,7 @@ import { newId } from '../../lib/id.ts'
 import { authenticate } from '../access.ts'
 import { checkOrigin, type OriginRules } from '../origin.ts'
 import type { Services } from '../services.ts'
+import { isWebSocketUpgrade } from '../ws/server.ts'
 import { replyError } from './errors.ts'
 import { acceptJsonOnly } from './json-body.ts'
 import { apiHeaders, pageHeaders, servePage } from './page.ts'
@@ -29,7 +30,7 @@ export const createHttpServer = async (
     bodyLimit: limits.body,
     requestTimeout: limits.requestMs,
     keepAliveTimeout: limits.keepAliveMs,
-    http: { headersTimeout: limits.headersMs },
+    http: { headersTimeout: limits.headersMs, shouldUpgradeCallback: isWebSocketUpgrade },
     forceCloseConnections: true,
     // Ids are checked by their schema. What the router itself refuses leaves in the same form as everything else.
     routerOptions: { maxParamLength: 2000 },
