@@ -1,6 +1,7 @@
 import type { Row } from './lib/row.ts'
 import { approvals } from './rows/approvals.ts'
 import { broker } from './rows/broker.ts'
+import { deletion } from './rows/deletion.ts'
 import { fileApi } from './rows/file-api.ts'
 import { flood } from './rows/flood.ts'
 import { guessing } from './rows/guessing.ts'
@@ -59,6 +60,7 @@ export const rows: readonly Row[] = [
   wsLimits,
   peers,
   fileApi,
+  deletion,
   inert,
   repository,
   sandbox,

@@ -15,6 +15,8 @@ const sendMuch = (url: string, path: string, token: string, megabytes: number, c
     const sent = request({
       ...{ hostname, port, path, method: 'POST', agent: false, localAddress: freshAddress() },
       headers: {
+        // Whoever wants the connection closed with the answer cannot go on sending, and may miss it.
+        connection: 'keep-alive',
         'content-type': 'application/json',
         ...(token === '' ? {} : { authorization: `Bearer ${token}` }),
         ...(chunked ? {} : { 'content-length': megabytes * mebibyte }),
