@@ -164,7 +164,10 @@ export const upgradeLines = (
     authorization: `Bearer ${token}`,
     ...changes,
   }
-  return [start, ...Object.entries(headers).flatMap(([name, value]) => (value === undefined ? [] : `${name}: ${value}`))]
+  return [
+    start,
+    ...Object.entries(headers).flatMap(([name, value]) => (value === undefined ? [] : `${name}: ${value}`)),
+  ]
 }
 
 export const openFrames = (url: string, token: string): Promise<FrameSocket> =>

@@ -21,7 +21,10 @@ const small = 64 * 1024
 const keysIn = (bytes: Buffer): Buffer[] => {
   const text = bytes.toString('latin1')
   const strings = [...text.matchAll(/[A-Za-z0-9_+/=-]{32,}/g)].map(([found]) => found)
-  return [bytes, ...strings.flatMap((one) => [Buffer.from(one, 'base64url'), Buffer.from(one, 'hex'), Buffer.from(one)])]
+  return [
+    bytes,
+    ...strings.flatMap((one) => [Buffer.from(one, 'base64url'), Buffer.from(one, 'hex'), Buffer.from(one)]),
+  ]
 }
 
 /** The key that signed a token, from the server's own folder: with it, a token can be wrong in one single thing. */

@@ -34,7 +34,11 @@ export const approvals: Row = {
     const first = await start('@write(one.txt|x) @text(one)')
     attempt("another user's", '404', await answer(first.id, bob.token))
     attempt('a forged id', '404', await answer('apr_0123456789abcdefghjkmnpqrs', alice.token))
-    attempt('an id changed by a letter', '404', await answer(`${first.id.slice(0, -1)}${first.id.endsWith('0') ? '1' : '0'}`, alice.token))
+    attempt(
+      'an id changed by a letter',
+      '404',
+      await answer(`${first.id.slice(0, -1)}${first.id.endsWith('0') ? '1' : '0'}`, alice.token),
+    )
     attempt("a session's id", '400 or 404', await answer(session.id, alice.token))
     for (const decision of [
       {},

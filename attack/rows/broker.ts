@@ -46,9 +46,7 @@ export const broker: Row = {
     })
     const { ask, alice } = target
     await using inside = await openInside(alice.client)
-    const found = await inside.run(
-      `tr '\\0' '\\n' < /proc/$PPID/environ | grep -E '^ANTHROPIC_(API_KEY|UNIX_SOCKET)='`,
-    )
+    const found = await inside.run(`tr '\\0' '\\n' < /proc/$PPID/environ | grep -E '^ANTHROPIC_(API_KEY|UNIX_SOCKET)='`)
     const [token = '', socket = ''] = ['API_KEY', 'UNIX_SOCKET'].map(
       (name) => new RegExp(`ANTHROPIC_${name}=(\\S+)`).exec(found)?.[1],
     )
@@ -75,7 +73,11 @@ export const broker: Row = {
       ['a double slash', '404', `${mine} --path-as-is ${body} http://localhost//v1/messages`],
       ['files', '404', `${mine} http://localhost/v1/files`],
       ['GET', '405', `${mine} ${messages}`],
-      ['a whole address of another host', '400 or 404', `${mine} ${body} --request-target ${canary.url}/v1/messages ${messages}`],
+      [
+        'a whole address of another host',
+        '400 or 404',
+        `${mine} ${body} --request-target ${canary.url}/v1/messages ${messages}`,
+      ],
       ['CONNECT', '405', `${mine} -X CONNECT --request-target 127.0.0.1:${canary.port} http://localhost/`],
       ['the control of the broker', '404', `${mine} http://localhost/status`],
       ['its configuration', '404', `${mine} -X PUT ${body} http://localhost/config`],

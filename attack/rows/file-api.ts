@@ -18,7 +18,8 @@ while (true) { try { renameSync(a, c); renameSync(b, a); renameSync(c, b) } catc
 
 export const fileApi: Row = {
   name: 'file-api',
-  title: 'file API: .. in every encoding, absolute paths, /proc, links out, dangling links, links swapped in a loop, FIFOs and devices',
+  title:
+    'file API: .. in every encoding, absolute paths, /proc, links out, dangling links, links swapped in a loop, FIFOs and devices',
   expected: 'nothing read or written outside',
   run: async (attack, attempt) => {
     const { ask, alice, dataDir } = await attack.shared()
@@ -49,9 +50,22 @@ export const fileApi: Row = {
       })
     attempt('a plain file', '200', (await read('plain.txt')).seen)
 
-    const up = ['..', '%2e%2e', '.%2e', '%252e%252e', '..%00', '%c0%ae%c0%ae', '%u002e%u002e', '．．', '..;', '....//..']
+    const up = [
+      '..',
+      '%2e%2e',
+      '.%2e',
+      '%252e%252e',
+      '..%00',
+      '%c0%ae%c0%ae',
+      '%u002e%u002e',
+      '．．',
+      '..;',
+      '....//..',
+    ]
     const ways = [
-      ...up.flatMap((dots) => ['/', '%2f', '%5c', '%252f'].map((slash) => [dots, dots, dots, 'outside', 'secret.txt'].join(slash))),
+      ...up.flatMap((dots) =>
+        ['/', '%2f', '%5c', '%252f'].map((slash) => [dots, dots, dots, 'outside', 'secret.txt'].join(slash)),
+      ),
       target,
       `/${target}`,
       encodeURIComponent(target),
@@ -75,10 +89,18 @@ export const fileApi: Row = {
       const answers = [await read(way), await write(way)]
       for (const [index, answer] of answers.entries()) {
         const told = answer.text.includes(secret) || answer.text.includes('AICM_')
-        attempt(`${index === 0 ? 'read' : 'write'} ${way}`, '400 or 403 or 404 or 409 or 415', told ? 'read outside' : answer.seen)
+        attempt(
+          `${index === 0 ? 'read' : 'write'} ${way}`,
+          '400 or 403 or 404 or 409 or 415',
+          told ? 'read outside' : answer.seen,
+        )
       }
     }
-    attempt('a file made through a dangling link', 'none', existsSync(join(outside, 'made-by-write.txt')) ? 'made' : 'none')
+    attempt(
+      'a file made through a dangling link',
+      'none',
+      existsSync(join(outside, 'made-by-write.txt')) ? 'made' : 'none',
+    )
 
     writeFileSync(at('swap-a'), 'inside')
     symlinkSync(target, at('swap-b'))
@@ -93,7 +115,11 @@ export const fileApi: Row = {
       await worker.terminate()
     }
     if (readFileSync(target, 'utf8') !== secret) escapes.written += 1
-    attempt(`${swaps[attack.size]} tries of a swapped link`, '0 read, 0 written', `${escapes.read} read, ${escapes.written} written`)
+    attempt(
+      `${swaps[attack.size]} tries of a swapped link`,
+      '0 read, 0 written',
+      `${escapes.read} read, ${escapes.written} written`,
+    )
     rmSync(outside, { recursive: true })
     await alice.client.workspaces.delete(workspace.id)
   },

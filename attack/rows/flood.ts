@@ -69,7 +69,8 @@ export const flood: Row = {
       attempt(`${count} ${name}`, 'limited', limited === undefined ? 'all allowed' : `limited after ${after}`)
       if (limited !== undefined)
         attempt(`${name}: Retry-After`, 'said', limited['retry-after'] === undefined ? 'not said' : 'said')
-      const harm = p99 <= Math.max(limit.ms, quiet * limit.times) ? 'unharmed' : `${quiet.toFixed(1)} → ${p99.toFixed(1)} ms`
+      const harm =
+        p99 <= Math.max(limit.ms, quiet * limit.times) ? 'unharmed' : `${quiet.toFixed(1)} → ${p99.toFixed(1)} ms`
       // In a test run other tests are a flood too: there it is not told apart.
       if (attack.size !== 'test') attempt(`${name}: the p99 of others`, 'unharmed', harm)
     }

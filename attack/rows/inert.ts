@@ -92,11 +92,15 @@ export const inert: Row = {
       await link.click({ timeout: 2000, noWaitAfter: true }).catch(() => undefined)
     const found = await page.evaluate(() => {
       const all = [...document.querySelectorAll('[role=log] *')]
-      const links = all.flatMap((element) => ['href', 'src', 'xlink:href', 'action'].flatMap((name) => element.getAttribute(name) ?? []))
+      const links = all.flatMap((element) =>
+        ['href', 'src', 'xlink:href', 'action'].flatMap((name) => element.getAttribute(name) ?? []),
+      )
       return {
         pwned: 'pwned' in window ? 'ran' : 'did not run',
         handlers: all.filter((element) => element.getAttributeNames().some((name) => name.startsWith('on'))).length,
-        elements: document.querySelectorAll('[role=log] :is(script, iframe, object, embed, form, style, link, meta, img[src^=http])').length,
+        elements: document.querySelectorAll(
+          '[role=log] :is(script, iframe, object, embed, form, style, link, meta, img[src^=http])',
+        ).length,
         links: links.filter((link) => /^\s*(javascript|vbscript|data:text)/i.test(link)).length,
         where: location.pathname,
       }
@@ -116,7 +120,11 @@ export const inert: Row = {
     for (const escape of escapes) {
       const run = await aicm(['run', `@text(before ${escaped(escape)} after)`])
       attempt(`the terminal: ${JSON.stringify(escape)}`, 'none', controls(run.stdout + run.stderr))
-      attempt(`the terminal: the text around ${JSON.stringify(escape)}`, 'shown', /before[\s\S]*after/.test(run.stdout) ? 'shown' : 'lost')
+      attempt(
+        `the terminal: the text around ${JSON.stringify(escape)}`,
+        'shown',
+        /before[\s\S]*after/.test(run.stdout) ? 'shown' : 'lost',
+      )
     }
     await using inside = await openInside(client)
     await inside.run(`printf '\\033[2J\\033]0;x\\007\\302\\233m\\302\\235x\\302\\234' > evil.txt; cat evil.txt`)
@@ -125,7 +133,11 @@ export const inert: Row = {
       ['sessions', 'show', session.id],
       ['--json', 'sessions', 'show', session.id],
     ])
-      attempt(`the terminal: aicm ${args.join(' ').replace(session.id, 'ID')}`, 'none', controls((await aicm(args)).stdout))
+      attempt(
+        `the terminal: aicm ${args.join(' ').replace(session.id, 'ID')}`,
+        'none',
+        controls((await aicm(args)).stdout),
+      )
     const last = await aicm(['run', '--session', inside.sessionId, `@bash(cat evil.txt) @text(end)`])
     attempt('the terminal: a tool that shows such a file', 'none', controls(last.stdout + last.stderr))
     attempt('the log', 'none', controls(readFileSync(join(dataDir, 'server.log'), 'utf8')))

@@ -20,11 +20,13 @@ const mintWithPython = (key: Uint8Array, tokens: readonly Minted[]): string[] =>
 
 export const jwt: Row = {
   name: 'jwt',
-  title: 'JWT: alg none or swapped, foreign kid, jku, jwk, array payload, other aud, iss, type, refresh as access, expired, no exp, not yet valid',
+  title:
+    'JWT: alg none or swapped, foreign kid, jku, jwk, array payload, other aud, iss, type, refresh as access, expired, no exp, not yet valid',
   expected: '401',
   run: async (attack, attempt) => {
     const { ask, alice, bob, dataDir } = await attack.shared()
-    const use = async (token: string) => (await ask('/v1/auth/me', { headers: { authorization: `Bearer ${token}` } })).seen
+    const use = async (token: string) =>
+      (await ask('/v1/auth/me', { headers: { authorization: `Bearer ${token}` } })).seen
     const [headerPart = '', payloadPart = '', signature = ''] = alice.token.split('.')
     const [header, payload] = [decodePart(headerPart), decodePart(payloadPart)]
     attempt('the token itself', '200', await use(alice.token))
@@ -70,7 +72,8 @@ export const jwt: Row = {
         ['hs256', 'sha256'],
         ['HS256 ', 'sha256'],
       ] as const)
-        if (alg !== header['alg']) attempt(`alg ${alg}`, '401', await use(hmacJwt({ ...header, alg }, payload, key, digest)))
+        if (alg !== header['alg'])
+          attempt(`alg ${alg}`, '401', await use(hmacJwt({ ...header, alg }, payload, key, digest)))
       const life = Number(payload['exp']) - Number(payload['iat'])
       attempt('the life of a token', 'at most 15 minutes', life <= 900 ? 'at most 15 minutes' : `${life} s`)
 
@@ -82,7 +85,10 @@ export const jwt: Row = {
         ['HS512', '401', { header: { ...header, alg: 'HS512' }, payload, alg: 'HS512' }],
         ['none', '401', { header: { ...header, alg: 'none' }, payload, alg: 'none' }],
       ]
-      const tokens = mintWithPython(key, minted.map(([, , one]) => one))
+      const tokens = mintWithPython(
+        key,
+        minted.map(([, , one]) => one),
+      )
       for (const [at, [name, expected]] of minted.entries())
         attempt(`minted by PyJWT: ${name}`, expected, await use(tokens[at] ?? ''))
     }
@@ -97,9 +103,17 @@ export const jwt: Row = {
     attempt('a signature cut short', '401', await use(alice.token.slice(0, -3)))
     attempt('a signature and more', '401', await use(`${alice.token}AAAA`))
     const last = signature.at(-1) === 'A' ? 'B' : 'A'
-    attempt('a bit of the signature turned', '401', await use(`${headerPart}.${payloadPart}.${last}${signature.slice(1)}`))
+    attempt(
+      'a bit of the signature turned',
+      '401',
+      await use(`${headerPart}.${payloadPart}.${last}${signature.slice(1)}`),
+    )
     for (const guessed of ['', 'secret', 'aicm', '0'.repeat(32)])
-      attempt(`signed with ${JSON.stringify(guessed)}`, '401', await use(hmacJwt(header, payload, Buffer.from(guessed))))
+      attempt(
+        `signed with ${JSON.stringify(guessed)}`,
+        '401',
+        await use(hmacJwt(header, payload, Buffer.from(guessed))),
+      )
     attempt('signed with 32 zeros', '401', await use(hmacJwt(header, payload, Buffer.alloc(32))))
     for (const [name, more] of [
       ['kid of a file', { kid: '../../../../dev/null' }],
@@ -109,15 +123,30 @@ export const jwt: Row = {
       ['x5u', { x5u: 'http://127.0.0.1:9/x.pem' }],
     ] as const)
       for (const secret of [Buffer.alloc(0), Buffer.from('guessed')])
-        attempt(`${name}, signed with ${secret.length} bytes`, '401', await use(hmacJwt({ ...header, ...more }, payload, secret)))
+        attempt(
+          `${name}, signed with ${secret.length} bytes`,
+          '401',
+          await use(hmacJwt({ ...header, ...more }, payload, secret)),
+        )
     const unsigned = [{ ...header, alg: 'ES256', jwk }, payload]
       .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
       .join('.')
     const signed = sign('sha256', Buffer.from(unsigned), { key: keyPair.privateKey, dsaEncoding: 'ieee-p1363' })
     attempt('a jwk of its own', '401', await use(`${unsigned}.${signed.toString('base64url')}`))
     const pem = keyPair.publicKey.export({ type: 'spki', format: 'pem' }).toString()
-    attempt('signed with a public key as the secret', '401', await use(hmacJwt({ ...header, jwk }, payload, Buffer.from(pem))))
-    for (const text of ['a.b.c', '..', 'e30.e30.e30', `${alice.token} `, `${alice.token},x`, alice.token.replaceAll('.', '%2e')])
+    attempt(
+      'signed with a public key as the secret',
+      '401',
+      await use(hmacJwt({ ...header, jwk }, payload, Buffer.from(pem))),
+    )
+    for (const text of [
+      'a.b.c',
+      '..',
+      'e30.e30.e30',
+      `${alice.token} `,
+      `${alice.token},x`,
+      alice.token.replaceAll('.', '%2e'),
+    ])
       attempt(`${text.length > 20 ? 'a token and more' : text}`, text.endsWith(' ') ? '200' : '401', await use(text))
 
     const { body } = await ask('/v1/auth/login', {

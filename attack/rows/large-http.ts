@@ -71,7 +71,11 @@ export const largeHttp: Row = {
         ['a header of 1 MB', '431', `${head}x: ${'x'.repeat(mebibyte)}\r\n\r\n`],
         ['100,000 headers', '431', `${head}${'x: 1\r\n'.repeat(100_000)}\r\n`],
         ['a path of 1 MB', '431 or 414 or 400', `GET /${'x'.repeat(mebibyte)} HTTP/1.1\r\nhost: ${host}\r\n\r\n`],
-        ['a token of 1 MB', '431', `GET /v1/sessions HTTP/1.1\r\nhost: ${host}\r\nauthorization: Bearer ${'x'.repeat(mebibyte)}\r\n\r\n`],
+        [
+          'a token of 1 MB',
+          '431',
+          `GET /v1/sessions HTTP/1.1\r\nhost: ${host}\r\nauthorization: Bearer ${'x'.repeat(mebibyte)}\r\n\r\n`,
+        ],
         ['a header without an end', '431', `${head}x: ${'x'.repeat(mebibyte)}`],
       ] as const)
         attempt(name, expected, seenOfBytes(await sendBytes(url, bytes)))
@@ -87,17 +91,29 @@ export const largeHttp: Row = {
             '413',
             await sendMuch(url, path, as, sizes[attack.size], chunked),
           )
-      attempt(`${sizes[attack.size]} MB without a token`, '401 or closed', await sendMuch(url, '/v1/sessions', '', sizes[attack.size], true))
+      attempt(
+        `${sizes[attack.size]} MB without a token`,
+        '401 or closed',
+        await sendMuch(url, '/v1/sessions', '', sizes[attack.size], true),
+      )
       for (const [name, deep] of [
         ['arrays', '['.repeat(100_000)],
         ['arrays that end', `${'['.repeat(100_000)}${']'.repeat(100_000)}`],
         ['objects', '{"a":'.repeat(100_000)],
         ['objects in a known key', `{"prompt":${'{"a":'.repeat(50_000)}1${'}'.repeat(50_000)}}`],
       ] as const) {
-        attempt(`${name} nested without end`, '400', (await ask('/v1/execute', { method: 'POST', token, body: deep })).seen)
+        attempt(
+          `${name} nested without end`,
+          '400',
+          (await ask('/v1/execute', { method: 'POST', token, body: deep })).seen,
+        )
         using socket = await openFrames(url, token)
         socket.write(frame(opcodes.text, deep))
-        attempt(`${name} nested without end, over the WebSocket`, 'error invalid_json or error invalid_request', await nextAnswer(socket))
+        attempt(
+          `${name} nested without end, over the WebSocket`,
+          'error invalid_json or error invalid_request',
+          await nextAnswer(socket),
+        )
       }
     })
     attempt("the server's memory", 'flat', flatness(rise, 128))

@@ -56,8 +56,14 @@ export const origins: Row = {
         attempt(
           `${method} from ${JSON.stringify(origin)}`,
           '403',
-          (await ask('/v1/sessions', { method, token, headers: { origin }, ...(method === 'POST' ? { body: {} } : {}) }))
-            .seen,
+          (
+            await ask('/v1/sessions', {
+              method,
+              token,
+              headers: { origin },
+              ...(method === 'POST' ? { body: {} } : {}),
+            })
+          ).seen,
         )
       attempt(`an upgrade from ${JSON.stringify(origin)}`, '403', await upgraded({ origin }))
     }
@@ -79,10 +85,22 @@ export const origins: Row = {
     const bearer = `authorization: Bearer ${alice.token}\r\n`
     for (const [name, expected, head] of [
       ['two Hosts', '400 or 421', `GET /v1/sessions HTTP/1.1\r\nhost: ${host}\r\nhost: evil.example\r\n${bearer}`],
-      ['two Hosts, ours last', '421 or 400', `GET /v1/sessions HTTP/1.1\r\nhost: evil.example\r\nhost: ${host}\r\n${bearer}`],
+      [
+        'two Hosts, ours last',
+        '421 or 400',
+        `GET /v1/sessions HTTP/1.1\r\nhost: evil.example\r\nhost: ${host}\r\n${bearer}`,
+      ],
       ['no Host', '400 or 421', `GET /v1/sessions HTTP/1.1\r\n${bearer}`],
-      ['a whole address of another host', '400 or 404 or 421', `GET http://evil.example/v1/sessions HTTP/1.1\r\nhost: ${host}\r\n${bearer}`],
-      ['two Origins', '403', `GET /v1/sessions HTTP/1.1\r\nhost: ${host}\r\norigin: ${url}\r\norigin: https://evil.example\r\n${bearer}`],
+      [
+        'a whole address of another host',
+        '400 or 404 or 421',
+        `GET http://evil.example/v1/sessions HTTP/1.1\r\nhost: ${host}\r\n${bearer}`,
+      ],
+      [
+        'two Origins',
+        '403',
+        `GET /v1/sessions HTTP/1.1\r\nhost: ${host}\r\norigin: ${url}\r\norigin: https://evil.example\r\n${bearer}`,
+      ],
     ] as const)
       attempt(name, expected, seenOfBytes(await sendBytes(url, `${head}connection: close\r\n\r\n`)))
 

@@ -4,8 +4,7 @@ import { codeOf, parsed } from '../lib/http.ts'
 import type { Row } from '../lib/row.ts'
 
 /** An answer without what differs by itself: ids and times. */
-const plain = (text: string, id: string): string =>
-  text.replaceAll(id, 'ID').replaceAll(/req_[0-9a-z]+/g, 'REQUEST')
+const plain = (text: string, id: string): string => text.replaceAll(id, 'ID').replaceAll(/req_[0-9a-z]+/g, 'REQUEST')
 
 export const others: Row = {
   name: 'others',
@@ -58,7 +57,11 @@ export const others: Row = {
       const answer = await ask(path, { token: bob.token })
       attempt(`GET ${path}`, expected, answer.seen)
       const told = [session.id, session.workspaceId, approvalId].filter((id) => answer.text.includes(id))
-      attempt(`GET ${path}: what it tells of it`, 'nothing', expected === '404' || told.length === 0 ? 'nothing' : told.join())
+      attempt(
+        `GET ${path}: what it tells of it`,
+        'nothing',
+        expected === '404' || told.length === 0 ? 'nothing' : told.join(),
+      )
     }
     for (const body of [{ workspaceId: session.workspaceId }, { prompt: 'x', workspaceId: session.workspaceId }]) {
       const path = 'prompt' in body ? '/v1/execute' : '/v1/sessions'

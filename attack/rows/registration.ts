@@ -17,9 +17,17 @@ export const registration: Row = {
     for (const path of ['/v1/auth/register', '/v1/register', '/v1/signup', '/v1/users', '/v1/setup']) {
       const body = { ...account, role: 'admin' }
       attempt(`POST ${path} without a token`, '401', (await ask(path, { method: 'POST', body })).seen)
-      attempt(`POST ${path} by a member`, '403 or 404', (await ask(path, { method: 'POST', body, token: bob.token })).seen)
+      attempt(
+        `POST ${path} by a member`,
+        '403 or 404',
+        (await ask(path, { method: 'POST', body, token: bob.token })).seen,
+      )
     }
-    attempt('a log-in of who is not there', '401', (await ask('/v1/auth/login', { method: 'POST', body: account })).seen)
+    attempt(
+      'a log-in of who is not there',
+      '401',
+      (await ask('/v1/auth/login', { method: 'POST', body: account })).seen,
+    )
 
     // A server as its first user starts it: nobody has said a password.
     await using folder = await temporaryFolder(attack.scope)
@@ -49,7 +57,9 @@ export const registration: Row = {
       printed.push(text)
     }
     const secret = /[A-Za-z0-9_-]{16,}/
-    const lines = printed.map((text) => text.split('\n').filter((line) => /password|token|once/i.test(line) && secret.test(line)))
+    const lines = printed.map((text) =>
+      text.split('\n').filter((line) => /password|token|once/i.test(line) && secret.test(line)),
+    )
     attempt('the first start prints a secret', '1', `${lines[0]?.length}`)
     attempt('the second start prints one', '0', `${lines[1]?.length}`)
   },

@@ -11,7 +11,8 @@ const canarySecret = 'canary-of-the-server-41b7'
 
 export const sandbox: Row = {
   name: 'sandbox',
-  title: "inside the sandbox: other users' files, server secrets, /proc, own port, ways out, sockets, signals, descriptors, namespaces",
+  title:
+    "inside the sandbox: other users' files, server secrets, /proc, own port, ways out, sockets, signals, descriptors, namespaces",
   expected: 'nothing, at the level that promises it',
   run: async (attack, attempt) => {
     await using target = await attack.own({ life: { env: { AICM_CANARY: canarySecret } } })
@@ -46,7 +47,10 @@ export const sandbox: Row = {
       ["another user's home", there(`${dataDir}/users/${bob.userId}`)],
       ["another session's folder", there(`${dataDir}/sessions/${bobs.sessionId}`)],
       ["the server's files", there(...['aicm.db', 'kv', 'server.log', 'jwt.key'].map((name) => `${dataDir}/${name}`))],
-      ["the broker's files", there(...['token.key', 'control.sock', 'broker.log'].map((name) => `${dataDir}/broker/${name}`))],
+      [
+        "the broker's files",
+        there(...['token.key', 'control.sock', 'broker.log'].map((name) => `${dataDir}/broker/${name}`)),
+      ],
       ["the machine's", there('/etc/shadow', '/root/.ssh', '/home', '/var/log', '/var/run/docker.sock', '/sys/kernel')],
       ["the server's process", there(`/proc/${pid}`)],
       ["the server's command line", `cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -q -e --data-dir`],
@@ -60,7 +64,10 @@ export const sandbox: Row = {
       ['UDP', `bash -c 'echo reached > /dev/udp/127.0.0.1/${udp.address().port}'`],
       ['a way out (metadata address, DNS)', `[ "$(tail -n +3 /proc/net/dev | grep -cv ' lo:')" -gt 0 ]`],
       ['an abstract socket', `curl -s -m 2 -o /dev/null --abstract-unix-socket ${abstractName} http://x/`],
-      ["the broker's control", `curl -s -m 2 -o /dev/null --unix-socket ${dataDir}/broker/control.sock http://x/status`],
+      [
+        "the broker's control",
+        `curl -s -m 2 -o /dev/null --unix-socket ${dataDir}/broker/control.sock http://x/status`,
+      ],
       ['a nested user namespace', 'unshare -U true'],
       ['a mount', 'unshare -rm mount -t tmpfs none /mnt'],
       ['a mount without a namespace', 'mount -t tmpfs none /mnt'],
@@ -71,21 +78,28 @@ export const sandbox: Row = {
       ['new privileges', `grep -q 'NoNewPrivs:.0' /proc/self/status`],
       ['writing to the system', 'touch /usr/x || touch /etc/x || touch /x'],
       ['writing outside by a link', `ln -sf /usr/made-by-link l && echo x > l`],
-      ["writing outside by a hard link", `ln -f /etc/passwd hard && echo x >> hard`],
+      ['writing outside by a hard link', `ln -f /etc/passwd hard && echo x >> hard`],
       ['writing outside by a rename', `echo x > r && mv r /usr/made-by-rename`],
-      ['an inherited descriptor of the server', `ls -l /proc/[0-9]*/fd | grep -Eq 'aicm.db|/kv/|server.log|jwt.key|control.sock'`],
+      [
+        'an inherited descriptor of the server',
+        `ls -l /proc/[0-9]*/fd | grep -Eq 'aicm.db|/kv/|server.log|jwt.key|control.sock'`,
+      ],
       ['a terminal', `test -t 0 || echo > /dev/tty`],
       ['the kernel log', 'dmesg | grep -q .'],
       ['kernel settings', 'echo 1 > /proc/sys/kernel/core_pattern || echo b > /proc/sysrq-trigger'],
       ['other memory', 'cat /dev/mem | head -c 1 | grep -q . || test -e /dev/kmsg'],
     ]
     const script = ways
-      .map(([, command], at) => `if { ${command}; } >/dev/null 2>&1; then echo "way ${at} reached"; else echo "way ${at} nothing"; fi`)
+      .map(
+        ([, command], at) =>
+          `if { ${command}; } >/dev/null 2>&1; then echo "way ${at} reached"; else echo "way ${at} nothing"; fi`,
+      )
       .join('\n')
     const said = await inside.run(script)
     for (const [at, [name]] of ways.entries()) {
       // What a datagram reaches shows at its other end only.
-      const seen = name === 'UDP' ? (datagrams.length > 0 ? 'reached' : 'nothing') : new RegExp(`way ${at} (\\w+)`).exec(said)?.[1]
+      const seen =
+        name === 'UDP' ? (datagrams.length > 0 ? 'reached' : 'nothing') : new RegExp(`way ${at} (\\w+)`).exec(said)?.[1]
       attempt(name, 'nothing', seen ?? 'not tried')
     }
     attempt('what listeners of the machine heard', '0', `${canary.heard.length}`)

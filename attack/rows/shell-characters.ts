@@ -34,7 +34,11 @@ export const shellCharacters: Row = {
       attempt(`model ${name}`, '400', await post('/v1/sessions', { model: text }))
       attempt(`permission mode ${name}`, '400', await post('/v1/sessions', { permissionMode: text }))
       attempt(`workspace ${name}`, '400', await post('/v1/workspaces', { name: text }))
-      attempt(`branch ${name}`, '400', await post('/v1/workspaces', { name: 'x', gitUrl: `${url}/x.git`, branch: text }))
+      attempt(
+        `branch ${name}`,
+        '400',
+        await post('/v1/workspaces', { name: 'x', gitUrl: `${url}/x.git`, branch: text }),
+      )
       attempt(`git URL ${name}`, '400', await post('/v1/workspaces', { name: 'x', gitUrl: text }))
       attempt(`path ${name}`, '400 or 403', await post('/v1/workspaces', { name: 'x', path: text }))
       attempt(`path /${name}`, '400 or 403', await post('/v1/workspaces', { name: 'x', path: `/${text}` }))

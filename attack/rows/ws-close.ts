@@ -12,22 +12,18 @@ export const wsClose: Row = {
   expected: 'the code echoed, nothing answered behind it; 1002 for a code that may not be sent',
   run: (attack, attempt) =>
     runFamily(attack, attempt, [
-      ...good.map(
-        (code): Case => ({
-          name: `code ${code}`,
-          expected: `close ${code}, closed`,
-          bytes: [frame(close, closePayload(code, 'bye'))],
-          answers: 2,
-        }),
-      ),
-      ...bad.map(
-        (code): Case => ({
-          name: `code ${code}`,
-          expected: 'close 1002, closed',
-          bytes: [frame(close, closePayload(code))],
-          answers: 2,
-        }),
-      ),
+      ...good.map((code): Case => ({
+        name: `code ${code}`,
+        expected: `close ${code}, closed`,
+        bytes: [frame(close, closePayload(code, 'bye'))],
+        answers: 2,
+      })),
+      ...bad.map((code): Case => ({
+        name: `code ${code}`,
+        expected: 'close 1002, closed',
+        bytes: [frame(close, closePayload(code))],
+        answers: 2,
+      })),
       {
         name: 'no code',
         expected: 'close, closed or close 1005, closed',

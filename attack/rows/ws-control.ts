@@ -18,13 +18,11 @@ export const wsControl: Row = {
   expected: 'a pong with the same payload; nothing for a pong; 1002 for what is too long or in fragments',
   run: (attack, attempt) =>
     runFamily(attack, attempt, [
-      ...[0, 1, 124, 125].map(
-        (size): Case => ({
-          name: `a ping of ${size} bytes`,
-          expected: `pong of ${size}`,
-          bytes: [frame(ping, Buffer.alloc(size, 0xff))],
-        }),
-      ),
+      ...[0, 1, 124, 125].map((size): Case => ({
+        name: `a ping of ${size} bytes`,
+        expected: `pong of ${size}`,
+        bytes: [frame(ping, Buffer.alloc(size, 0xff))],
+      })),
       {
         name: 'a ping byte by byte',
         expected: 'pong of 5',
@@ -36,20 +34,16 @@ export const wsControl: Row = {
         bytes: [Buffer.concat(Array.from({ length: 10 }, (_, at) => frame(ping, 'x'.repeat(at))))],
         answers: 10,
       },
-      ...['', 'never asked for'].map(
-        (payload): Case => ({
-          name: `a pong that nobody asked for, of ${payload.length} bytes`,
-          expected: 'message pong',
-          bytes: [frame(pong, payload), frame(text, request())],
-        }),
-      ),
+      ...['', 'never asked for'].map((payload): Case => ({
+        name: `a pong that nobody asked for, of ${payload.length} bytes`,
+        expected: 'message pong',
+        bytes: [frame(pong, payload), frame(text, request())],
+      })),
       ...tooLong,
-      ...[ping, pong].map(
-        (opcode): Case => ({
-          name: `a control frame (${opcode}) that is a fragment`,
-          expected: 'close 1002',
-          bytes: [frame(opcode, 'x', { fin: false })],
-        }),
-      ),
+      ...[ping, pong].map((opcode): Case => ({
+        name: `a control frame (${opcode}) that is a fragment`,
+        expected: 'close 1002',
+        bytes: [frame(opcode, 'x', { fin: false })],
+      })),
     ]),
 }

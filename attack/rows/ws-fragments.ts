@@ -20,13 +20,11 @@ export const wsFragments: Row = {
   expected: 'put together, control frames answered between; 1002 out of order',
   run: (attack, attempt) =>
     runFamily(attack, attempt, [
-      ...[2, 3, request().length].map(
-        (count): Case => ({
-          name: `a text in ${count} fragments`,
-          expected: 'message pong',
-          bytes: inFragments(count),
-        }),
-      ),
+      ...[2, 3, request().length].map((count): Case => ({
+        name: `a text in ${count} fragments`,
+        expected: 'message pong',
+        bytes: inFragments(count),
+      })),
       {
         name: 'fragments in one piece',
         expected: 'message pong',
@@ -70,13 +68,11 @@ export const wsFragments: Row = {
           bytes: [frame(text, '{', { fin: false }), frame(opcode, '}', { fin })],
         })),
       ),
-      ...[true, false].map(
-        (fin): Case => ({
-          name: `a continuation (${fin ? 'the last' : 'not the last'}) of nothing`,
-          expected: 'close 1002',
-          bytes: [frame(continuation, 'x', { fin }), frame(text, request())],
-        }),
-      ),
+      ...[true, false].map((fin): Case => ({
+        name: `a continuation (${fin ? 'the last' : 'not the last'}) of nothing`,
+        expected: 'close 1002',
+        bytes: [frame(continuation, 'x', { fin }), frame(text, request())],
+      })),
       {
         name: 'a continuation after the last one',
         expected: 'message pong or close 1002',

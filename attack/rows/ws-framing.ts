@@ -18,21 +18,17 @@ const textCases = sizes.flatMap((size): Case[] => {
   ]
 })
 
-const binaryCases = sizes.map(
-  (size): Case => ({
-    name: `binary of ${size} bytes`,
-    expected: 'error invalid_request',
-    bytes: [frame(opcodes.binary, Buffer.alloc(size, 0xfe))],
-  }),
-)
+const binaryCases = sizes.map((size): Case => ({
+  name: `binary of ${size} bytes`,
+  expected: 'error invalid_request',
+  bytes: [frame(opcodes.binary, Buffer.alloc(size, 0xfe))],
+}))
 
-const padded = ([16, 64] as const).map(
-  (width): Case => ({
-    name: `a short text whose length is written in ${width} bits`,
-    expected: 'message pong or close 1002',
-    bytes: [frame(opcodes.text, request(), { width })],
-  }),
-)
+const padded = ([16, 64] as const).map((width): Case => ({
+  name: `a short text whose length is written in ${width} bits`,
+  expected: 'message pong or close 1002',
+  bytes: [frame(opcodes.text, request(), { width })],
+}))
 
 export const wsFraming: Row = {
   name: 'ws-framing',

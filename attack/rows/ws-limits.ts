@@ -67,7 +67,8 @@ const within = async (attack: Attack, limit: number, act: (target: Target) => Pr
 
 export const wsLimits: Row = {
   name: 'ws-limits',
-  title: 'WebSocket: a message of 2^63-1 bytes, of 1 GB, endless and tiny fragments, floods of pings and of large messages',
+  title:
+    'WebSocket: a message of 2^63-1 bytes, of 1 GB, endless and tiny fragments, floods of pings and of large messages',
   expected: '1009, 1008 or held up; memory flat',
   run: async (attack, attempt) => {
     const size = sizes[attack.size]

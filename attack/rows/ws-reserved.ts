@@ -12,29 +12,23 @@ export const wsReserved: Row = {
   run: (attack, attempt) =>
     runFamily(attack, attempt, [
       ...range(1, 7).flatMap((rsv) =>
-        known.map(
-          (opcode): Case => ({
-            name: `reserved bits ${rsv} in a frame with opcode ${opcode}`,
-            expected: 'close 1002',
-            bytes: [frame(opcode, opcode === opcodes.text ? request() : '', { rsv })],
-          }),
-        ),
+        known.map((opcode): Case => ({
+          name: `reserved bits ${rsv} in a frame with opcode ${opcode}`,
+          expected: 'close 1002',
+          bytes: [frame(opcode, opcode === opcodes.text ? request() : '', { rsv })],
+        })),
       ),
       ...[...range(3, 7), ...range(11, 15)].flatMap((opcode) =>
-        ['', 'payload'].map(
-          (payload): Case => ({
-            name: `opcode ${opcode} with ${payload.length} bytes`,
-            expected: 'close 1002',
-            bytes: [frame(opcode, payload), frame(opcodes.text, request())],
-          }),
-        ),
-      ),
-      ...known.map(
-        (opcode): Case => ({
-          name: `opcode ${opcode} without a mask`,
+        ['', 'payload'].map((payload): Case => ({
+          name: `opcode ${opcode} with ${payload.length} bytes`,
           expected: 'close 1002',
-          bytes: [frame(opcode, opcode === opcodes.text ? request() : '', { masked: false })],
-        }),
+          bytes: [frame(opcode, payload), frame(opcodes.text, request())],
+        })),
       ),
+      ...known.map((opcode): Case => ({
+        name: `opcode ${opcode} without a mask`,
+        expected: 'close 1002',
+        bytes: [frame(opcode, opcode === opcodes.text ? request() : '', { masked: false })],
+      })),
     ]),
 }

@@ -7,7 +7,8 @@ const rules = originRules({ host: '127.0.0.1', allowedOrigins: ['https://aicm.ex
 /** What it says of a request with these headers, the way Node gives them: of two Hosts it keeps the first. */
 const verdict = (rawHeaders: readonly string[], url = '/v1/sessions'): string => {
   const headers: Record<string, string> = {}
-  for (let at = 0; at < rawHeaders.length; at += 2) headers[(rawHeaders[at] ?? '').toLowerCase()] ??= rawHeaders[at + 1] ?? ''
+  for (let at = 0; at < rawHeaders.length; at += 2)
+    headers[(rawHeaders[at] ?? '').toLowerCase()] ??= rawHeaders[at + 1] ?? ''
   try {
     checkOrigin(rules, { headers, rawHeaders, url } as unknown as IncomingMessage)
     return 'fine'
@@ -32,6 +33,12 @@ test('a whole address is taken when it names the same server as the Host header'
 test('an origin counts by its exact text', () => {
   for (const origin of ['https://aicm.example.org', 'http://localhost', 'https://localhost'])
     expect(verdict(['host', 'localhost', 'origin', origin])).toBe('fine')
-  for (const origin of ['https://aicm.example.org.evil.example', 'https://aicm.example.org/', 'null', '', 'http://localhost:1'])
+  for (const origin of [
+    'https://aicm.example.org.evil.example',
+    'https://aicm.example.org/',
+    'null',
+    '',
+    'http://localhost:1',
+  ])
     expect(verdict(['host', 'localhost', 'origin', origin])).toBe('origin_forbidden')
 })

@@ -38,8 +38,7 @@ const hostInUrl = (url: string): string | undefined => /^[a-z]+:\/\/([^/?#]*)/i.
 export const checkOrigin = (rules: OriginRules, request: IncomingMessage): void => {
   const { host = '', origin } = request.headers
   const { url = '' } = request
-  if (countOfHosts(request.rawHeaders) > 1)
-    throw new AppError('invalid_request', 'A request has one Host header only.')
+  if (countOfHosts(request.rawHeaders) > 1) throw new AppError('invalid_request', 'A request has one Host header only.')
   if (!url.startsWith('/') && (hostInUrl(url) ?? host) !== host)
     throw new AppError('misdirected_request', 'The address and the Host header name different servers.')
   const name = hostName(host)
