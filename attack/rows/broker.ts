@@ -10,11 +10,11 @@ const key = 'sk-ant-canary-5f0a6c81e2'
 
 /** The model API as the broker sees it, and what it was sent. */
 const openUpstream = async () => {
-  const seen: { host: string; key: string; url: string; bearer: string }[] = []
+  const seen: { host: string; key: string; bearer: string; attack: boolean }[] = []
   const api = scriptedApi({ record: false })
   const server = createServer((request, response) => {
     const { host = '', authorization: bearer = '' } = request.headers
-    seen.push({ host, bearer, key: String(request.headers['x-api-key']), url: request.url ?? '' })
+    seen.push({ host, bearer, key: String(request.headers['x-api-key']), attack: 'x-attack' in request.headers })
     api.handler(request, response)
   })
   server.listen(0, '127.0.0.1')
@@ -59,10 +59,11 @@ export const broker: Row = {
       )
       return /status (\d+)/.exec(said)?.[1] ?? said
     }
-    const mine = `-H 'x-api-key: ${token}'`
+    const mine = `-H 'x-api-key: ${token}' -H 'x-attack: yes'`
     const messages = 'http://localhost/v1/messages'
     attempt('its own token', '200', await curl(`${mine} ${body} ${messages}`))
-    const before = upstream.seen.length
+    const reached = () => upstream.seen.filter(({ attack }) => attack).length
+    const before = reached()
     for (const [name, expected, options] of [
       ['no token', '401', `${body} ${messages}`],
       ['a key of its own', '401', `-H 'x-api-key: sk-ant-mine' ${body} ${messages}`],
@@ -83,7 +84,7 @@ export const broker: Row = {
       ['its configuration', '404', `${mine} -X PUT ${body} http://localhost/config`],
     ] as const)
       attempt(name, expected, await curl(options))
-    attempt('what of it the model API saw', '0', `${upstream.seen.length - before}`)
+    attempt('what of it the model API saw', '0', `${reached() - before}`)
 
     const other = `-H 'host: evil.example' -H 'authorization: Bearer sk-mine' -H 'x-forwarded-host: evil.example'`
     attempt('another Host, another Authorization', '200', await curl(`${mine} ${other} ${body} ${messages}`))

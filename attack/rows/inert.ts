@@ -5,6 +5,7 @@ import { temporaryFolder } from '../../bench/lib/folder.ts'
 import { openBrowser, openPage } from '../lib/browser.ts'
 import { openCanary } from '../lib/canary.ts'
 import { openInside } from '../lib/inside.ts'
+import { aicmOnTerminal } from '../lib/on-terminal.ts'
 import type { Row } from '../lib/row.ts'
 
 /** Every script that runs says so here. */
@@ -71,7 +72,7 @@ export const inert: Row = {
     const session = await client.sessions.create({ name: 'Hostile <img src=x onerror=window.pwned=1>' })
     const handle = client.session(session.id)
     const texts = hostileText(canary.url)
-    for (const text of texts) await handle.execute(`@text(${escaped(text)})`).complete()
+    if (attack.size !== 'test') for (const text of texts) await handle.execute(`@text(${escaped(text)})`).complete()
     // As a whole, where one opens what another closes; and typed by a user.
     await handle.execute(`@text(${escaped(texts.join('\n\n'))})`).complete()
     await handle.execute(`${texts.join('\n\n')} @text(end-of-all)`).complete()
@@ -115,16 +116,13 @@ export const inert: Row = {
     attempt('what the other server heard', '0', `${canary.heard.length}`)
 
     await using home = await temporaryFolder(attack.scope)
-    const aicm = (args: string[], input = '') => startAicm(target, home.path, args, { input }).ended
-    await aicm(['login', '--password-stdin'], `${alice.password}\n`)
-    for (const escape of escapes) {
-      const run = await aicm(['run', `@text(before ${escaped(escape)} after)`])
-      attempt(`the terminal: ${JSON.stringify(escape)}`, 'none', controls(run.stdout + run.stderr))
-      attempt(
-        `the terminal: the text around ${JSON.stringify(escape)}`,
-        'shown',
-        /before[\s\S]*after/.test(run.stdout) ? 'shown' : 'lost',
-      )
+    await startAicm(target, home.path, ['login', '--password-stdin'], { input: `${alice.password}\n` }).ended
+    const shown = (...args: string[]) => aicmOnTerminal(target.url, home.path, args)
+    for (const escape of attack.size === 'test' ? [escapes.join(' ')] : escapes) {
+      const text = await shown('run', `@text(before ${escaped(escape)} after)`)
+      const name = attack.size === 'test' ? 'all escapes' : JSON.stringify(escape)
+      attempt(`the terminal: ${name}`, 'none', controls(text))
+      attempt(`the terminal: the text around ${name}`, 'shown', /before[\s\S]*after/.test(text) ? 'shown' : 'lost')
     }
     await using inside = await openInside(client)
     await inside.run(`printf '\\033[2J\\033]0;x\\007\\302\\233m\\302\\235x\\302\\234' > evil.txt; cat evil.txt`)
@@ -132,14 +130,17 @@ export const inert: Row = {
       ['sessions', 'ls'],
       ['sessions', 'show', session.id],
       ['--json', 'sessions', 'show', session.id],
+      ['run', '--session', inside.sessionId, '@bash(cat evil.txt) @text(end)'],
+      ['--json', 'run', '--session', inside.sessionId, '@bash(cat evil.txt) @text(end)'],
     ])
       attempt(
-        `the terminal: aicm ${args.join(' ').replace(session.id, 'ID')}`,
+        `the terminal: aicm ${args
+          .slice(0, 3)
+          .join(' ')
+          .replace(/ses_\w+/, 'ID')}`,
         'none',
-        controls((await aicm(args)).stdout),
+        controls(await shown(...args)),
       )
-    const last = await aicm(['run', '--session', inside.sessionId, `@bash(cat evil.txt) @text(end)`])
-    attempt('the terminal: a tool that shows such a file', 'none', controls(last.stdout + last.stderr))
     attempt('the log', 'none', controls(readFileSync(join(dataDir, 'server.log'), 'utf8')))
     await client.sessions.delete(session.id)
   },

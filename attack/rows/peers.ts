@@ -59,7 +59,7 @@ const byCurl = async ({ url, bob }: Target, attempt: Try): Promise<void> => {
   const asked = own
     ? [...bearer, `${url.replace('http', 'ws')}/v1/ws`]
     : ['--http1.1', ...headers.flatMap((header) => ['-H', header]), `${url}/v1/ws`]
-  const said = await curl('--max-time', '2', ...asked).then(
+  const said = await curl('--max-time', '1', ...asked).then(
     ({ stdout }) => stdout,
     // It goes on listening until its time is over.
     (error: { stdout?: string }) => error.stdout ?? '',

@@ -53,7 +53,7 @@ export const sandbox: Row = {
       ],
       ["the machine's", there('/etc/shadow', '/root/.ssh', '/home', '/var/log', '/var/run/docker.sock', '/sys/kernel')],
       ["the server's process", there(`/proc/${pid}`)],
-      ["the server's command line", `cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -q -e --data-dir`],
+      ["the server's command line", `cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -q -e '--data-di[r]'`],
       ["the server's environment", `cat /proc/[0-9]*/environ | grep -q ${canarySecret}`],
       ['a signal to the server', `kill -0 ${pid}`],
       ['a signal to all', `[ "$(ls -d /proc/[0-9]* | wc -l)" -gt 30 ]`],

@@ -23,11 +23,12 @@ export const signingSecret: Row = {
       const name = path.slice(dataDir.length + 1)
       attempt(`the mode of ${name}`, '600', (statSync(path).mode & 0o777).toString(8))
       const whole = readFileSync(path)
-      for (const [kind, bytes] of [
+      const kinds = [
         ['an empty', Buffer.alloc(0)],
         ['a short', whole.subarray(0, 8)],
         ['a one-byte-short', whole.subarray(0, -1)],
-      ] as const) {
+      ] as const
+      for (const [kind, bytes] of attack.size === 'test' ? kinds.slice(0, 1) : kinds) {
         writeFileSync(path, bytes)
         const { ready, exited } = await server.start()
         const seen = await Promise.race([

@@ -40,11 +40,13 @@ export const createWebSocketServer = (http: Server, services: Services, rules: O
     if (path !== '/v1/ws') throw new AppError('not_found', 'WebSockets are served at /v1/ws.')
     if (request.httpVersion !== '1.1') throw new AppError('invalid_request', 'A WebSocket begins with HTTP/1.1.')
     const query = new URLSearchParams(search)
-    const ticket = query.get('ticket')
+    const [ticket, ...more] = query.getAll('ticket')
+    if (more.length > 0) throw new AppError('invalid_request', 'Give one ticket.')
     const other = [...query.keys()].find((key) => key !== 'ticket')
     if (other !== undefined)
       throw new AppError('invalid_request', `query has unknown keys: ${other}. A token must not stand in a URL.`)
-    const identity = ticket === null ? await authenticate(services, request.headers) : services.tickets.redeem(ticket)
+    const identity =
+      ticket === undefined ? await authenticate(services, request.headers) : services.tickets.redeem(ticket)
     return userOf(services, identity)
   }
 
