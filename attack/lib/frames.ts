@@ -114,7 +114,8 @@ export const upgradeWith = async (url: string, lines: readonly string[]): Promis
   const head = bytes.subarray(0, Math.max(end, 0)).toString('latin1')
   bytes = bytes.subarray(end + 4)
   if (!head.startsWith('HTTP/1.1 101')) {
-    while (!closed && !raw.readableEnded) await more()
+    const length = Number(/^content-length: *(\d+)/im.exec(head)?.[1] ?? Infinity)
+    while (!closed && !raw.readableEnded && bytes.length < length) await more()
     raw.destroy()
     const status = /^HTTP\/1\.1 (\d{3})/.exec(head)?.[1] ?? 'closed'
     throw new NotUpgraded([status, codeOf(parsed(bytes.toString('utf8')))].filter(Boolean).join(' '))

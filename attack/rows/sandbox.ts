@@ -86,7 +86,9 @@ export const sandbox: Row = {
       ],
       ['a terminal', `test -t 0 || echo > /dev/tty`],
       ['the kernel log', 'dmesg | grep -q .'],
-      ['kernel settings', 'echo 1 > /proc/sys/kernel/core_pattern || echo b > /proc/sysrq-trigger'],
+      // Looked at only: what is in the first of them is run outside, and the last one restarts the machine.
+      ['kernel settings', '[ -w /proc/sys/kernel/core_pattern ] || [ -w /proc/sys/kernel/modprobe ]'],
+      ['orders to the kernel', '[ -w /proc/sysrq-trigger ]'],
       ['other memory', 'cat /dev/mem | head -c 1 | grep -q . || test -e /dev/kmsg'],
     ]
     const script = ways
