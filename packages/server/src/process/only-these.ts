@@ -1,17 +1,25 @@
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readdirSync, readFileSync } from 'node:fs'
 
 /** Source: open(2). */
 const closeOnExec = 0o2000000
 /** What stays open by mistake is opened early; a server with ten thousand connections shall not look at each of them. */
 const looked = 256
 
-const isInherited = (fd: number): boolean => {
-  try {
-    const flags = /^flags:\s*([0-7]+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1]
-    return flags !== undefined && (Number.parseInt(flags, 8) & closeOnExec) === 0
-  } catch {
-    return false
-  }
+/** Which of the open descriptors, past the usual three, a child would get. Source: proc(5), fdinfo. */
+const inherited = (): number[] => {
+  if (!existsSync('/proc/self/fdinfo')) return []
+  return readdirSync('/proc/self/fdinfo')
+    .map(Number)
+    .filter((fd) => {
+      if (fd < 3 || fd >= looked) return false
+      try {
+        const flags = /^flags:\s*([0-7]+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, 'latin1'))?.[1] ?? ''
+        return (Number.parseInt(flags, 8) & closeOnExec) === 0
+      } catch {
+        // The one that the folder itself was read by.
+        return false
+      }
+    })
 }
 
 /**
@@ -26,8 +34,8 @@ export const onlyThese = <T>(
   const stdio = [...descriptors]
   const nothing = openSync('/dev/null', 'r')
   try {
-    for (let fd = stdio.length; fd < looked; fd++) {
-      if (!isInherited(fd)) continue
+    for (const fd of inherited()) {
+      if (typeof stdio[fd] === 'number') continue
       while (stdio.length < fd) stdio.push('ignore')
       stdio[fd] = nothing
     }
