@@ -35,12 +35,9 @@ export const openTarget = async (
 ): Promise<Target & AsyncDisposable> => {
   await using opened = new AsyncDisposableStack()
   const server = opened.use(await openServer({ ...attack, orphans: [] }, claude, flags))
-  await server.begin(life)
-  await server.kill()
+  await addUser(server.dataDir, 'admin', adminPassword, 'admin')
   await addUser(server.dataDir, 'bob', bobsPassword)
-  await (
-    await server.start(life)
-  ).ready
+  await server.begin(life)
 
   const person = async (username: string, password: string): Promise<Person> => {
     const token = await logIn(server.url, username, password)
