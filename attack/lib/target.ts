@@ -35,9 +35,8 @@ export const openTarget = async (
 ): Promise<Target & AsyncDisposable> => {
   await using opened = new AsyncDisposableStack()
   const server = opened.use(await openServer({ ...attack, orphans: [] }, claude, flags))
-  await addUser(server.dataDir, 'admin', adminPassword, 'admin')
-  await addUser(server.dataDir, 'bob', bobsPassword)
   await server.begin(life)
+  await addUser({ url: server.url, token: server.token() }, { username: 'bob', password: bobsPassword })
 
   const person = async (username: string, password: string): Promise<Person> => {
     const token = await logIn(server.url, username, password)

@@ -23,11 +23,7 @@ export const startStorm: Trial = {
     await using claude = await installFakeClaude(chaos.scope)
     await using server = await openServer(chaos, claude)
     await server.begin()
-    await server.kill()
-    await addUser(server.dataDir, username, password)
-    await (
-      await server.start()
-    ).ready
+    await addUser({ url: server.url, token: server.token() }, { username, password })
     const second = await logIn(server.url, username, password)
     claude.furnish(server.home((await server.call<User>('GET', '/v1/auth/me', undefined, second)).id))
 

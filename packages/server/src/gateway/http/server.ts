@@ -14,7 +14,10 @@ import { createRegister } from './register.ts'
 import { registerApprovals } from './routes/approvals.ts'
 import { registerAuth } from './routes/auth.ts'
 import { registerHealth } from './routes/health.ts'
+import { registerKeys } from './routes/keys.ts'
 import { registerSessions } from './routes/sessions.ts'
+import { registerShares } from './routes/shares.ts'
+import { registerUsers } from './routes/users.ts'
 import { registerWorkspaces } from './routes/workspaces.ts'
 
 const limits = { body: 1024 * 1024, requestMs: 60_000, headersMs: 20_000, keepAliveMs: 65_000 }
@@ -73,7 +76,7 @@ export const createHttpServer = async (
     if (request.method !== 'OPTIONS') return done()
     void reply
       .headers({
-        'access-control-allow-methods': 'GET, POST, PATCH, DELETE',
+        'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
         'access-control-allow-headers': 'authorization, content-type, last-event-id',
         'access-control-max-age': '600',
       })
@@ -113,8 +116,11 @@ export const createHttpServer = async (
       known.push({ method: one, pattern: new RegExp(`^${url.replaceAll(/:[a-z]+/gi, '[^/]+')}$`) })
   })
   registerAuth(register, services)
+  registerUsers(register, services)
+  registerKeys(register, services)
   registerWorkspaces(register, services)
   registerSessions(register, services)
+  registerShares(register, services)
   registerApprovals(register, services)
   registerHealth(register, services)
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
