@@ -84,6 +84,7 @@ export const rooms = [
   { path: 'e2e', may: 'anything' },
   { path: 'bench', may: 'anything' },
   { path: 'chaos', may: 'anything' },
+  { path: 'attack', may: 'anything' },
   { path: 'scripts', may: 'anything' },
   { path: 'vitest.config.ts', may: 'anything' },
 ]
@@ -126,4 +127,4 @@ export const keepers = [
 ]
 
 /** Where sources lie; what is found there must belong to a room. */
-export const sources = ['packages', 'e2e', 'bench', 'chaos', 'scripts', 'vitest.config.ts']
+export const sources = ['packages', 'e2e', 'bench', 'chaos', 'attack', 'scripts', 'vitest.config.ts']

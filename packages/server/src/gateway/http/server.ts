@@ -7,6 +7,7 @@ import { authenticate } from '../access.ts'
 import { checkOrigin, type OriginRules } from '../origin.ts'
 import type { Services } from '../services.ts'
 import { recordRefusal } from './audit.ts'
+import { isWebSocketUpgrade } from '../ws/server.ts'
 import { createReplyError } from './errors.ts'
 import { acceptJsonOnly } from './json-body.ts'
 import { apiHeaders, pageHeaders, servePage } from './page.ts'
@@ -36,7 +37,7 @@ export const createHttpServer = async (
     bodyLimit: limits.body,
     requestTimeout: limits.requestMs,
     keepAliveTimeout: limits.keepAliveMs,
-    http: { headersTimeout: limits.headersMs },
+    http: { headersTimeout: limits.headersMs, shouldUpgradeCallback: isWebSocketUpgrade },
     forceCloseConnections: true,
     // Ids are checked by their schema. What the router itself refuses leaves in the same form as everything else.
     routerOptions: { maxParamLength: 2000 },

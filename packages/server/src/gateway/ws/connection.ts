@@ -18,7 +18,7 @@ import type { Batch } from '../../session/feed.ts'
 import { sessionOf, userOf, type Caller } from '../access.ts'
 import { answerApproval } from '../approvals.ts'
 import { deliver } from '../deliver.ts'
-import { refuseDeepJson } from '../json-depth.ts'
+import { refuseHostileJson } from '../json-text.ts'
 import { promptOf } from '../prompt.ts'
 import type { Services } from '../services.ts'
 import { createCheck } from '../validate.ts'
@@ -26,8 +26,8 @@ import { watchAccess } from '../watch-access.ts'
 import { createSocketAudit } from './audit.ts'
 import { createOutgoing } from './outgoing.ts'
 
-/** Requests that may wait for their turn; past that the socket is not read. */
-const maxWaiting = 64
+/** Requests, and bytes of them, that may wait for their turn; past that the socket is not read. */
+const mayWait = { requests: 64, bytes: 1024 * 1024 }
 /** A connection that answers nothing for this long is gone, whatever TCP says. */
 const heartbeat = { everyMs: 10_000, deadMs: 25_000 }
 const maxSubscriptions = 1000
@@ -64,7 +64,7 @@ export const serveConnection = (
   const outgoing = createOutgoing(socket)
   const { send } = outgoing
   let alive = performance.now()
-  let waiting = 0
+  const waiting = { requests: 0, bytes: 0 }
   let lastRequest: Promise<void> = Promise.resolve()
 
   const refuse = (error: unknown, ref: string | undefined, message?: UpMessage): void => {
@@ -205,7 +205,7 @@ export const serveConnection = (
   const parse = (data: Buffer, isBinary: boolean): unknown => {
     if (isBinary) throw new AppError('invalid_request', 'Send text frames with JSON.')
     const text = data.toString('utf8')
-    refuseDeepJson(text)
+    refuseHostileJson(text)
     try {
       return JSON.parse(text)
     } catch (error) {
@@ -228,13 +228,20 @@ export const serveConnection = (
     outgoing.passOn()
   }
 
+  const isFull = (): boolean => waiting.requests >= mayWait.requests || waiting.bytes > mayWait.bytes
+
   socket.on('message', (data: Buffer, isBinary) => {
     alive = performance.now()
-    if (++waiting >= maxWaiting) socket.pause()
+    const { length } = data
+    waiting.requests += 1
+    waiting.bytes += length
+    if (isFull()) socket.pause()
     lastRequest = lastRequest
       .then(() => take(data, isBinary))
       .finally(() => {
-        if (--waiting < maxWaiting) socket.resume()
+        waiting.requests -= 1
+        waiting.bytes -= length
+        if (!isFull()) socket.resume()
       })
   })
   socket.on('pong', () => {

@@ -20,6 +20,10 @@ const refuse = (socket: Duplex, error: AppError, requestId: string): void => {
   )
 }
 
+/** Whoever offers something else (curl offers HTTP/2) gets what it asks for without it. */
+export const isWebSocketUpgrade = ({ headers }: IncomingMessage): boolean =>
+  headers.upgrade?.toLowerCase() === 'websocket'
+
 /** Takes WebSocket upgrades at /v1/ws: with a ticket in the query, or with a Bearer token in the header. */
 export const createWebSocketServer = (http: Server, services: Services, rules: OriginRules) => {
   // Compression costs ten times the CPU of everything else a frame needs, and opens the door to compression bombs.
@@ -33,13 +37,17 @@ export const createWebSocketServer = (http: Server, services: Services, rules: O
 
   const admit = async (request: IncomingMessage) => {
     checkOrigin(rules, request)
-    const url = new URL(request.url ?? '/', 'http://localhost')
-    if (url.pathname !== '/v1/ws') throw new AppError('not_found', 'WebSockets are served at /v1/ws.')
-    const ticket = url.searchParams.get('ticket')
-    const other = [...url.searchParams.keys()].find((key) => key !== 'ticket')
+    const [path, search = ''] = (request.url ?? '').split(/\?(.*)/s, 2)
+    if (path !== '/v1/ws') throw new AppError('not_found', 'WebSockets are served at /v1/ws.')
+    if (request.httpVersion !== '1.1') throw new AppError('invalid_request', 'A WebSocket begins with HTTP/1.1.')
+    const query = new URLSearchParams(search)
+    const [ticket, ...more] = query.getAll('ticket')
+    if (more.length > 0) throw new AppError('invalid_request', 'Give one ticket.')
+    const other = [...query.keys()].find((key) => key !== 'ticket')
     if (other !== undefined)
       throw new AppError('invalid_request', `query has unknown keys: ${other}. A token must not stand in a URL.`)
-    const identity = ticket === null ? await authenticate(services, request.headers) : services.tickets.redeem(ticket)
+    const identity =
+      ticket === undefined ? await authenticate(services, request.headers) : services.tickets.redeem(ticket)
     return { identity, user: await userOf(services, identity) }
   }
 

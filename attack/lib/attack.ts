@@ -1,0 +1,14 @@
+import type { Bench } from '../../bench/lib/row.ts'
+import type { Chaos } from '../../chaos/lib/trial.ts'
+import type { Attack } from './row.ts'
+import { openTarget, type Target } from './target.ts'
+
+/** What the rows of a run share. */
+export const createAttack = (settings: Bench & Pick<Chaos, 'size' | 'note'>): Attack => {
+  let shared: Promise<Target> | undefined
+  return {
+    ...settings,
+    shared: () => (shared ??= openTarget(settings, { flags: ['--allow-origin', 'https://aicm.example.org'] })),
+    own: (options) => openTarget(settings, options),
+  }
+}
