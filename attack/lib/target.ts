@@ -21,12 +21,15 @@ export type Target = {
   bob: Person
   /** A request; with whose token is said in it. */
   ask(path: string, ask?: Ask): Promise<Answer>
+  /** Logs both in again when it was a while ago: a run takes longer than a token lives. */
+  renew(): Promise<void>
   /** Nothing when somebody else can still use the server, else what went wrong. */
   serves(): Promise<string>
 }
 
 export type TargetOptions = { flags?: readonly string[]; life?: Life; claude?: Program }
 
+const renewMs = 5 * 60_000
 const bobsPassword = 'the second user of an attack'
 
 export const openTarget = async (
@@ -40,19 +43,26 @@ export const openTarget = async (
 
   const person = async (username: string, password: string): Promise<Person> => {
     const token = await logIn(server.url, username, password)
-    const client = createClient({ url: server.url, token })
+    const client = createClient({ url: server.url, getToken: () => somebody.token })
     opened.defer(async () => client.close())
     const { id } = await server.call<User>('GET', '/v1/auth/me', undefined, token)
     claude.furnish(server.home(id))
-    return { username, password, token, client, userId: id }
+    const somebody: Person = { username, password, token, client, userId: id }
+    return somebody
   }
   // Alice's home was furnished when the server began.
   await rm(join(server.home(), 'fake'), { recursive: true, force: true })
   const [alice, bob] = [await person('admin', adminPassword), await person('bob', bobsPassword)]
+  let renewed = performance.now()
   const ask: Target['ask'] = (path, options) => send(server.url, path, options)
   const resources = opened.move()
   return {
     ...{ server, url: server.url, dataDir: server.dataDir, alice, bob, ask },
+    renew: async () => {
+      if (performance.now() - renewed < renewMs) return
+      for (const one of [alice, bob]) one.token = await logIn(server.url, one.username, one.password)
+      renewed = performance.now()
+    },
     serves: async () => {
       const [live, me] = [await ask('/healthz'), await ask('/v1/auth/me', { token: bob.token })]
       return live.status === 200 && me.status === 200 ? 'served' : `${live.seen}, ${me.seen}`
