@@ -1,6 +1,7 @@
 import { homedir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import { parseDuration } from '../lib/duration.ts'
+import { isLoopback, limitsOf, type GatewaySettings } from './gateway.ts'
 import { optionTable, type OptionName, type OptionSpec } from './options.ts'
 
 export type Credential = { kind: 'api-key' | 'auth-token' | 'oauth-token'; value: string }
@@ -34,6 +35,7 @@ export type Config = {
   healthIntervalMs: number
   adminPassword: string | undefined
   sessions: SessionSettings
+  gateway: GatewaySettings
   /** For finding programs only. */
   path: string
   /** More certificate authorities for the way to the upstream (NODE_EXTRA_CA_CERTS). */
@@ -69,7 +71,12 @@ const parseEnvironment = (environment: Environment): Values => {
   for (const [name, spec] of specs) {
     const value = environment[spec.env]
     if (value === undefined || value === '') continue
-    values[name] = spec.many ? value.split(name === 'allowedOrigins' ? ',' : ':').filter(Boolean) : [value]
+    values[name] = spec.many === undefined
+      ? [value]
+      : value
+          .split(spec.many)
+          .map((part) => part.trim())
+          .filter(Boolean)
   }
   return values
 }
@@ -106,7 +113,8 @@ const modelApiOf = (values: Values): Config['modelApi'] => {
   return { mode: 'live', upstream, credential: credential ?? { kind: 'none' } }
 }
 
-const sessionSettingsOf = (values: Values): SessionSettings => {
+/** How the values of times and numbers are read. */
+const readerOf = (values: Values) => {
   const given = (name: OptionName): string => {
     const spec: OptionSpec = optionTable[name]
     return values[name]?.[0] ?? spec.default ?? ''
@@ -129,6 +137,11 @@ const sessionSettingsOf = (values: Values): SessionSettings => {
       )
     return value
   }
+  return { given, time, limit, number }
+}
+
+const sessionSettingsOf = (values: Values): SessionSettings => {
+  const { given, time, limit, number } = readerOf(values)
   return {
     idleMs: time('idleTimeout'),
     closeMs: time('sessionTimeout'),
@@ -144,6 +157,33 @@ const sessionSettingsOf = (values: Values): SessionSettings => {
     },
     continue: oneOf('continueTurns', given('continueTurns'), ['auto', 'ask', 'never']),
     stopWithServer: oneOf('stopSessions', given('stopSessions'), ['0', '1']) === '1',
+  }
+}
+
+const gatewaySettingsOf = (values: Values, host: string): GatewaySettings => {
+  const { given, limit, number } = readerOf(values)
+  const [cert] = values.tlsCert ?? []
+  const [key] = values.tlsKey ?? []
+  if ((cert === undefined) !== (key === undefined))
+    throw new ConfigError(`TLS needs both ${nameOf('tlsCert')} and ${nameOf('tlsKey')}.`)
+  const insecure = oneOf('insecureHttp', given('insecureHttp'), ['0', '1']) === '1'
+  if (cert === undefined && !insecure && !isLoopback(host))
+    throw new ConfigError(
+      `Others could reach ${host}, and read every password and token on the way: there is no TLS. Give ${nameOf('tlsCert')} and ${nameOf('tlsKey')}; or leave ${nameOf('host')} at 127.0.0.1 and use a reverse proxy or an SSH tunnel; or, where the network is safe, set ${nameOf('insecureHttp')}.`,
+    )
+  const limits = limitsOf({
+    rateLimits: values.rateLimits ?? [],
+    quotas: values.quotas ?? [],
+    trustedProxies: values.trustedProxies ?? [],
+  })
+  if ('must' in limits)
+    throw new ConfigError(`${nameOf(limits.name)} is ${JSON.stringify(limits.value)}; it must be ${limits.must}.`)
+  return {
+    ...limits,
+    tls: cert === undefined || key === undefined ? undefined : { cert: resolve(cert), key: resolve(key) },
+    requestMs: limit('requestTimeout'),
+    maxConnections: values.maxConnections === undefined ? undefined : number('maxConnections', 1),
+    maxConnectionsOfAddress: number('maxConnectionsOfAddress', 1),
   }
 }
 
@@ -164,8 +204,9 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
   const relative = roots.find((root) => !isAbsolute(root))
   if (relative !== undefined)
     throw new ConfigError(`${nameOf('workspaceRoots')} is ${JSON.stringify(relative)}; it must be an absolute path.`)
+  const host = values.host?.[0] ?? optionTable.host.default
   return {
-    host: values.host?.[0] ?? optionTable.host.default,
+    host,
     port,
     dataDir: resolve(
       values.dataDir?.[0] ?? join(environment['XDG_STATE_HOME'] || join(homedir(), '.local', 'state'), 'aicm'),
@@ -179,6 +220,7 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
     healthIntervalMs: healthInterval * 1000,
     adminPassword: values.adminPassword?.[0],
     sessions: sessionSettingsOf(values),
+    gateway: gatewaySettingsOf(values, host),
     path: environment['PATH'] ?? '',
     extraCaCerts: environment['NODE_EXTRA_CA_CERTS'],
   }
