@@ -11,7 +11,7 @@ import { createClaudeProgram, findClaude, type ClaudeProgram } from './claude/fi
 import type { Config } from './config/config.ts'
 import { createHealthChecker } from './health/checker.ts'
 import { createHealth } from './health/health.ts'
-import { createStorageCheck } from './health/storage-check.ts'
+import { createStorageCheck, untilDiskWorks } from './health/storage-check.ts'
 import { pressureOf, readMemory } from './health/system.ts'
 import { createHttpServer } from './gateway/http/server.ts'
 import { originRules } from './gateway/origin.ts'
@@ -25,6 +25,7 @@ import { systemClock } from './lib/clock.ts'
 import { openLogFile } from './lib/log-file.ts'
 import { once } from './lib/once.ts'
 import { secretFile } from './lib/secret-file.ts'
+import { createMetrics } from './observability/metrics.ts'
 import { openStorage, type Recovery } from './open-storage.ts'
 import { defaultLimits } from './process/limits.ts'
 import { createProcesses } from './session/processes.ts'
@@ -41,8 +42,10 @@ export type RunningServer = {
   /** What was found out after the start. */
   claude: Promise<ClaudeProgram>
   isolation: Promise<Isolation>
-  /** Stops serving and lets go of all sessions' processes, which go on. */
-  close(): Promise<void>
+  /** Resolves when the disk had failed and takes data again: a server that is started anew, in this process too, is sound. */
+  worn: Promise<void>
+  /** Stops serving and lets go of all sessions' processes, which go on unless the settings want them to end. */
+  close(options?: { keepSessions: boolean }): Promise<void>
 }
 
 /** Of claude when it is idle, with room for what its tools need now and then. */
@@ -77,7 +80,12 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   opened.defer(() => logFile.close())
   const log = pino({ level: config.logLevel, base: { node: process.pid } }, logFile)
 
-  const storage = opened.use(await openStorage(config, { clock, log }))
+  const worn = Promise.withResolvers<void>()
+  const onSyncFailed = (): void => {
+    log.error({}, 'the disk did not take what was written: nothing is accepted until it does')
+    void untilDiskWorks(config.dataDir, stopping.signal).then(worn.resolve)
+  }
+  const storage = opened.use(await openStorage(config, { clock, log, onSyncFailed }))
   const { database, kv, recovery } = storage
 
   const brokerDir = join(config.dataDir, 'broker')
@@ -159,6 +167,9 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   const accounts = createAccounts(database.users, accessTokens, clock)
   const firstAdmin = await accounts.createFirstAdmin(config.adminPassword, recovery?.refilled.lostUsers[0])
 
+  const metrics = createMetrics(registry.counts)
+  storage.breaker.onChange((state) => metrics.breakerChanged('storage', state))
+  starts.onChange((state) => metrics.breakerChanged('claude', state))
   const health = createHealth({
     config,
     version: assets.version,
@@ -174,7 +185,15 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     claude,
     isolation,
   })
-  const healthChecker = createHealthChecker({ health, intervalMs: config.healthIntervalMs, log })
+  const healthChecker = createHealthChecker({
+    health: async () => {
+      const found = await health()
+      metrics.breakerChanged('modelApi', found.breakers.modelApi)
+      return found
+    },
+    intervalMs: config.healthIntervalMs,
+    log,
+  })
 
   const services: Services = {
     database,
@@ -185,6 +204,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     tickets: createTickets(clock),
     health,
     healthChecker,
+    metrics,
     assertCanStart: () => void program(),
     clock,
     log,
@@ -193,7 +213,11 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
 
   const restored = await registry.restore()
   const rules = originRules(config)
-  const http = await createHttpServer(services, { log, rules, webRoot: assets.webRoot })
+  const http = await createHttpServer(services, {
+    rules,
+    webRoot: assets.webRoot,
+    logRequests: config.logLevel === 'debug',
+  })
   const webSockets = createWebSocketServer(http.server, services, rules)
   const url = await http.listen({ host: config.host, port: config.port })
   // Not before the server listens: a start that fails leaves nothing running.
@@ -214,12 +238,12 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
 
   const resources = opened.move()
   let closed: Promise<void> | undefined
-  const close = async (): Promise<void> => {
+  const close = async (keepSessions: boolean): Promise<void> => {
     stopping.abort()
     clearInterval(tidying)
     webSockets.close()
     await http.close()
-    if (settings.stopWithServer) await registry.stopAll()
+    if (settings.stopWithServer && !keepSessions) await registry.stopAll()
     await registry.release()
     log.info({}, 'stopped')
     await resources.disposeAsync()
@@ -230,6 +254,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     recovery,
     claude: claude(),
     isolation: isolation(),
-    close: () => (closed ??= close()),
+    worn: worn.promise,
+    close: (options) => (closed ??= close(options?.keepSessions === true)),
   }
 }

@@ -21,11 +21,16 @@ export const authenticate = async (services: Services, headers: IncomingHttpHead
   return services.accessTokens.verify(token)
 }
 
-/** Throws `unknown` where the subject may not know of the resource, else forbidden where it may not do this. */
-export const assertMay = (subject: Subject, permission: Permission, resource?: Resource, unknown?: AppError): void => {
+/** Throws `unknown` where the subject may not know of the resource, forbidden where it may not do this. */
+export const assertMay = (
+  subject: Subject,
+  permission: Permission,
+  resource?: Resource,
+  unknown?: () => AppError,
+): void => {
   const verdict = authorize(subject, permission, resource)
   if (verdict === 'allow') return
-  if (verdict === 'hide' && unknown !== undefined) throw unknown
+  if (verdict === 'hide' && unknown !== undefined) throw unknown()
   throw new AppError('forbidden', `This needs the permission ${permission}.`)
 }
 
@@ -37,6 +42,6 @@ export const sessionOf = async (
   permission: Permission,
 ): Promise<Session> => {
   const session = await services.registry.get(id)
-  assertMay(user, permission, session.record(), new AppError('session_not_found', `There is no session ${id}.`))
+  assertMay(user, permission, session.record(), () => new AppError('session_not_found', `There is no session ${id}.`))
   return session
 }

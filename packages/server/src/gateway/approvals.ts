@@ -20,8 +20,8 @@ export const answerApproval = async (
 ): Promise<Approval> => {
   const { approvals } = services.database
   const record = await approvals.get(id)
-  const unknown = new AppError('approval_not_found', `There is no permission request ${id}.`)
-  if (record === undefined) throw unknown
+  const unknown = () => new AppError('approval_not_found', `There is no permission request ${id}.`)
+  if (record === undefined) throw unknown()
   assertMay(user, 'approvals.write', record, unknown)
   const session = await services.registry.get(record.sessionId)
   await session.answer({ approvalId: id, decision, userId: user.id })

@@ -4,6 +4,7 @@ import type { Tickets } from '../auth/tickets.ts'
 import type { AccessTokens } from '../auth/tokens.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
+import type { Metrics } from '../observability/metrics.ts'
 import type { Registry } from '../session/registry.ts'
 import type { Database } from '../storage/database.ts'
 import type { Workspaces } from '../workspaces/workspaces.ts'
@@ -22,6 +23,7 @@ export type Services = {
     last(): HealthStatus | undefined
     onChange(listener: (status: HealthStatus) => void): () => void
   }
+  metrics: Metrics
   /** Throws AppError when no session can be started: before anything is created. */
   assertCanStart(): void
   clock: Clock

@@ -1,11 +1,12 @@
 import fastifySwagger from '@fastify/swagger'
-import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import fastify, { type FastifyInstance } from 'fastify'
 import { AppError, toAppError } from '../../lib/app-error.ts'
 import { newId } from '../../lib/id.ts'
+import { viewText } from '../../session/view.ts'
 import { authenticate } from '../access.ts'
 import { checkOrigin, type OriginRules } from '../origin.ts'
 import type { Services } from '../services.ts'
-import { replyError } from './errors.ts'
+import { createReplyError } from './errors.ts'
 import { acceptJsonOnly } from './json-body.ts'
 import { apiHeaders, pageHeaders, servePage } from './page.ts'
 import { createRegister } from './register.ts'
@@ -20,11 +21,12 @@ const limits = { body: 1024 * 1024, requestMs: 60_000, headersMs: 20_000, keepAl
 /** The HTTP side of the gateway. Not listening yet. */
 export const createHttpServer = async (
   services: Services,
-  options: { log: FastifyBaseLogger; rules: OriginRules; webRoot: string },
+  options: { rules: OriginRules; webRoot: string; logRequests: boolean },
 ): Promise<FastifyInstance> => {
+  const { log } = services
+  const replyError = createReplyError(log)
+  // Without a logger of fastify's: it would make one for each request, and listen for the end of each answer.
   const app = fastify({
-    loggerInstance: options.log,
-    logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => newId('req', services.clock.now()),
     bodyLimit: limits.body,
     requestTimeout: limits.requestMs,
@@ -48,7 +50,7 @@ export const createHttpServer = async (
   })
   // Our own checks run in the handler, after the token; schemas here only describe.
   app.setValidatorCompiler(() => () => true)
-  app.setSerializerCompiler(() => (data) => JSON.stringify(data))
+  app.setSerializerCompiler(() => (data: object) => viewText(data) ?? JSON.stringify(data))
   app.setErrorHandler(replyError)
   acceptJsonOnly(app)
 
@@ -77,10 +79,11 @@ export const createHttpServer = async (
       .code(204)
       .send()
   })
-  if (options.log.level === 'debug')
+  if (options.logRequests)
     app.addHook('onResponse', async (request, reply) => {
-      request.log.debug(
+      log.debug(
         {
+          requestId: request.id,
           method: request.method,
           path: request.routeOptions.url,
           status: reply.statusCode,
