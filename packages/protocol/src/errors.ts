@@ -80,6 +80,7 @@ export const ErrorBody = Type.Object({
     message: Type.String(),
     hint: Type.Optional(Type.String()),
     requestId: Type.String(),
+    retryAfter: Type.Optional(Type.Integer({ description: 'Seconds, as in the header Retry-After' })),
   }),
 })
 export type ErrorBody = Static<typeof ErrorBody>

@@ -13,8 +13,10 @@ import { createHealthChecker } from './health/checker.ts'
 import { createHealth } from './health/health.ts'
 import { createStorageCheck, untilDiskWorks } from './health/storage-check.ts'
 import { pressureOf, readMemory } from './health/system.ts'
+import { createOrigins } from './gateway/client-address.ts'
 import { createHttpServer } from './gateway/http/server.ts'
 import { originRules } from './gateway/origin.ts'
+import { createRequestLimits } from './gateway/request-limits.ts'
 import type { Services } from './gateway/services.ts'
 import { createWebSocketServer } from './gateway/ws/server.ts'
 import { probeIsolation, type Isolation } from './isolation/level.ts'
@@ -28,6 +30,9 @@ import { secretFile } from './lib/secret-file.ts'
 import { createMetrics } from './observability/metrics.ts'
 import { openStorage, type Recovery } from './open-storage.ts'
 import { defaultLimits } from './process/limits.ts'
+import { createGuard } from './rate-limit/guard.ts'
+import { createMemoryLimiter } from './rate-limit/limiter.ts'
+import { createLoginLimiter } from './rate-limit/login-limiter.ts'
 import { createProcesses } from './session/processes.ts'
 import { createRegistry } from './session/registry.ts'
 import { lockFolder } from './storage/drivers/sqlite/folder-lock.ts'
@@ -195,6 +200,15 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     log,
   })
 
+  const { gateway } = config
+  const sinceStart = (): number => performance.now()
+  const limiter = createMemoryLimiter(gateway.rateLimits, sinceStart)
+  const guard = createGuard({
+    limit: gateway.rateLimits.failure,
+    now: sinceStart,
+    onBlock: ({ source, ms }) => log.warn({ source, seconds: ms / 1000 }, 'a source of failing requests is blocked'),
+  })
+
   const services: Services = {
     database,
     registry,
@@ -206,6 +220,9 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     healthChecker,
     metrics,
     assertCanStart: () => void program(),
+    limits: createRequestLimits(limiter, guard),
+    loginLimiter: createLoginLimiter(limiter, { enabled: gateway.rateLimits.login !== undefined, now: sinceStart }),
+    origins: createOrigins(gateway.trustedProxies),
     clock,
     log,
     version: assets.version,
@@ -217,6 +234,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     rules,
     webRoot: assets.webRoot,
     logRequests: config.logLevel === 'debug',
+    settings: gateway,
   })
   const webSockets = createWebSocketServer(http.server, services, rules)
   const url = await http.listen({ host: config.host, port: config.port })

@@ -71,12 +71,13 @@ const parseEnvironment = (environment: Environment): Values => {
   for (const [name, spec] of specs) {
     const value = environment[spec.env]
     if (value === undefined || value === '') continue
-    values[name] = spec.many === undefined
-      ? [value]
-      : value
-          .split(spec.many)
-          .map((part) => part.trim())
-          .filter(Boolean)
+    values[name] =
+      spec.many === undefined
+        ? [value]
+        : value
+            .split(spec.many)
+            .map((part) => part.trim())
+            .filter(Boolean)
   }
   return values
 }

@@ -5,7 +5,7 @@ import { createOrigins } from './client-address.ts'
 const proxies = networksOf(['10.0.0.0/8', '2001:db8:ffff::/48'])
 const origins = createOrigins(typeof proxies === 'string' ? undefined : proxies)
 
-const from = (remoteAddress: string, headers: Record<string, string> = {}) =>
+const from = (remoteAddress: string, headers: Record<string, string | undefined> = {}) =>
   origins.addressOf({ socket: { remoteAddress }, headers } as never)
 const schemeFrom = (remoteAddress: string, headers: Record<string, string> = {}, encrypted = false) =>
   origins.schemeOf({ socket: { remoteAddress, encrypted }, headers } as never)
@@ -18,10 +18,12 @@ test('nobody but a trusted proxy says where a request comes from', () => {
     { 'x-forwarded-for': '10.0.0.1' },
   ])
     expect(from('192.0.2.9', headers)).toBe('192.0.2.9')
-  expect(createOrigins(undefined).addressOf({
-    socket: { remoteAddress: '10.0.0.1' },
-    headers: { 'x-forwarded-for': '1.2.3.4' },
-  } as never)).toBe('10.0.0.1')
+  expect(
+    createOrigins(undefined).addressOf({
+      socket: { remoteAddress: '10.0.0.1' },
+      headers: { 'x-forwarded-for': '1.2.3.4' },
+    } as never),
+  ).toBe('10.0.0.1')
 })
 
 test('of what stands in the header the last hop that is no trusted proxy counts: what is left of it may be forged', () => {

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import type { Identity } from '../auth/tokens.ts'
 import type { LimitClass } from '../config/limits.ts'
 import { AppError } from '../lib/app-error.ts'
 import type { Guard } from '../rate-limit/guard.ts'
@@ -28,6 +29,14 @@ const usersOfAddress = 5
 const remembered = 10_000
 
 const seconds = (ms: number): number => (Number.isFinite(ms) ? Math.max(1, Math.ceil(ms / 1000)) : 3600)
+
+/** What a guesser gets to hear, and who does not listen. */
+export const isHeldAgainst = (error: AppError): boolean =>
+  error.status === 401 || error.status === 404 || error.code === 'too_many_requests'
+
+/** An API key is counted by itself, and for its owner. */
+export const countedCaller = ({ userId, grant }: Identity & { grant?: { kind: string; id: string } }): Counted =>
+  grant?.kind === 'key' ? { userId, keyId: grant.id } : { userId }
 
 const nameOf = ({ userId, keyId }: Counted): string => (keyId === undefined ? `user ${userId}` : `key ${keyId}`)
 

@@ -7,7 +7,10 @@ import type { Log } from '../lib/log.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { Registry } from '../session/registry.ts'
 import type { Database } from '../storage/database.ts'
+import type { LoginLimiter } from '../rate-limit/login-limiter.ts'
 import type { Workspaces } from '../workspaces/workspaces.ts'
+import type { Origins } from './client-address.ts'
+import type { RequestLimits } from './request-limits.ts'
 
 /** What the gateway is built on: everything it may call, wired in main.ts. */
 export type Services = {
@@ -26,6 +29,11 @@ export type Services = {
   metrics: Metrics
   /** Throws AppError when no session can be started: before anything is created. */
   assertCanStart(): void
+  /** Who may ask how much. */
+  limits: RequestLimits
+  loginLimiter: LoginLimiter
+  /** Where requests come from. */
+  origins: Origins
   clock: Clock
   log: Log
   version: string

@@ -4,7 +4,7 @@ import type { LimitClass, RateLimits } from '../../config/limits.ts'
 import type { AppError } from '../../lib/app-error.ts'
 import type { Taken } from '../../rate-limit/token-bucket.ts'
 import type { Origins } from '../client-address.ts'
-import type { Counted, RequestLimits } from '../request-limits.ts'
+import { countedCaller, isHeldAgainst, type Counted, type RequestLimits } from '../request-limits.ts'
 import { wantsEventStream } from './event-stream.ts'
 
 declare module 'fastify' {
@@ -21,7 +21,9 @@ declare module 'fastify' {
 export const limitClassOf = ({ method, streams }: Route): LimitClass =>
   method === 'GET' ? 'read' : streams === true ? 'execute' : 'write'
 
-const countedOf = ({ caller }: FastifyRequest): Counted | undefined => caller?.counted
+/** What the answer to a request is held against. */
+const countedOf = ({ caller }: FastifyRequest): Counted | undefined =>
+  caller === null ? undefined : countedCaller(caller.identity)
 
 /** The two fields of draft-ietf-httpapi-ratelimit-headers: what the limit is, and what is left of it. */
 const policies = (limits: RateLimits): Readonly<Partial<Record<LimitClass, string>>> =>
@@ -35,11 +37,18 @@ const policies = (limits: RateLimits): Readonly<Partial<Record<LimitClass, strin
 const leftOf = (limitClass: LimitClass, { remaining, resetMs }: Taken): string =>
   `"${limitClass}";r=${remaining};t=${Math.ceil(resetMs / 1000)}`
 
+/** For `createReplyError`. */
+export const noteFailures =
+  (limits: RequestLimits, origins: Origins) =>
+  (error: AppError, request: FastifyRequest): void => {
+    if (isHeldAgainst(error)) limits.failed(origins.addressOf(request.raw), countedOf(request))
+  }
+
 /** Counts every request of every route that is registered after this: by its address before anything else, then by who asks. */
 export const limitRequests = (
   app: FastifyInstance,
   { limits, rateLimits, origins }: { limits: RequestLimits; rateLimits: RateLimits; origins: Origins },
-) => {
+): void => {
   const policy = policies(rateLimits)
   app.decorateRequest('clientAddress', {
     getter() {
@@ -64,15 +73,4 @@ export const limitRequests = (
     }
     route.onRequest = [byAddress, ...(route.onRequest === undefined ? [] : [route.onRequest].flat()), byCaller]
   })
-
-  return {
-    /** For what has no route. */
-    unknown: (request: FastifyRequest): Promise<void> =>
-      limits.ofAddress(request.clientAddress, 'read', request.headers.authorization),
-    /** Called with every refusal that leaves. */
-    refused: (error: AppError, request: FastifyRequest): void => {
-      if (error.status === 401 || error.status === 404 || error.code === 'too_many_requests')
-        limits.failed(request.clientAddress, countedOf(request))
-    },
-  }
 }

@@ -6,6 +6,7 @@ import type { UserRecord } from '../../storage/user-store.ts'
 import { assertMay, authenticate, userOf } from '../access.ts'
 import type { Services } from '../services.ts'
 import { createCheck } from '../validate.ts'
+import { limitClassOf } from './limit-requests.ts'
 
 type Caller = { user: UserRecord; identity: Identity }
 
@@ -40,6 +41,7 @@ export const createRegister =
       method: route.method,
       url: route.path,
       bodyLimit: options.bodyLimit,
+      config: { limitClass: limitClassOf(route) },
       schema: {
         operationId: route.id,
         summary: route.summary,

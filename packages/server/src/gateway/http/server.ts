@@ -1,5 +1,6 @@
 import fastifySwagger from '@fastify/swagger'
 import fastify, { type FastifyInstance } from 'fastify'
+import type { GatewaySettings } from '../../config/gateway.ts'
 import { AppError, toAppError } from '../../lib/app-error.ts'
 import { newId } from '../../lib/id.ts'
 import { viewText } from '../../session/view.ts'
@@ -9,6 +10,7 @@ import type { Services } from '../services.ts'
 import { createReplyError } from './errors.ts'
 import { acceptJsonOnly } from './json-body.ts'
 import { apiHeaders, pageHeaders, servePage } from './page.ts'
+import { limitRequests, noteFailures } from './limit-requests.ts'
 import { createRegister } from './register.ts'
 import { registerApprovals } from './routes/approvals.ts'
 import { registerAuth } from './routes/auth.ts'
@@ -21,10 +23,10 @@ const limits = { body: 1024 * 1024, requestMs: 60_000, headersMs: 20_000, keepAl
 /** The HTTP side of the gateway. Not listening yet. */
 export const createHttpServer = async (
   services: Services,
-  options: { rules: OriginRules; webRoot: string; logRequests: boolean },
+  options: { rules: OriginRules; webRoot: string; logRequests: boolean; settings: GatewaySettings },
 ): Promise<FastifyInstance> => {
   const { log } = services
-  const replyError = createReplyError(log)
+  const replyError = createReplyError(log, noteFailures(services.limits, services.origins))
   // Without a logger of fastify's: it would make one for each request, and listen for the end of each answer.
   const app = fastify({
     genReqId: () => newId('req', services.clock.now()),
@@ -67,7 +69,7 @@ export const createHttpServer = async (
     reply.headers({
       'access-control-allow-origin': origin,
       vary: 'origin',
-      'access-control-expose-headers': 'x-request-id, retry-after',
+      'access-control-expose-headers': 'x-request-id, retry-after, ratelimit, ratelimit-policy',
     })
     if (request.method !== 'OPTIONS') return done()
     void reply
@@ -105,6 +107,7 @@ export const createHttpServer = async (
     },
   })
   app.decorateRequest('caller', null)
+  limitRequests(app, { ...services, rateLimits: options.settings.rateLimits })
   const register = createRegister(app, services)
   const known: { method: string; pattern: RegExp }[] = []
   app.addHook('onRoute', ({ method, url }) => {
@@ -120,6 +123,7 @@ export const createHttpServer = async (
   const hasPage = await servePage(app, options.webRoot)
 
   app.setNotFoundHandler(async (request, reply) => {
+    await services.limits.ofAddress(request.clientAddress, 'read', request.headers.authorization)
     const path = request.url.split('?', 1)[0] ?? ''
     if (path === '/v1' || path.startsWith('/v1/')) await authenticate(services, request.headers)
     const methods = known

@@ -9,6 +9,7 @@ import {
 } from '@aicm/protocol'
 import type { WebSocket } from 'ws'
 import { viewUser } from '../../auth/accounts.ts'
+import type { Identity } from '../../auth/tokens.ts'
 import { AppError, toAppError } from '../../lib/app-error.ts'
 import { newId } from '../../lib/id.ts'
 import { unreachable } from '../../lib/unreachable.ts'
@@ -19,8 +20,10 @@ import { answerApproval } from '../approvals.ts'
 import { deliver } from '../deliver.ts'
 import { refuseDeepJson } from '../json-depth.ts'
 import { promptOf } from '../prompt.ts'
+import { countedCaller } from '../request-limits.ts'
 import type { Services } from '../services.ts'
 import { createCheck } from '../validate.ts'
+import { createMessageLimits } from './limit-messages.ts'
 import { createOutgoing } from './outgoing.ts'
 
 /** Requests that may wait for their turn; past that the socket is not read. */
@@ -45,11 +48,20 @@ export const createFrames = (): Frames => {
   }
 }
 
+/** Who may open it. */
+export type Admitted = { identity: Identity; user: UserRecord; address: string }
+
 /** Serves one WebSocket until it closes: requests in their order, subscriptions beside them. */
-export const serveConnection = (socket: WebSocket, user: UserRecord, services: Services, frames: Frames): void => {
+export const serveConnection = (
+  socket: WebSocket,
+  { identity, user, address }: Admitted,
+  services: Services,
+  frames: Frames,
+): void => {
   const subscriptions = new Map<string, AbortController>()
   const outgoing = createOutgoing(socket)
   const { send } = outgoing
+  const limits = createMessageLimits(services.limits, countedCaller(identity), address)
   let alive = performance.now()
   let waiting = 0
   let lastRequest: Promise<void> = Promise.resolve()
@@ -60,6 +72,7 @@ export const serveConnection = (socket: WebSocket, user: UserRecord, services: S
     if (refused.status >= 500)
       services.log.error({ err: refused, cause: refused.cause, requestId }, 'a WebSocket request failed')
     send({ type: 'error', ref, ...refused.toBody(requestId) })
+    if (limits.refused(refused.code)) socket.close(1008, 'too many requests')
   }
 
   const stopAll = (): void => {
@@ -172,9 +185,15 @@ export const serveConnection = (socket: WebSocket, user: UserRecord, services: S
   }
 
   const take = async (data: Buffer, isBinary: boolean): Promise<void> => {
+    // What came before the flood was ended.
+    if (socket.readyState !== socket.OPEN) return
     let value: unknown
     try {
-      value = parse(data, isBinary)
+      try {
+        value = parse(data, isBinary)
+      } finally {
+        await limits.take(value)
+      }
       await handle(checkUp(value))
     } catch (error) {
       refuse(error, refOf(value))

@@ -11,7 +11,8 @@ import { createFrames, serveConnection } from './connection.ts'
 beforeEach(() => vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date', 'performance'] }))
 afterEach(() => vi.useRealTimers())
 
-const user = { id: newId('usr', 0), username: 'admin', role: 'admin', createdAt: 0 } as never
+const user = { id: newId('usr', 0), username: 'admin', role: 'admin', createdAt: 0 }
+const admitted = { user, identity: { userId: user.id }, address: '127.0.0.1' } as never
 const services = {
   log: { debug: () => undefined },
   version: '0',
@@ -33,7 +34,7 @@ const openPair = async (): Promise<{ served: WebSocket; peer: Socket; stop(): vo
     `GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: ${key}\r\n\r\n`,
   )
   const [served] = await accepted
-  serveConnection(served, user, services, createFrames())
+  serveConnection(served, admitted, services, createFrames())
   return {
     served,
     peer,
