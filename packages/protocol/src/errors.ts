@@ -39,6 +39,7 @@ export const errorTable = {
   workspace_not_found: { status: 404, retryable: false, hint: 'List your workspaces with GET /v1/workspaces.' },
   approval_not_found: { status: 404, retryable: false, hint: 'List open approvals with GET /v1/approvals.' },
   method_not_allowed: { status: 405, retryable: false, hint: 'See /docs for the methods of this address.' },
+  request_timeout: { status: 408, retryable: true, hint: 'Send the whole request in less time.' },
   session_closed: { status: 409, retryable: false, hint: 'A closed session stays closed. Start a new one.' },
   turn_conflict: { status: 409, retryable: false, hint: 'This id was used for another prompt. Send a new UUID.' },
   no_turn_running: { status: 409, retryable: false, hint: 'There is nothing to interrupt.' },

@@ -14,6 +14,9 @@ import { createHealth } from './health/health.ts'
 import { createStorageCheck, untilDiskWorks } from './health/storage-check.ts'
 import { pressureOf, readMemory } from './health/system.ts'
 import { createOrigins } from './gateway/client-address.ts'
+import { readCertificate, watchCertificate } from './gateway/http/certificate.ts'
+import { connectionsOfMachine, limitConnections } from './gateway/http/connection-limits.ts'
+import { createListener } from './gateway/http/listener.ts'
 import { createHttpServer } from './gateway/http/server.ts'
 import { originRules } from './gateway/origin.ts'
 import { createRequestLimits } from './gateway/request-limits.ts'
@@ -230,14 +233,28 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
 
   const restored = await registry.restore()
   const rules = originRules(config)
+  const { tls } = gateway
+  const listener = createListener({
+    requestMs: gateway.requestMs,
+    certificate: tls && (await readCertificate(tls)),
+    limit: limitConnections({
+      most: gateway.maxConnections ?? connectionsOfMachine(),
+      mostOfAddress: gateway.maxConnectionsOfAddress,
+      isProxy: services.origins.isProxy,
+      log,
+    }),
+  })
+  if (tls !== undefined) watchCertificate({ files: tls, use: listener.use, log, signal: stopping.signal })
   const http = await createHttpServer(services, {
     rules,
     webRoot: assets.webRoot,
     logRequests: config.logLevel === 'debug',
     settings: gateway,
+    listener,
   })
   const webSockets = createWebSocketServer(http.server, services, rules)
-  const url = await http.listen({ host: config.host, port: config.port })
+  const address = await http.listen({ host: config.host, port: config.port })
+  const url = tls === undefined ? address : address.replace('http:', 'https:')
   // Not before the server listens: a start that fails leaves nothing running.
   broker.up().catch((error: unknown) => log.error({ err: error }, 'the broker could not be started'))
   broker.watch(stopping.signal)

@@ -10,6 +10,7 @@ import type { Services } from '../services.ts'
 import { createReplyError } from './errors.ts'
 import { acceptJsonOnly } from './json-body.ts'
 import { apiHeaders, pageHeaders, servePage } from './page.ts'
+import type { Listener } from './listener.ts'
 import { limitRequests, noteFailures } from './limit-requests.ts'
 import { createRegister } from './register.ts'
 import { registerApprovals } from './routes/approvals.ts'
@@ -17,34 +18,43 @@ import { registerAuth } from './routes/auth.ts'
 import { registerHealth } from './routes/health.ts'
 import { registerSessions } from './routes/sessions.ts'
 import { registerWorkspaces } from './routes/workspaces.ts'
+import { refuseSlowBodies } from './slow-bodies.ts'
 
-const limits = { body: 1024 * 1024, requestMs: 60_000, headersMs: 20_000, keepAliveMs: 65_000 }
+const maxBodyBytes = 1024 * 1024
+
+/** What the parser of HTTP did not take. */
+const unreadable = (code: unknown): { status: string; refused: AppError } => {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return {
+      status: '408 Request Timeout',
+      refused: new AppError('request_timeout', 'The request did not come in time.'),
+    }
+  const refused = new AppError('invalid_request', 'The request is not valid HTTP.')
+  return { status: code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request', refused }
+}
 
 /** The HTTP side of the gateway. Not listening yet. */
 export const createHttpServer = async (
   services: Services,
-  options: { rules: OriginRules; webRoot: string; logRequests: boolean; settings: GatewaySettings },
+  options: { rules: OriginRules; webRoot: string; logRequests: boolean; settings: GatewaySettings; listener: Listener },
 ): Promise<FastifyInstance> => {
   const { log } = services
+  const { settings } = options
+  const secure = settings.tls !== undefined
   const replyError = createReplyError(log, noteFailures(services.limits, services.origins))
   // Without a logger of fastify's: it would make one for each request, and listen for the end of each answer.
   const app = fastify({
     genReqId: () => newId('req', services.clock.now()),
-    bodyLimit: limits.body,
-    requestTimeout: limits.requestMs,
-    keepAliveTimeout: limits.keepAliveMs,
-    http: { headersTimeout: limits.headersMs },
+    bodyLimit: maxBodyBytes,
+    serverFactory: options.listener.create,
     forceCloseConnections: true,
     // Ids are checked by their schema. What the router itself refuses leaves in the same form as everything else.
     routerOptions: { maxParamLength: 2000 },
     frameworkErrors: replyError,
     clientErrorHandler: (error, socket) => {
       if (!socket.writable) return
-      const tooLarge = 'code' in error && error.code === 'HPE_HEADER_OVERFLOW'
-      const status = tooLarge ? '431 Request Header Fields Too Large' : '400 Bad Request'
-      const body = JSON.stringify(
-        new AppError('invalid_request', 'The request is not valid HTTP.').toBody(newId('req', services.clock.now())),
-      )
+      const { status, refused } = unreadable('code' in error ? error.code : undefined)
+      const body = JSON.stringify(refused.toBody(newId('req', services.clock.now())))
       socket.end(
         `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
       )
@@ -55,12 +65,14 @@ export const createHttpServer = async (
   app.setSerializerCompiler(() => (data: object) => viewText(data) ?? JSON.stringify(data))
   app.setErrorHandler(replyError)
   acceptJsonOnly(app)
+  if (secure) refuseSlowBodies(app, settings.requestMs)
 
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(request.url.startsWith('/v1/') ? apiHeaders : pageHeaders)
+    if (secure) reply.header('strict-transport-security', 'max-age=31536000')
     reply.header('x-request-id', request.id)
     try {
-      checkOrigin(options.rules, request.raw)
+      checkOrigin(options.rules, request.raw, services.origins.schemeOf(request.raw))
     } catch (error) {
       return done(toAppError(error))
     }
@@ -107,7 +119,7 @@ export const createHttpServer = async (
     },
   })
   app.decorateRequest('caller', null)
-  limitRequests(app, { ...services, rateLimits: options.settings.rateLimits })
+  limitRequests(app, { ...services, rateLimits: settings.rateLimits })
   const register = createRegister(app, services)
   const known: { method: string; pattern: RegExp }[] = []
   app.addHook('onRoute', ({ method, url }) => {

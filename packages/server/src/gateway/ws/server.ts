@@ -49,7 +49,7 @@ export const createWebSocketServer = (http: Server, services: Services, rules: O
   }
 
   const admit = async (request: IncomingMessage, address: string): Promise<Admitted> => {
-    checkOrigin(rules, request)
+    checkOrigin(rules, request, services.origins.schemeOf(request))
     const url = new URL(request.url ?? '/', 'http://localhost')
     if (url.pathname !== '/v1/ws') throw new AppError('not_found', 'WebSockets are served at /v1/ws.')
     const ticket = url.searchParams.get('ticket')
