@@ -13,6 +13,7 @@ const parts = {
   curl: { command: 'curl', debian: 'curl' },
   git: { command: 'git', debian: 'git' },
   'net-namespace': { command: 'unshare', debian: 'util-linux' },
+  openssl: { command: 'openssl', debian: 'openssl' },
   prlimit: { command: 'prlimit', debian: 'util-linux' },
   ps: { command: 'ps', debian: 'procps' },
   tmux: { command: 'tmux', debian: 'tmux' },

@@ -5,7 +5,7 @@ import { inertJson } from './inert.ts'
 import type { Io } from './io.ts'
 import { createStyle, type Style } from './style.ts'
 
-export type GlobalFlags = { server?: string; token?: string; json?: boolean; color?: boolean }
+export type GlobalFlags = { server?: string; token?: string; ca?: string; json?: boolean; color?: boolean }
 
 /** What every command gets. */
 export type Context = {

@@ -37,6 +37,7 @@ export const failureOf = (error: unknown): Failure => {
 const hints: Record<string, string | undefined> = {
   unauthorized: 'run: aicm login',
   unreachable: 'Start the server (aicm up), or give its address: --server URL, AICM_SERVER.',
+  untrusted_certificate: 'Name the authority that signed it: --ca FILE, NODE_EXTRA_CA_CERTS.',
   session_not_found: 'See: aicm sessions ls',
   workspace_not_found: 'See: aicm workspaces ls',
   approval_not_found: 'See: aicm approve',
@@ -46,6 +47,7 @@ const exits: Record<string, ExitCode | undefined> = {
   unauthorized: exitCodes.noServer,
   invalid_credentials: exitCodes.noServer,
   unreachable: exitCodes.noServer,
+  untrusted_certificate: exitCodes.noServer,
   unexpected_answer: exitCodes.noServer,
   protocol_mismatch: exitCodes.noServer,
   invalid_request: exitCodes.usage,

@@ -38,6 +38,7 @@ export const errorTable = {
   session_not_found: { status: 404, retryable: false, hint: 'List your sessions with GET /v1/sessions.' },
   workspace_not_found: { status: 404, retryable: false, hint: 'List your workspaces with GET /v1/workspaces.' },
   approval_not_found: { status: 404, retryable: false, hint: 'List open approvals with GET /v1/approvals.' },
+  user_not_found: { status: 404, retryable: false, hint: 'Check the name; administrators see all: GET /v1/users.' },
   method_not_allowed: { status: 405, retryable: false, hint: 'See /docs for the methods of this address.' },
   request_timeout: { status: 408, retryable: true, hint: 'Send the whole request in less time.' },
   session_closed: { status: 409, retryable: false, hint: 'A closed session stays closed. Start a new one.' },
@@ -55,6 +56,11 @@ export const errorTable = {
     hint: 'Use the address that the server prints at start, or have the operator add this host.',
   },
   queue_full: { status: 429, retryable: true, hint: 'Wait until queued prompts have run.' },
+  quota_exceeded: {
+    status: 429,
+    retryable: true,
+    hint: 'See GET /v1/quotas for what you have and may have. Close or delete what you no longer need, or ask an administrator for more.',
+  },
   too_many_requests: { status: 429, retryable: true, hint: 'Slow down and retry after the time in Retry-After.' },
   internal: { status: 500, retryable: true, hint: 'Look for the request id in the server log.' },
   claude_unavailable: {

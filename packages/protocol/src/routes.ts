@@ -1,6 +1,7 @@
 import { approvalRoutes } from './http/approvals.ts'
 import { authRoutes } from './http/auth.ts'
 import { healthRoutes } from './http/health.ts'
+import { quotaRoutes } from './http/quotas.ts'
 import { sessionRoutes } from './http/sessions.ts'
 import { workspaceRoutes } from './http/workspaces.ts'
 
@@ -10,5 +11,6 @@ export const routes = {
   workspaces: workspaceRoutes,
   sessions: sessionRoutes,
   approvals: approvalRoutes,
+  quotas: quotaRoutes,
   health: healthRoutes,
 } as const

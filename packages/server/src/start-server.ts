@@ -33,6 +33,8 @@ import { secretFile } from './lib/secret-file.ts'
 import { createMetrics } from './observability/metrics.ts'
 import { openStorage, type Recovery } from './open-storage.ts'
 import { defaultLimits } from './process/limits.ts'
+import { createUserQuotas } from './quotas/quotas.ts'
+import { createStoredBytes } from './quotas/stored-bytes.ts'
 import { createGuard } from './rate-limit/guard.ts'
 import { createMemoryLimiter } from './rate-limit/limiter.ts'
 import { createLoginLimiter } from './rate-limit/login-limiter.ts'
@@ -156,6 +158,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     slotLimits: {
       maxLive: settings.maxProcesses ?? Math.max(4, Math.floor(readMemory().totalBytes / memoryOfProcess)),
       maxStarting: 2 * availableParallelism(),
+      maxOf: (userId) => quotas.processes(userId),
     },
     shortage,
     rest: { idleMs: settings.idleMs, closeMs: settings.closeMs, journalBytes: longJournal },
@@ -169,6 +172,13 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     unreserve: workspaces.unreserve,
     clock,
     log,
+  })
+
+  const sinceStart = (): number => performance.now()
+  const quotas = createUserQuotas(database, {
+    defaults: config.gateway.quotas,
+    usageOf: registry.usageOf,
+    storedBytes: createStoredBytes(database, { now: sinceStart, log }),
   })
 
   const accessTokens = createAccessTokens(await secretFile(join(config.dataDir, 'jwt.key')), clock)
@@ -204,7 +214,6 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   })
 
   const { gateway } = config
-  const sinceStart = (): number => performance.now()
   const limiter = createMemoryLimiter(gateway.rateLimits, sinceStart)
   const guard = createGuard({
     limit: gateway.rateLimits.failure,
@@ -225,6 +234,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     assertCanStart: () => void program(),
     limits: createRequestLimits(limiter, guard),
     loginLimiter: createLoginLimiter(limiter, { enabled: gateway.rateLimits.login !== undefined, now: sinceStart }),
+    quotas,
     origins: createOrigins(gateway.trustedProxies),
     clock,
     log,

@@ -31,6 +31,7 @@ const probes = {
   git: () => succeeds('git', '--version'),
   linux: () => process.platform === 'linux',
   'net-namespace': () => succeeds('unshare', '--net', 'true'),
+  openssl: () => succeeds('openssl', 'version'),
   prlimit: () => succeeds('prlimit', '--version'),
   ps: () => succeeds('ps', '-o', 'pid'),
   root: () => process.getuid?.() === 0,

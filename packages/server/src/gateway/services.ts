@@ -7,6 +7,7 @@ import type { Log } from '../lib/log.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { Registry } from '../session/registry.ts'
 import type { Database } from '../storage/database.ts'
+import type { UserQuotas } from '../quotas/quotas.ts'
 import type { LoginLimiter } from '../rate-limit/login-limiter.ts'
 import type { Workspaces } from '../workspaces/workspaces.ts'
 import type { Origins } from './client-address.ts'
@@ -32,6 +33,7 @@ export type Services = {
   /** Who may ask how much. */
   limits: RequestLimits
   loginLimiter: LoginLimiter
+  quotas: UserQuotas
   /** Where requests come from. */
   origins: Origins
   clock: Clock

@@ -1,6 +1,7 @@
-import { createServer, type Server, type ServerOptions } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerOptions } from 'node:http'
 import { createSecureServer, type Http2SecureServer } from 'node:http2'
 import type { Server as NetServer } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import type { FastifyServerFactoryHandler } from 'fastify'
 import type { Certificate } from './certificate.ts'
 
@@ -16,6 +17,21 @@ export type Listener = {
 }
 
 const oldest = { minVersion: 'TLSv1.2' } as const
+
+/** As a server of HTTP/1 has it: ends what still asks or waits, so that a stop need not wait for it. WebSockets end by themselves. */
+const withClosing = (server: Http2SecureServer): Http2SecureServer => {
+  const open = new Set<TLSSocket>()
+  server.on('secureConnection', (socket: TLSSocket) => {
+    open.add(socket)
+    socket.once('close', () => open.delete(socket))
+  })
+  server.on('upgrade', (_request: IncomingMessage, socket: TLSSocket) => open.delete(socket))
+  return Object.assign(server, {
+    closeAllConnections: () => {
+      for (const socket of open) socket.destroy()
+    },
+  })
+}
 
 /** What is listened with: HTTP/1.1, and with a certificate HTTPS with HTTP/2 too. WebSockets are HTTP/1.1 on the same port. */
 export const createListener = (options: {
@@ -48,7 +64,7 @@ export const createListener = (options: {
     )
     server.on('session', (session) => session.setTimeout(keepAliveMs, () => session.close()))
     secure.push(server)
-    return server
+    return withClosing(server)
   }
 
   return {

@@ -16,6 +16,7 @@ import { createRegister } from './register.ts'
 import { registerApprovals } from './routes/approvals.ts'
 import { registerAuth } from './routes/auth.ts'
 import { registerHealth } from './routes/health.ts'
+import { registerQuotas } from './routes/quotas.ts'
 import { registerSessions } from './routes/sessions.ts'
 import { registerWorkspaces } from './routes/workspaces.ts'
 import { refuseSlowBodies } from './slow-bodies.ts'
@@ -86,7 +87,7 @@ export const createHttpServer = async (
     if (request.method !== 'OPTIONS') return done()
     void reply
       .headers({
-        'access-control-allow-methods': 'GET, POST, PATCH, DELETE',
+        'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
         'access-control-allow-headers': 'authorization, content-type, last-event-id',
         'access-control-max-age': '600',
       })
@@ -130,6 +131,7 @@ export const createHttpServer = async (
   registerWorkspaces(register, services)
   registerSessions(register, services)
   registerApprovals(register, services)
+  registerQuotas(register, services)
   registerHealth(register, services)
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
   const hasPage = await servePage(app, options.webRoot)

@@ -152,6 +152,7 @@ export const serveConnection = (
       case 'execute': {
         const { sessionId } = message
         const session = await sessionOf(services, user, sessionId, 'sessions.write')
+        await services.quotas.assertPrompt(session.record().userId)
         const accepted = await session.execute({ ...promptOf(message), userId: user.id })
         return send({ type: 'accepted', ref, sessionId, ...accepted })
       }

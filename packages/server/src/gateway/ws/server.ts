@@ -48,7 +48,7 @@ export const createWebSocketServer = (http: Server, services: Services, rules: O
     }
   }
 
-  const admit = async (request: IncomingMessage, address: string): Promise<Admitted> => {
+  const admit = async (request: IncomingMessage, socket: Duplex, address: string): Promise<Admitted> => {
     checkOrigin(rules, request, services.origins.schemeOf(request))
     const url = new URL(request.url ?? '/', 'http://localhost')
     if (url.pathname !== '/v1/ws') throw new AppError('not_found', 'WebSockets are served at /v1/ws.')
@@ -59,6 +59,10 @@ export const createWebSocketServer = (http: Server, services: Services, rules: O
     const identity = await identityOf(request, ticket, address)
     const user = await userOf(services, identity)
     await limits.ofCaller(countedCaller(identity), 'stream')
+    // Whatever comes of the upgrade, the socket will close.
+    const leave = await services.quotas.connection(user.id)
+    if (socket.destroyed) leave()
+    else socket.once('close', leave)
     return { identity, user, address }
   }
 
@@ -67,7 +71,7 @@ export const createWebSocketServer = (http: Server, services: Services, rules: O
     const ignore = (): void => undefined
     socket.on('error', ignore)
     const address = services.origins.addressOf(request)
-    admit(request, address).then(
+    admit(request, socket, address).then(
       (admitted) => {
         socket.off('error', ignore)
         sockets.handleUpgrade(request, socket, head, (webSocket) =>

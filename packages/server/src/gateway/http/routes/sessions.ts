@@ -17,7 +17,10 @@ const defaultPage = 50
 export const registerSessions = (register: Register, services: Services): void => {
   const { database, registry, workspaces } = services
 
-  const createSession = async (user: UserRecord, body: CreateSession, oneShot: boolean): Promise<Session> => {
+  const createSession = (user: UserRecord, body: CreateSession, oneShot: boolean): Promise<Session> =>
+    services.quotas.session(user.id, () => makeSession(user, body, oneShot))
+
+  const makeSession = async (user: UserRecord, body: CreateSession, oneShot: boolean): Promise<Session> => {
     services.assertCanStart()
     const known = body.workspaceId === undefined ? undefined : await workspaces.get(user.id, body.workspaceId)
     if (known !== undefined && known.status !== 'ready')
@@ -93,6 +96,7 @@ export const registerSessions = (register: Register, services: Services): void =
     routes.sessions.execute,
     async ({ user, params, body, request, reply }) => {
       const session = await sessionOf(services, user, params.id, routes.sessions.execute.auth)
+      await services.quotas.assertPrompt(session.record().userId)
       const accepted = await session.execute({ ...promptOf(body), userId: user.id })
       if (!wantsEventStream(request)) return accepted
       await streamTurn(reply, request, session, accepted)

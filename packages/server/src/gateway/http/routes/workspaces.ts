@@ -3,8 +3,11 @@ import { viewWorkspace } from '../../../workspaces/workspaces.ts'
 import type { Services } from '../../services.ts'
 import type { Register } from '../register.ts'
 
-export const registerWorkspaces = (register: Register, { workspaces }: Services): void => {
-  register(routes.workspaces.create, async ({ user, body }) => viewWorkspace(await workspaces.create(user.id, body)))
+export const registerWorkspaces = (register: Register, { workspaces, quotas }: Services): void => {
+  register(routes.workspaces.create, async ({ user, body }) => {
+    await quotas.assertBytes(user.id)
+    return viewWorkspace(await workspaces.create(user.id, body))
+  })
   register(routes.workspaces.list, async ({ user }) => ({
     workspaces: (await workspaces.list(user.id)).map(viewWorkspace),
   }))

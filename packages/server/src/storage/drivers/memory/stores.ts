@@ -2,6 +2,7 @@ import { AppError } from '../../../lib/app-error.ts'
 import { foldCase } from '../../fold-case.ts'
 import type { Database } from '../../database.ts'
 import type { ProjectRecord } from '../../project-store.ts'
+import type { QuotaOverrides } from '../../quota-store.ts'
 import type { TaskRecord } from '../../task-store.ts'
 import type { RefreshTokenRecord, UserRecord } from '../../user-store.ts'
 import type { WorkspaceRecord } from '../../workspace-store.ts'
@@ -97,9 +98,18 @@ const createUsers = (): Database['users'] => {
   }
 }
 
-export const createStores = (): Pick<Database, 'workspaces' | 'projects' | 'tasks' | 'users'> => ({
+const createQuotas = (): Database['quotas'] => {
+  const byUser = new Map<string, QuotaOverrides>()
+  return {
+    get: async (userId) => byUser.get(userId),
+    set: async (userId, overrides) => void byUser.set(userId, copy(overrides)),
+  }
+}
+
+export const createStores = (): Pick<Database, 'workspaces' | 'projects' | 'tasks' | 'users' | 'quotas'> => ({
   workspaces: createWorkspaces(),
   projects: createProjects(),
   tasks: createTasks(),
   users: createUsers(),
+  quotas: createQuotas(),
 })

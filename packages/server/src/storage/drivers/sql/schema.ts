@@ -12,6 +12,7 @@ export type Schema = {
     role: UserRecord['role']
     created_at: number
   }
+  user_quotas: { user_id: string; overrides: string }
   refresh_tokens: {
     token_hash: string
     family_id: string
