@@ -1,11 +1,17 @@
 import { mkdirSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { mintSessionToken, tokenKey } from '@aicm/broker'
 import { pino } from 'pino'
+import { createAccessChanges } from './auth/access-changes.ts'
 import { createAccounts } from './auth/accounts.ts'
+import { createApiKeys } from './auth/api-keys.ts'
+import { createLogins } from './auth/logins.ts'
+import { createShares } from './auth/shares.ts'
+import { openSigningKeys } from './auth/signing-keys.ts'
 import { createTickets } from './auth/tickets.ts'
-import { createAccessTokens } from './auth/tokens.ts'
+import { accessLifeSeconds, createAccessTokens } from './auth/tokens.ts'
 import { createBrokerProcess } from './broker/broker-process.ts'
 import { createClaudeProgram, findClaude, type ClaudeProgram } from './claude/find.ts'
 import type { Config } from './config/config.ts'
@@ -29,7 +35,6 @@ import { createBreaker } from './lib/breaker.ts'
 import { systemClock } from './lib/clock.ts'
 import { openLogFile } from './lib/log-file.ts'
 import { once } from './lib/once.ts'
-import { secretFile } from './lib/secret-file.ts'
 import { createMetrics } from './observability/metrics.ts'
 import { openStorage, type Recovery } from './open-storage.ts'
 import { defaultLimits } from './process/limits.ts'
@@ -77,6 +82,7 @@ const spareDelayMs = 3000
 const spareRestMs = 15 * 60_000
 /** How often resting sessions are looked for. */
 const tidyEveryMs = 5000
+const tidyLoginsEveryMs = 3600_000
 
 /** Wires the server together, in order: the only place that knows which drivers and parts there are. */
 export const startServer = async (config: Config): Promise<RunningServer> => {
@@ -181,8 +187,12 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     storedBytes: createStoredBytes(database, { now: sinceStart, log }),
   })
 
-  const accessTokens = createAccessTokens(await secretFile(join(config.dataDir, 'jwt.key')), clock)
-  const accounts = createAccounts(database.users, accessTokens, clock)
+  const signingKeys = await openSigningKeys(config.dataDir, { clock, lifeMs: accessLifeSeconds * 1000 })
+  const accessTokens = createAccessTokens(signingKeys, clock)
+  const accessChanges = createAccessChanges()
+  const logins = await createLogins(database, { accessTokens, changes: accessChanges, clock, log })
+  const apiKeys = createApiKeys(database.apiKeys, { changes: accessChanges, clock, log })
+  const accounts = createAccounts(database.users, { logins, changes: accessChanges, clock })
   const firstAdmin = await accounts.createFirstAdmin(config.adminPassword, recovery?.refilled.lostUsers[0])
 
   const metrics = createMetrics(registry.counts)
@@ -226,6 +236,11 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     registry,
     workspaces,
     accounts,
+    logins,
+    apiKeys,
+    shares: createShares(database.shares, { changes: accessChanges, clock }),
+    accessChanges,
+    signingKeys,
     accessTokens,
     tickets: createTickets(clock),
     health,
@@ -236,6 +251,10 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     loginLimiter: createLoginLimiter(limiter, { enabled: gateway.rateLimits.login !== undefined, now: sinceStart }),
     quotas,
     origins: createOrigins(gateway.trustedProxies),
+    removeUserFiles: async (userId) => {
+      for (const folder of ['users', 'workspaces'])
+        await rm(join(config.dataDir, folder, userId), { recursive: true, force: true })
+    },
     clock,
     log,
     version: assets.version,
@@ -281,11 +300,16 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     registry.tidy().catch((error: unknown) => log.error({ err: error }, 'resting sessions could not be looked after'))
   }, tidyEveryMs).unref()
 
+  const tidyingLogins = setInterval(() => {
+    logins.tidy().catch((error: unknown) => log.error({ err: error }, 'expired logins could not be removed'))
+  }, tidyLoginsEveryMs).unref()
+
   const resources = opened.move()
   let closed: Promise<void> | undefined
   const close = async (keepSessions: boolean): Promise<void> => {
     stopping.abort()
     clearInterval(tidying)
+    clearInterval(tidyingLogins)
     webSockets.close()
     await http.close()
     if (settings.stopWithServer && !keepSessions) await registry.stopAll()

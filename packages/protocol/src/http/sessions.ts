@@ -7,6 +7,7 @@ import { SessionStatus } from '../messages/status.ts'
 import { route } from '../route.ts'
 import { CursorText, SlowPolicy } from '../stream.ts'
 import { Name, PageCursor, strict } from './common.ts'
+import { SharedBy } from './shares.ts'
 
 export const PermissionMode = Type.Union([
   Type.Literal('default'),
@@ -30,6 +31,7 @@ export const Session = Type.Object({
   id: SessionId,
   name: Type.String(),
   workspaceId: WorkspaceId,
+  owner: nullable(SharedBy),
   model: nullable(Type.String()),
   permissionMode: PermissionMode,
   systemPrompt: nullable(Type.String()),
@@ -118,7 +120,7 @@ export const sessionRoutes = {
     id: 'listSessions',
     method: 'GET',
     path: '/v1/sessions',
-    summary: 'List your sessions, newest first',
+    summary: 'List your sessions and those shared with you, newest first',
     tag,
     auth: 'sessions.read',
     query: strict({
@@ -166,7 +168,7 @@ export const sessionRoutes = {
     summary: 'Delete a session',
     description: 'Closes it first, then removes its log. Its workspace stays.',
     tag,
-    auth: 'sessions.write',
+    auth: 'sessions.manage',
     params,
     status: 204,
   }),

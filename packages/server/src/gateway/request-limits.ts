@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import type { Identity } from '../auth/tokens.ts'
+import type { Identity } from '../auth/identity.ts'
 import type { LimitClass } from '../config/limits.ts'
 import { AppError } from '../lib/app-error.ts'
 import type { Guard } from '../rate-limit/guard.ts'
@@ -35,8 +35,8 @@ export const isHeldAgainst = (error: AppError): boolean =>
   error.status === 401 || error.status === 404 || error.code === 'too_many_requests'
 
 /** An API key is counted by itself, and for its owner. */
-export const countedCaller = ({ userId, grant }: Identity & { grant?: { kind: string; id: string } }): Counted =>
-  grant?.kind === 'key' ? { userId, keyId: grant.id } : { userId }
+export const countedCaller = ({ userId, grant }: Identity): Counted =>
+  grant.kind === 'key' ? { userId, keyId: grant.id } : { userId }
 
 const nameOf = ({ userId, keyId }: Counted): string => (keyId === undefined ? `user ${userId}` : `key ${keyId}`)
 

@@ -1,5 +1,10 @@
 import type { Health, HealthStatus } from '@aicm/protocol'
+import type { AccessChanges } from '../auth/access-changes.ts'
 import type { Accounts } from '../auth/accounts.ts'
+import type { ApiKeys } from '../auth/api-keys.ts'
+import type { Logins } from '../auth/logins.ts'
+import type { Shares } from '../auth/shares.ts'
+import type { SigningKeys } from '../auth/signing-keys.ts'
 import type { Tickets } from '../auth/tickets.ts'
 import type { AccessTokens } from '../auth/tokens.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -19,6 +24,11 @@ export type Services = {
   registry: Registry
   workspaces: Workspaces
   accounts: Accounts
+  logins: Logins
+  apiKeys: ApiKeys
+  shares: Shares
+  accessChanges: AccessChanges
+  signingKeys: SigningKeys
   accessTokens: AccessTokens
   tickets: Tickets
   health(): Promise<Health>
@@ -30,6 +40,8 @@ export type Services = {
   metrics: Metrics
   /** Throws AppError when no session can be started: before anything is created. */
   assertCanStart(): void
+  /** All that a user who is gone has left on the disk. */
+  removeUserFiles(userId: string): Promise<void>
   /** Who may ask how much. */
   limits: RequestLimits
   loginLimiter: LoginLimiter

@@ -33,6 +33,8 @@ const makeView = (record: SessionRecord): Session => {
     id: record.id,
     name: record.name,
     workspaceId: record.workspaceId,
+    // Whoever sees another's is told whose it is by the gateway.
+    owner: null,
     model: record.model,
     permissionMode: record.permissionMode,
     systemPrompt: record.systemPrompt,

@@ -16,8 +16,11 @@ import { createRegister } from './register.ts'
 import { registerApprovals } from './routes/approvals.ts'
 import { registerAuth } from './routes/auth.ts'
 import { registerHealth } from './routes/health.ts'
+import { registerKeys } from './routes/keys.ts'
 import { registerQuotas } from './routes/quotas.ts'
 import { registerSessions } from './routes/sessions.ts'
+import { registerShares } from './routes/shares.ts'
+import { registerUsers } from './routes/users.ts'
 import { registerWorkspaces } from './routes/workspaces.ts'
 import { refuseSlowBodies } from './slow-bodies.ts'
 
@@ -128,8 +131,11 @@ export const createHttpServer = async (
       known.push({ method: one, pattern: new RegExp(`^${url.replaceAll(/:[a-z]+/gi, '[^/]+')}$`) })
   })
   registerAuth(register, services)
+  registerUsers(register, services)
+  registerKeys(register, services)
   registerWorkspaces(register, services)
   registerSessions(register, services)
+  registerShares(register, services)
   registerApprovals(register, services)
   registerQuotas(register, services)
   registerHealth(register, services)
