@@ -34,6 +34,7 @@ export const runCli = async (argv: string[], io: Io): Promise<ExitCode> => {
 
   const program = createProgram(io, async (flags, command) => {
     context = createContext(io, flags)
+    if (flags.ca !== undefined) await (await import('./trust-authority.ts')).trustAuthority(flags.ca)
     exitCode = await command(context)
   })
   try {
@@ -82,6 +83,7 @@ const createProgram = (io: Io, act: Act): Command => {
     .helpOption('-h, --help', 'print help for the program or a command')
     .option('--server <url>', `the server (or AICM_SERVER; default ${defaultServer})`)
     .option('--token <token>', 'an API key or access token (or AICM_TOKEN), instead of aicm login')
+    .option('--ca <file>', "trust this authority's certificates (PEM; or NODE_EXTRA_CA_CERTS)")
     .option('--json', 'answer in JSON; errors are JSON on stderr')
     .option('--no-color', 'no colours (or NO_COLOR)')
     .addHelpText('after', examples)

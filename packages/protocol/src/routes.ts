@@ -3,6 +3,7 @@ import { auditRoutes } from './http/audit.ts'
 import { authRoutes } from './http/auth.ts'
 import { healthRoutes } from './http/health.ts'
 import { keyRoutes } from './http/keys.ts'
+import { quotaRoutes } from './http/quotas.ts'
 import { sessionRoutes } from './http/sessions.ts'
 import { shareRoutes } from './http/shares.ts'
 import { userRoutes } from './http/users.ts'
@@ -18,5 +19,6 @@ export const routes = {
   shares: shareRoutes,
   approvals: approvalRoutes,
   audit: auditRoutes,
+  quotas: quotaRoutes,
   health: healthRoutes,
 } as const

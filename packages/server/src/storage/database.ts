@@ -4,6 +4,7 @@ import type { AuditStore } from './audit-store.ts'
 import type { EventStore } from './event-store.ts'
 import type { LoginStore } from './login-store.ts'
 import type { ProjectStore } from './project-store.ts'
+import type { QuotaStore } from './quota-store.ts'
 import type { SessionStore } from './session-store.ts'
 import type { ShareStore } from './share-store.ts'
 import type { TaskStore } from './task-store.ts'
@@ -19,6 +20,7 @@ export type Database = {
   projects: ProjectStore
   tasks: TaskStore
   users: UserStore
+  quotas: QuotaStore
   logins: LoginStore
   apiKeys: ApiKeyStore
   shares: ShareStore

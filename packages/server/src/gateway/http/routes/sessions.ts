@@ -20,7 +20,10 @@ const defaultPage = 50
 export const registerSessions = (register: Register, services: Services): void => {
   const { database, registry, workspaces } = services
 
-  const createSession = async (user: Caller, body: CreateSession, oneShot: boolean): Promise<Session> => {
+  const createSession = (user: Caller, body: CreateSession, oneShot: boolean): Promise<Session> =>
+    services.quotas.session(user.id, () => makeSession(user, body, oneShot))
+
+  const makeSession = async (user: Caller, body: CreateSession, oneShot: boolean): Promise<Session> => {
     services.assertCanStart()
     const known =
       body.workspaceId === undefined ? undefined : await workspaceOf(services, user, body.workspaceId, 'sessions.write')
@@ -107,6 +110,7 @@ export const registerSessions = (register: Register, services: Services): void =
     routes.sessions.execute,
     async ({ user, identity, params, body, request, reply }) => {
       const session = await sessionOf(services, user, params.id, routes.sessions.execute.auth)
+      await services.quotas.assertPrompt(session.record().userId)
       const accepted = await session.execute({ ...promptOf(body), userId: user.id })
       if (!wantsEventStream(request)) return accepted
       await recordAct(services, 'sessions.execute', { request, answer: accepted })
