@@ -66,6 +66,7 @@ export const rooms = [
       session,
       auth,
       workspaces,
+      brokerProcess,
       `${server}/rate-limit`,
       `${server}/observability`,
       `${server}/tasks`,

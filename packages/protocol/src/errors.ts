@@ -37,6 +37,7 @@ export const errorTable = {
   not_found: { status: 404, retryable: false, hint: 'See /docs for what exists.' },
   session_not_found: { status: 404, retryable: false, hint: 'List your sessions with GET /v1/sessions.' },
   workspace_not_found: { status: 404, retryable: false, hint: 'List your workspaces with GET /v1/workspaces.' },
+  credential_not_found: { status: 404, retryable: false, hint: 'List your credentials with GET /v1/credentials.' },
   approval_not_found: { status: 404, retryable: false, hint: 'List open approvals with GET /v1/approvals.' },
   method_not_allowed: { status: 405, retryable: false, hint: 'See /docs for the methods of this address.' },
   session_closed: { status: 409, retryable: false, hint: 'A closed session stays closed. Start a new one.' },

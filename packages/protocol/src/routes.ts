@@ -1,7 +1,10 @@
 import { approvalRoutes } from './http/approvals.ts'
 import { authRoutes } from './http/auth.ts'
+import { budgetRoutes } from './http/budgets.ts'
+import { credentialRoutes } from './http/credentials.ts'
 import { healthRoutes } from './http/health.ts'
 import { sessionRoutes } from './http/sessions.ts'
+import { usageRoutes } from './http/usage.ts'
 import { workspaceRoutes } from './http/workspaces.ts'
 
 /** The whole HTTP API. */
@@ -10,5 +13,8 @@ export const routes = {
   workspaces: workspaceRoutes,
   sessions: sessionRoutes,
   approvals: approvalRoutes,
+  credentials: credentialRoutes,
+  usage: usageRoutes,
+  budgets: budgetRoutes,
   health: healthRoutes,
 } as const

@@ -6,7 +6,8 @@ import { pino } from 'pino'
 import { createAccounts } from './auth/accounts.ts'
 import { createTickets } from './auth/tickets.ts'
 import { createAccessTokens } from './auth/tokens.ts'
-import { createBrokerProcess } from './broker/broker-process.ts'
+import { readSecretKey } from './broker/secret-key.ts'
+import { createSpending } from './broker/spending.ts'
 import { createClaudeProgram, findClaude, type ClaudeProgram } from './claude/find.ts'
 import type { Config } from './config/config.ts'
 import { createHealthChecker } from './health/checker.ts'
@@ -28,7 +29,7 @@ import { secretFile } from './lib/secret-file.ts'
 import { openStorage, type Recovery } from './open-storage.ts'
 import { defaultLimits } from './process/limits.ts'
 import { createProcesses } from './session/processes.ts'
-import { createRegistry } from './session/registry.ts'
+import { createRegistry, type Registry } from './session/registry.ts'
 import { lockFolder } from './storage/drivers/sqlite/folder-lock.ts'
 import { createWorkspaces } from './workspaces/workspaces.ts'
 
@@ -81,13 +82,13 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   const { database, kv, recovery } = storage
 
   const brokerDir = join(config.dataDir, 'broker')
-  const broker = createBrokerProcess({
-    dir: brokerDir,
-    main: assets.brokerMain,
-    config: config.modelApi,
-    extraCaCerts: config.extraCaCerts,
-    log,
+  const spending = createSpending({
+    ...{ config, database, brokerDir, clock, log },
+    secretKey: await readSecretKey(config),
+    brokerMain: assets.brokerMain,
+    peek: (id) => registry.peek(id),
   })
+  const { broker } = spending
   const brokerKey = await tokenKey(brokerDir)
 
   const find = () => findClaude({ setting: config.claude, path: config.path })
@@ -130,10 +131,10 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     token: (session) => mintSessionToken(brokerKey, session),
   })
   const workspaces = createWorkspaces(database, { dataDir: config.dataDir, roots: config.workspaceRoots, clock, log })
-  const registry = createRegistry(database, {
+  const registry: Registry = createRegistry(database, {
     processes,
     policy: { ...settings.retry, continue: settings.continue },
-    billed: config.modelApi.mode === 'live',
+    billed: spending.isBilled,
     limits: { ...settings.watch, ...liveness, resultMs: resultWaitMs, graceMs: stopGraceMs },
     starts,
     sentBytes: broker.sentBytes,
@@ -183,6 +184,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     accounts,
     accessTokens,
     tickets: createTickets(clock),
+    spending,
     health,
     healthChecker,
     assertCanStart: () => void program(),

@@ -6,6 +6,7 @@ import { CompleteMessage, Usage } from '../messages/complete.ts'
 import { SessionStatus } from '../messages/status.ts'
 import { route } from '../route.ts'
 import { CursorText, SlowPolicy } from '../stream.ts'
+import { Budget } from './budgets.ts'
 import { Name, PageCursor, strict } from './common.ts'
 
 export const PermissionMode = Type.Union([
@@ -45,6 +46,7 @@ export const Session = Type.Object({
   turns: Type.Integer({ description: 'Turns completed' }),
   usage: Usage,
   costUsd: Type.Number(),
+  budget: nullable(Budget),
   createdAt: Time,
   updatedAt: Time,
 })
@@ -84,6 +86,7 @@ export const CreateSession = strict({
   systemPrompt: Type.Optional(Type.String({ minLength: 1, maxLength: 100_000 })),
   maxTurns: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })),
   recovery: Type.Optional(RecoverySettings),
+  budget: Type.Optional(Budget),
 })
 export type CreateSession = Static<typeof CreateSession>
 
@@ -242,6 +245,7 @@ export const sessionRoutes = {
       workspaceId: Type.Optional(WorkspaceId),
       model: Type.Optional(Model),
       permissionMode: Type.Optional(PermissionMode),
+      budget: Type.Optional(Budget),
     }),
     status: 200,
     response: Type.Object({ sessionId: SessionId, turnId: TurnId, complete: CompleteMessage }),

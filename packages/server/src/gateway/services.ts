@@ -2,6 +2,7 @@ import type { Health, HealthStatus } from '@aicm/protocol'
 import type { Accounts } from '../auth/accounts.ts'
 import type { Tickets } from '../auth/tickets.ts'
 import type { AccessTokens } from '../auth/tokens.ts'
+import type { Spending } from '../broker/spending.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import type { Registry } from '../session/registry.ts'
@@ -16,6 +17,7 @@ export type Services = {
   accounts: Accounts
   accessTokens: AccessTokens
   tickets: Tickets
+  spending: Spending
   health(): Promise<Health>
   /** What the background checker has found. */
   healthChecker: {

@@ -35,6 +35,7 @@ const makeView = (record: SessionRecord): Session => {
     turns: state.turns,
     usage: state.usage,
     costUsd: state.costUsd,
+    budget: state.budget ?? null,
     createdAt: isoTime(record.createdAt),
     updatedAt: isoTime(record.updatedAt),
   }

@@ -1,3 +1,4 @@
+import type { Budget } from './budget-store.ts'
 import type { FailureCode, PermissionMode, RecoverySettings, SessionStatus, Usage } from '@aicm/protocol'
 
 /** Where in which journal a session's newest stored message came from: byte offset after its line. */
@@ -61,6 +62,8 @@ export type SessionState = {
   ending?: { code: FailureCode; message: string }
   /** Where this session differs from the server's settings. */
   recovery?: RecoverySettings
+  /** What its model calls may cost altogether. */
+  budget?: Budget
   /** What the running process has reported as its total, to tell a turn's own cost. */
   processCostUsd: number
 }

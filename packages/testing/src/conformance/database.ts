@@ -4,6 +4,7 @@ import { approvalTests } from './database/approvals.ts'
 import { eventTests } from './database/events.ts'
 import { projectTests } from './database/projects.ts'
 import { sessionTests } from './database/sessions.ts'
+import { spendingTests } from './database/spending.ts'
 import { taskTests } from './database/tasks.ts'
 import { userTests } from './database/users.ts'
 import { workspaceTests } from './database/workspaces.ts'
@@ -19,5 +20,6 @@ export const databaseConformance = (name: string, open: OpenDatabase): void => {
   describe(`${name}: workspaces`, () => workspaceTests(open))
   describe(`${name}: projects`, () => projectTests(open))
   describe(`${name}: tasks`, () => taskTests(open))
+  describe(`${name}: usage, credentials, budgets`, () => spendingTests(open))
   describe(`${name}: users`, () => userTests(open))
 }

@@ -11,8 +11,11 @@ import { apiHeaders, pageHeaders, servePage } from './page.ts'
 import { createRegister } from './register.ts'
 import { registerApprovals } from './routes/approvals.ts'
 import { registerAuth } from './routes/auth.ts'
+import { registerBudgets } from './routes/budgets.ts'
+import { registerCredentials } from './routes/credentials.ts'
 import { registerHealth } from './routes/health.ts'
 import { registerSessions } from './routes/sessions.ts'
+import { registerUsage } from './routes/usage.ts'
 import { registerWorkspaces } from './routes/workspaces.ts'
 
 const limits = { body: 1024 * 1024, requestMs: 60_000, headersMs: 20_000, keepAliveMs: 65_000 }
@@ -112,6 +115,9 @@ export const createHttpServer = async (
   registerWorkspaces(register, services)
   registerSessions(register, services)
   registerApprovals(register, services)
+  registerCredentials(register, services)
+  registerUsage(register, services)
+  registerBudgets(register, services)
   registerHealth(register, services)
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
   const hasPage = await servePage(app, options.webRoot)

@@ -6,6 +6,7 @@ import type { TaskRecord } from '../../task-store.ts'
 import type { RefreshTokenRecord, UserRecord } from '../../user-store.ts'
 import type { WorkspaceRecord } from '../../workspace-store.ts'
 import { copy } from './copy.ts'
+import { createSpending } from './spending.ts'
 import { createTable } from './table.ts'
 
 const createWorkspaces = (): Database['workspaces'] => {
@@ -97,9 +98,13 @@ const createUsers = (): Database['users'] => {
   }
 }
 
-export const createStores = (): Pick<Database, 'workspaces' | 'projects' | 'tasks' | 'users'> => ({
+export const createStores = (): Pick<
+  Database,
+  'workspaces' | 'projects' | 'tasks' | 'users' | 'usage' | 'credentials' | 'budgets'
+> => ({
   workspaces: createWorkspaces(),
   projects: createProjects(),
   tasks: createTasks(),
   users: createUsers(),
+  ...createSpending(),
 })

@@ -82,7 +82,12 @@ const readKeyed = (file: SqliteFile, table: string, key: string, take: (row: Row
   return false
 }
 
-const keyed: Record<string, string> = { refresh_tokens: 'token_hash', revoked_tokens: 'jti', api_keys: 'key_hash' }
+const keyed: Record<string, string> = {
+  refresh_tokens: 'token_hash',
+  revoked_tokens: 'jti',
+  api_keys: 'key_hash',
+  budgets: 'of',
+}
 
 const openDamaged = (path: string): SqliteFile | undefined => {
   let file: SqliteFile | undefined

@@ -52,5 +52,21 @@ export const createSharedStores = ({ file, read }: Connection): SqlStores => {
       count: async () => read(() => countUsers.get()) ?? 0,
       saveRefreshToken: async (record) => (await stores()).users.saveRefreshToken(record),
     },
+    usage: {
+      add: async (records) => (await stores()).usage.add(records),
+      getLastSeq: async (ledger) => (await stores()).usage.getLastSeq(ledger),
+      listSums: async (filter, group) => (await stores()).usage.listSums(filter, group),
+    },
+    credentials: {
+      create: async (record) => (await stores()).credentials.create(record),
+      get: async (id) => (await stores()).credentials.get(id),
+      listAll: async () => (await stores()).credentials.listAll(),
+      update: async (id, changes) => (await stores()).credentials.update(id, changes),
+      delete: async (id) => (await stores()).credentials.delete(id),
+    },
+    budgets: {
+      put: async (record) => (await stores()).budgets.put(record),
+      listAll: async () => (await stores()).budgets.listAll(),
+    },
   }
 }
