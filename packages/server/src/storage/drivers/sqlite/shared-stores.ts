@@ -8,6 +8,8 @@ import { sqliteErrors } from './sqlite-error.ts'
  */
 export const createSharedStores = ({ file, read }: Connection): SqlStores => {
   const countUsers = file.prepare<[], number>('SELECT count(*) FROM users').pluck()
+  const hasCredentials = file.prepare<[], number>('SELECT EXISTS (SELECT 1 FROM credentials)').pluck()
+  const hasBudgets = file.prepare<[], number>('SELECT EXISTS (SELECT 1 FROM budgets)').pluck()
 
   let loading: Promise<SqlStores> | undefined
   const load = async (): Promise<SqlStores> => {
@@ -60,13 +62,13 @@ export const createSharedStores = ({ file, read }: Connection): SqlStores => {
     credentials: {
       create: async (record) => (await stores()).credentials.create(record),
       get: async (id) => (await stores()).credentials.get(id),
-      listAll: async () => (await stores()).credentials.listAll(),
+      listAll: async () => (read(() => hasCredentials.get()) === 1 ? (await stores()).credentials.listAll() : []),
       update: async (id, changes) => (await stores()).credentials.update(id, changes),
       delete: async (id) => (await stores()).credentials.delete(id),
     },
     budgets: {
       put: async (record) => (await stores()).budgets.put(record),
-      listAll: async () => (await stores()).budgets.listAll(),
+      listAll: async () => (read(() => hasBudgets.get()) === 1 ? (await stores()).budgets.listAll() : []),
     },
   }
 }
