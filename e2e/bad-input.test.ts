@@ -3,7 +3,7 @@ import { request } from 'node:http'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import type { Client } from '@aicm/client'
-import type { Route } from '@aicm/protocol'
+import { routes, type Route } from '@aicm/protocol'
 import { requires } from '@aicm/testing/requires'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
@@ -18,7 +18,8 @@ let token: string
 let strangerToken: string
 
 beforeAll(async () => {
-  server = await startTestServer()
+  // What the routes are given here are no credentials to be used.
+  server = await startTestServer({ args: ['--model-api', 'demo'] })
   strangerToken = await server.addUser('stranger')
   client = await server.client()
   token = await server.token()
@@ -426,6 +427,8 @@ test('after all of it the server works, and no secret is in its log', async () =
 const idFor = async (route: Route): Promise<string> => {
   const { id, workspaceId } = await client.sessions.create()
   if (route.tag === 'workspaces') return workspaceId
+  if (route.tag === 'credentials')
+    return (await client.call(routes.credentials.create, { body: { kind: 'api-key', value: 'sk-not-real' } })).id
   if (route.tag !== 'approvals') return id
   const session = client.session(id)
   session.execute('@write(x.txt|y)').accepted.catch(() => undefined)
@@ -440,4 +443,5 @@ const isRight = (key: string, value: unknown): boolean =>
   (key === 'updatedInput' && JSON.stringify(value) === '{}') ||
   (['prompt', 'systemPrompt', 'message', 'password', 'username'].includes(key) && value === 'x\u0000y') ||
   (key === 'prompt' && typeof value === 'string' && value.length > 100_000) ||
-  (key === 'message' && value === '')
+  (key === 'message' && value === '') ||
+  (['day', 'month'].includes(key) && value === null)

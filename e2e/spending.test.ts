@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { routes, type Message } from '@aicm/protocol'
 import { scriptedApi } from '@aicm/broker'
 import { createClient, type Client } from '@aicm/client'
@@ -14,7 +16,9 @@ import { firstItem, logOf } from './lib/turns.ts'
 const test = requires('claude', 'linux')
 const api = scriptedApi()
 const sharedKey = 'sk-shared-0001'
-let upstream: Awaited<ReturnType<typeof api.listen>>
+let upstream: { url: string; close(): Promise<void> }
+/** Until then (seconds since 1970) a subscription's calls are refused, as the API does at the limit of a plan. */
+let limitedUntil = 0
 let server: TestServer
 let admin: Client
 let ada: Client
@@ -22,7 +26,7 @@ let adaToken: string
 const clients: Client[] = []
 
 beforeAll(async () => {
-  upstream = await api.listen()
+  upstream = await limitingUpstream()
   server = await startTestServer({ env: { ANTHROPIC_API_KEY: sharedKey, ANTHROPIC_BASE_URL: upstream.url } })
   adaToken = await server.addUser('ada')
   admin = await server.client()
@@ -37,6 +41,29 @@ afterAll(async () => {
 beforeEach(() => {
   api.calls.length = 0
 })
+
+const limitingUpstream = async () => {
+  const http = createServer((request, response) => {
+    const subscription = request.headers.authorization !== undefined
+    if (!subscription || limitedUntil * 1000 <= Date.now()) return api.handler(request, response)
+    request.resume()
+    response.writeHead(429, {
+      'content-type': 'application/json',
+      'anthropic-ratelimit-unified-status': 'rejected',
+      'anthropic-ratelimit-unified-reset': String(limitedUntil),
+    })
+    response.end('{"type":"error","error":{"type":"rate_limit_error","message":"limited"}}')
+  }).listen(0, '127.0.0.1')
+  await once(http, 'listening')
+  const address = http.address()
+  return {
+    url: `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`,
+    close: async () => {
+      http.close()
+      http.closeAllConnections()
+    },
+  }
+}
 
 const turn = async (client: Client, prompt: string, options: Parameters<Client['sessions']['create']>[0] = {}) => {
   const { id } = await client.sessions.create({ model: 'claude-opus-4-5-20251101', ...options })
@@ -179,25 +206,19 @@ test('shared ones are for administrators to add, and a subscription can be share
 })
 
 test('a credential that is refused is told in the session and in health, and is well again when it was replaced', async () => {
-  const answers = scriptedApi()
-  const strict = await answers.listen()
-  try {
-    const bad = await ada.call(routes.credentials.create, {
-      body: { kind: 'api-key', value: 'sk-a-revoked-key-0001' },
-    })
-    // The scripted API refuses by the prompt, not by the key.
-    const { id, complete } = await turn(ada, '@error(401)')
-    expect(complete).toMatchObject({ result: 'error' })
-    expect(errorsOf(await logOf(ada, id))).toMatchObject([{ code: 'auth_required' }])
-    const state = async () => (await ada.call(routes.credentials.list, {})).credentials[0]?.state
-    expect(await state()).toBe('auth_required')
-    await ada.call(routes.credentials.update, { params: { id: bad.id }, body: { value: 'sk-a-good-key-0002' } })
-    expect(await state()).toBe('ready')
-    expect((await turn(ada, '@text(good)')).complete).toMatchObject({ result: 'success' })
-    await ada.call(routes.credentials.delete, { params: { id: bad.id } })
-  } finally {
-    await strict.close()
-  }
+  const bad = await ada.call(routes.credentials.create, {
+    body: { kind: 'api-key', value: 'sk-a-revoked-key-0001' },
+  })
+  // The scripted API refuses by the prompt, not by the key.
+  const { id, complete } = await turn(ada, '@error(401)')
+  expect(complete).toMatchObject({ result: 'error' })
+  expect(errorsOf(await logOf(ada, id))).toMatchObject([{ code: 'auth_required' }])
+  const state = async () => (await ada.call(routes.credentials.list, {})).credentials[0]?.state
+  expect(await state()).toBe('auth_required')
+  await ada.call(routes.credentials.update, { params: { id: bad.id }, body: { value: 'sk-a-good-key-0002' } })
+  expect(await state()).toBe('ready')
+  expect((await turn(ada, '@text(good)')).complete).toMatchObject({ result: 'success' })
+  await ada.call(routes.credentials.delete, { params: { id: bad.id } })
 })
 
 test('after the broker has died it is started again with all it knew, and says that it was', async () => {
@@ -217,4 +238,42 @@ test('a stream of one session goes on while another is refused', async () => {
   await firstItem(ada.session(id), (item) => item.type === 'delta')
   await turn(admin, '@text(no)', { budget: { usd: 0 } })
   expect(await running.complete()).toMatchObject({ result: 'success' })
+})
+
+test('at a plan limit the turn and those behind it wait, say until when, and go on by themselves, through a kill of the server', async () => {
+  // The subscription of one person, and nothing that could stand in for it.
+  await using own = await startTestServer({
+    env: { CLAUDE_CODE_OAUTH_TOKEN: 'sk-plan', ANTHROPIC_BASE_URL: upstream.url },
+  })
+  const client = await own.client()
+  const { id } = await client.sessions.create()
+  const session = client.session(id)
+  limitedUntil = Math.floor(Date.now() / 1000) + 6
+  const first = session.execute('@text(after the limit)')
+  const second = session.execute('@text(and the next)')
+  const waits = await firstItem(session, (item) => item.type === 'progress' && item.kind === 'plan_limit')
+  const until = new Date(limitedUntil * 1000).toISOString()
+  expect(waits).toMatchObject({ text: expect.stringContaining(until), data: { until } })
+  expect(await client.sessions.get(id)).toMatchObject({ status: 'running', waitsUntil: until, queued: 1 })
+  await own.restart()
+  expect(await first.complete()).toMatchObject({ result: 'success' })
+  expect(await second.complete()).toMatchObject({ result: 'success', text: 'and the next' })
+  expect(Date.now()).toBeGreaterThanOrEqual(limitedUntil * 1000)
+  expect(errorsOf(await logOf(client, id))).toMatchObject([{ code: 'rate_limited', detail: { resetsAt: until } }])
+  expect((await client.sessions.get(id)).waitsUntil).toBeNull()
+
+  limitedUntil = Math.floor(Date.now() / 1000) + 3600
+  const third = session.execute('@text(never)')
+  await firstItem(session, (item) => item.type === 'progress' && item.kind === 'plan_limit', (waits as Message).seq)
+  await session.interrupt()
+  expect(await third.complete()).toMatchObject({ result: 'interrupted' })
+  // And nobody else is served by it.
+  const token = await own.addUser('bob')
+  const bob = createClient({ url: own.url, token })
+  clients.push(bob)
+  const { id: bobs, complete } = await turn(bob, '@text(no)')
+  expect(complete).toMatchObject({ result: 'error' })
+  expect(errorsOf(await logOf(bob, bobs))).toMatchObject([
+    { code: 'auth_required', message: expect.stringContaining('no credential') },
+  ])
 })

@@ -4,6 +4,7 @@ export const brokerMain = new URL('./main.ts', import.meta.url)
 export { openBroker, type Broker, type BrokerOptions } from './broker.ts'
 export { brokerControl, type BrokerControl } from './client.ts'
 export type { BrokerConfig, Credential, CredentialKind, Secret } from './config.ts'
+export { readLimitedUntil } from './credentials/limit-message.ts'
 export { openRenewed } from './renewed.ts'
 export { createSecretBox, deriveKey, type SecretBox } from './secret-box.ts'
 export type { BrokerStatus, CredentialStatus } from './status.ts'

@@ -6,6 +6,7 @@ import type { Backend, Call } from './backend.ts'
 import { isSubscription } from './config.ts'
 import { lanesFor } from './credentials/choose.ts'
 import { breakerSettings, type Block, type Lane } from './credentials/lane.ts'
+import { limitMessage } from './credentials/limit-message.ts'
 import { limitHeaders, restUntil } from './credentials/rest-until.ts'
 import type { Material } from './credentials/source.ts'
 import { downstreamHeaders, upstreamHeaders } from './headers.ts'
@@ -86,8 +87,10 @@ export const liveBackend = ({ lanes, account, otherwise, onError }: LiveOptions)
 
 /** claude tries a 401 and a 429 again, except where it is told that this is in vain. */
 const final = { 'x-should-retry': 'false' }
-/** A limit that lasts longer is told at once: the session can wait for it better than claude can. */
+/** A limit that lasts longer, and a plan's limit however long, is told at once: the session can wait for it better than claude can. */
 const longRestMs = 60_000
+const isLong = (until: number, headers: Record<string, unknown>): boolean =>
+  until - Date.now() > longRestMs || headers['anthropic-ratelimit-unified-status'] === 'rejected'
 
 const noCredential: Refusal = {
   status: 401,
@@ -141,8 +144,7 @@ const firstAnswer = async ({ candidates, ...asked }: Asked & { candidates: Lane[
 const soon = { 'retry-after': '5' }
 
 const blockRefusal = ({ host }: Lane, { state, until, headers }: Block): Refusal => {
-  const forMs = until - Date.now()
-  const seconds = String(Math.max(1, Math.ceil(forMs / 1000)))
+  const seconds = String(Math.max(1, Math.ceil((until - Date.now()) / 1000)))
   switch (state) {
     case 'auth_required':
       return {
@@ -153,8 +155,8 @@ const blockRefusal = ({ host }: Lane, { state, until, headers }: Block): Refusal
     case 'resting':
       return {
         status: 429,
-        message: `The model API at ${host} limits this credential until ${new Date(until).toISOString()}.`,
-        headers: { ...headers, 'retry-after': seconds, ...(forMs > longRestMs ? final : {}) },
+        message: limitMessage(host, until),
+        headers: { ...headers, 'retry-after': seconds, ...(isLong(until, headers) ? final : {}) },
       }
     case 'failing':
       return {
@@ -219,7 +221,7 @@ const judge = (lane: Lane, answer: IncomingMessage, { body, last }: Asked): Outc
     return { kind: 'answered', answer }
   }
   lane.rest(until, limitHeaders(headers))
-  if ((last && until - Date.now() <= longRestMs) || !body.canSend()) return { kind: 'answered', answer }
+  if ((last && !isLong(until, headers)) || !body.canSend()) return { kind: 'answered', answer }
   answer.resume()
   const blocked = lane.block(Date.now())
   return {

@@ -122,7 +122,11 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
         '0',
         ...(options.args ?? []),
       ],
-      env: { PATH: systemPath, HOME: home, AICM_ADMIN_PASSWORD: password, ...options.env },
+      // No test reaches the real API, whatever credential it stores.
+      env: {
+        ...{ PATH: systemPath, HOME: home, AICM_ADMIN_PASSWORD: password, ANTHROPIC_BASE_URL: 'http://127.0.0.1:9' },
+        ...options.env,
+      },
       cwd: home,
     })
 

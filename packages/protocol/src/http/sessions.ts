@@ -47,6 +47,7 @@ export const Session = Type.Object({
   usage: Usage,
   costUsd: Type.Number(),
   budget: nullable(Budget),
+  waitsUntil: nullable(Time),
   createdAt: Time,
   updatedAt: Time,
 })

@@ -141,9 +141,9 @@ export const createBrokerProcess = (options: {
         const found = await status()
         if (signal.aborted) return
         if (found !== undefined && found.mode !== null && found.version === brokerVersion) return collectFrom(found)
-        restarts++
         options.log.warn({}, 'the broker is down; it is started again')
         await ensure()
+        restarts++
       }
       const timer = setInterval(() => {
         if (looking) return

@@ -36,6 +36,7 @@ const makeView = (record: SessionRecord): Session => {
     usage: state.usage,
     costUsd: state.costUsd,
     budget: state.budget ?? null,
+    waitsUntil: state.parkedUntil === undefined ? null : isoTime(state.parkedUntil),
     createdAt: isoTime(record.createdAt),
     updatedAt: isoTime(record.updatedAt),
   }

@@ -123,6 +123,7 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
       systemPrompt: null,
       maxTurns: null,
       budget: null,
+      waitsUntil: null,
       status: 'idle',
       reason: null,
       process: 'ready',
