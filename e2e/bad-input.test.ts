@@ -46,7 +46,10 @@ const jwt = (header: object, claims: object, key = 'guessed'): string => {
 describe('without a good token nothing is answered', () => {
   for (const route of bearerRoutes)
     test(name(route), async () => {
-      const claims = { sub: 'usr_0123456789abcdefghjkmnpqrs', iss: 'aicm', aud: 'aicm-api', exp: 4e9, jti: 'x' }
+      const claims = {
+        ...{ sub: 'usr_0123456789abcdefghjkmnpqrs', sid: 'lgn_0123456789abcdefghjkmnpqrs' },
+        ...{ iss: 'aicm', aud: 'aicm-api', iat: 1, exp: 4e9, jti: 'x' },
+      }
       const tokens = [
         undefined,
         'garbage',
@@ -250,6 +253,9 @@ describe('an id that is none, is unknown, or is of somebody else', () => {
       expectRefusal(await callValid(route, { id: 'x'.repeat(300) }), 'not_found', 'invalid_request')
       expectRefusal(await callValid(route), notFoundCode(route))
 
+      // Who is there is an administrator's affair; somebody else is told nothing of it.
+      if (route.auth === 'users.manage')
+        return expectRefusal(await callValid(route, { token: strangerToken }), 'forbidden')
       const mine = await idFor(route)
       const foreign = await callValid(route, { id: mine, token: strangerToken })
       expectRefusal(foreign, notFoundCode(route))
@@ -426,9 +432,12 @@ test('after all of it the server works, and no secret is in its log', async () =
 /** Something of admin's that the route can be asked for. */
 const idFor = async (route: Route): Promise<string> => {
   const { id, workspaceId } = await client.sessions.create()
-  if (route.tag === 'workspaces') return workspaceId
+  if (route.path.startsWith('/v1/workspaces')) return workspaceId
   if (route.tag === 'credentials')
     return (await client.call(routes.credentials.create, { body: { kind: 'api-key', value: 'sk-not-real' } })).id
+  if (route.tag === 'keys')
+    return (await client.call(routes.keys.create, { body: { name: 'k', permissions: ['sessions.read'] } })).id
+  if (route.tag === 'auth') return (await client.call(routes.auth.logins, {})).logins[0]?.id ?? 'no login'
   if (route.tag !== 'approvals') return id
   const session = client.session(id)
   session.execute('@write(x.txt|y)').accepted.catch(() => undefined)
@@ -441,7 +450,8 @@ const propertiesOf = ({ body }: Route): Record<string, unknown> =>
 /** Values of the table that a key takes. */
 const isRight = (key: string, value: unknown): boolean =>
   (key === 'updatedInput' && JSON.stringify(value) === '{}') ||
-  (['prompt', 'systemPrompt', 'message', 'password', 'username'].includes(key) && value === 'x\u0000y') ||
+  (['prompt', 'systemPrompt', 'message', 'password', 'username', 'currentPassword', 'refreshToken'].includes(key) &&
+    value === 'x\u0000y') ||
   (key === 'prompt' && typeof value === 'string' && value.length > 100_000) ||
   (key === 'message' && value === '') ||
   (['day', 'month'].includes(key) && value === null)

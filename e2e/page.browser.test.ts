@@ -99,6 +99,37 @@ test('a wrong password is said, and the right one leads in, past the banner that
   expect(await page.evaluate(() => document.cookie)).toBe('')
 })
 
+for (const locks of ['with', 'without'] as const)
+  test(`tabs share a login, and refresh it one at a time, ${locks} locks of the browser`, async () => {
+    if (locks === 'without')
+      await context.addInitScript(() => Object.defineProperty(navigator, 'locks', { value: undefined }))
+    await logIn()
+    await page.getByRole('heading', { name: 'Sessions', exact: true }).waitFor()
+    const stored = () => page.evaluate(() => localStorage.getItem('aicm.login') ?? '')
+    let refreshes = 0
+    let refused = 0
+    await context.route('**/v1/auth/refresh', async (route) => {
+      refreshes++
+      const response = await route.fetch()
+      if (response.status() !== 200) refused++
+      await route.fulfill({ response })
+    })
+    const tabs = [page, await context.newPage(), await context.newPage()]
+    await page.evaluate(() => {
+      const login = JSON.parse(localStorage.getItem('aicm.login') ?? '{}') as Record<string, unknown>
+      localStorage.setItem('aicm.login', JSON.stringify({ ...login, expiresAt: 0, accessToken: 'refused' }))
+    })
+    await Promise.all(tabs.map((tab) => tab.goto(`${server.url}/sessions`)))
+    for (const tab of tabs) await tab.getByRole('heading', { name: 'Sessions', exact: true }).waitFor()
+    await until('one of the tabs has refreshed the login', async () => !(await stored()).includes('refused'))
+    // A log-out is one in all tabs.
+    await page.getByRole('button', { name: 'User menu' }).click()
+    await page.getByRole('menuitem', { name: 'Log out' }).click()
+    for (const tab of tabs) await tab.getByRole('button', { name: 'Log in' }).waitFor()
+    expect(await stored()).toBe('')
+    expect([refreshes, refused]).toEqual([1, 0])
+  })
+
 test('what is wrong with the server is shown on every page until it is noted, and again when it is something else', async () => {
   let reasons = ['The disk of the data folder is full.', 'Something else.']
   await page.route('**/v1/health', async (route) => {

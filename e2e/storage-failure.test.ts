@@ -10,6 +10,7 @@ import {
   closeSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { tokensText } from '@aicm/broker'
 import type { Client } from '@aicm/client'
 import type { Message } from '@aicm/protocol'
 import { requires } from '@aicm/testing/requires'
@@ -19,7 +20,7 @@ import { tempDir } from '@aicm/testing/temp-dir'
 import { until } from '@aicm/testing/until'
 import BetterSqlite from 'better-sqlite3'
 import { expect } from 'vitest'
-import { expectGapless, logOf, storedText } from './lib/turns.ts'
+import { collect, expectGapless, expectSame, grownText, isComplete, logOf, storedText } from './lib/turns.ts'
 
 const test = requires('linux')
 
@@ -228,6 +229,48 @@ requires(
   await until('a prompt is taken', async () => (await post(server, id, '@text(after)')).status === 202)
   await until('it is answered', async () => storedText(await logOf(client, id)).endsWith('after'))
   expectGapless(await logOf(client, id))
+})
+
+test('a disk that fails to sync: nothing is accepted, reads go on, a running turn too, and the server renews itself', async () => {
+  await using dir = await tempDir()
+  const failing = join(dir.path, 'failing')
+  const preload = new URL('programs/fail-syncs.mjs', import.meta.url).href
+  await using server = await startTestServer({
+    claude: 'fake',
+    args: ['--stop-sessions'],
+    env: { NODE_OPTIONS: `--import=${preload}`, FAIL_SYNCS: failing },
+  })
+  const client = await server.client()
+  const { id } = await client.sessions.create()
+  const other = await client.sessions.create()
+  await say(client, id, '@text(before)')
+  const pid = server.pid()
+  const turn = client.session(other.id).execute('@tokens(400,5)')
+  const items = collect(turn, isComplete)
+  await until('the turn runs', async () => (await client.session(other.id).info()).status === 'running')
+  writeFileSync(failing, '')
+  for (let attempt = 0; attempt < 8; attempt++) {
+    const response = await post(server, id, '@text(refused)')
+    expect(response.status).toBe(503)
+    expect(await response.json()).toMatchObject({ error: { code: 'storage_unavailable' } })
+  }
+  expect(storedText(await collect(client.session(id).events(), isComplete))).toBe('before')
+  rmSync(failing)
+  await until('a prompt is taken', () =>
+    post(server, id, '@text(after)').then(
+      ({ status }) => status === 202,
+      () => false,
+    ),
+  )
+  await until('it is answered', async () => storedText(await logOf(client, id)).endsWith('after'))
+  expectGapless(await logOf(client, id))
+  expectSame(grownText(await items), tokensText(400))
+  const log = await logOf(client, other.id)
+  expectGapless(log)
+  expectSame(storedText(log), tokensText(400))
+  const info = await client.session(other.id).info()
+  expect([info.generation, server.pid()]).toEqual([1, pid])
+  expect(server.output()).toContain('takes data again')
 })
 
 const fillDisk = (path: string): void => {

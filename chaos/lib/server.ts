@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { Session, User } from '@aicm/protocol'
+import { permissionsOfRole, type Session, type Tokens, type User } from '@aicm/protocol'
 import { freePort } from '@aicm/testing/run-server'
 import { firstMatch, startChild, type Child } from '../../bench/lib/child.ts'
 import type { Program } from '../../bench/lib/fake-claude.ts'
@@ -65,9 +65,13 @@ const request = async <T>(url: string, token: string, method: string, body?: unk
   return (text === '' ? undefined : JSON.parse(text)) as T
 }
 
-/** Logs in at whichever server there is. */
-export const logIn = async (url: string, username: string, password: string): Promise<string> =>
-  (await request<{ accessToken: string }>(`${url}/v1/auth/login`, '', 'POST', { username, password })).accessToken
+/** Logs in, and resolves with an API key that may do all that its user may: a run is longer than an access token's life. */
+export const logIn = async (url: string, username: string, password: string): Promise<string> => {
+  const { accessToken } = await request<Tokens>(`${url}/v1/auth/login`, '', 'POST', { username, password })
+  const { role } = await request<User>(`${url}/v1/auth/me`, accessToken, 'GET')
+  const permissions = permissionsOfRole[role].filter((permission) => permission !== 'account.write')
+  return (await request<{ key: string }>(`${url}/v1/keys`, accessToken, 'POST', { name: 'chaos', permissions })).key
+}
 
 /** A place for the bundled server as its users start it: a new data folder, a port. `begin` starts it there. */
 export const openServer = async (

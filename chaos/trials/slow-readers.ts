@@ -17,8 +17,11 @@ const warmUpMs = { full: 15_000, quick: 8000, test: 3000 }
 /** The server ends a connection that answers no ping for 25 seconds: a reader that never reads comes again before. */
 const readerLifeMs = { least: 10_000, more: 10_000 }
 const pingEveryMs = 20
-/** Megabytes a second: the system's own buffers of a connection are full after some. */
-const talkPrompt = '@tokens(20000) @tokens(20000) @tokens(20000)'
+/**
+ * Some megabytes a second, so that the system's own buffers of a connection are soon full, in pieces large enough for the machine
+ * to have time left: how long a ping takes on one that has none tells nothing of the readers.
+ */
+const talkPrompt = Array(6).fill('@pieces(100,3000,1)').join(' ')
 const talkEveryMs = 250
 
 const openSocket = async (server: MortalServer, sessionId: string): Promise<WebSocket> => {

@@ -23,11 +23,7 @@ export const startStorm: Trial = {
     await using claude = await installFakeClaude(chaos.scope)
     await using server = await openServer(chaos, claude)
     await server.begin()
-    await server.kill()
-    await addUser(server.dataDir, username, password)
-    await (
-      await server.start()
-    ).ready
+    await addUser({ url: server.url, token: server.token() }, { username, password })
     const second = await logIn(server.url, username, password)
     claude.furnish(server.home((await server.call<User>('GET', '/v1/auth/me', undefined, second)).id))
 
@@ -39,7 +35,8 @@ export const startStorm: Trial = {
         while (performance.now() - begun < patienceMs) {
           const session = await server.call<Session>('GET', `/v1/sessions/${id}`, undefined, token)
           if (session.generation > 1) throw new Error(`${id} was started ${session.generation} times`)
-          if (session.process === 'ready' && session.status === 'idle') return performance.now() - begun
+          // It may rest again already, to make room for the next.
+          if (session.status === 'idle') return performance.now() - begun
           await wait(pollMs)
         }
         throw new Error(`${id} did not become ready`)

@@ -20,7 +20,7 @@ test('what is written is read again, by its owner only, and no half file stays',
   const path = join(folder, 'deep', 'config.json')
   const config = {
     server: 'http://a',
-    accounts: { 'http://a': { username: 'admin', accessToken: 'a', refreshToken: 'r' } },
+    accounts: { 'http://a': { username: 'admin', accessToken: 'a', refreshToken: 'r', expiresAt: 1 } },
   }
   await writeConfig(path, config)
   expect(await readConfig(path)).toEqual(config)

@@ -1,11 +1,12 @@
 import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
+import type { StoredTokens } from '@aicm/client'
 import { CliError, exitCodes } from './cli-error.ts'
 import type { Io } from './io.ts'
 
 /** Who is logged in at one server. */
-export type Account = { username: string; accessToken: string; refreshToken: string }
+export type Account = { username: string } & StoredTokens
 
 /** Accounts by the address of their server: a token is never shown to another one. */
 export type Config = { server?: string; accounts: Record<string, Account> }
@@ -45,9 +46,14 @@ const parse = (value: unknown): Config => {
   const accounts: Config['accounts'] = {}
   for (const [server, account] of Object.entries(isRecord(value.accounts) ? value.accounts : {})) {
     if (!isRecord(account)) continue
-    const { username, accessToken, refreshToken } = account
-    if (typeof username === 'string' && typeof accessToken === 'string' && typeof refreshToken === 'string')
-      accounts[server] = { username, accessToken, refreshToken }
+    const { username, accessToken, refreshToken, expiresAt = 0 } = account
+    if (
+      typeof username === 'string' &&
+      typeof accessToken === 'string' &&
+      typeof refreshToken === 'string' &&
+      typeof expiresAt === 'number'
+    )
+      accounts[server] = { username, accessToken, refreshToken, expiresAt }
   }
   return typeof value.server === 'string' ? { server: value.server, accounts } : { accounts }
 }

@@ -3,6 +3,7 @@ import { usageError, type ExitCode } from './cli-error.ts'
 import { configPath, readConfig, type Config } from './config-file.ts'
 import { inertJson } from './inert.ts'
 import type { Io } from './io.ts'
+import { storedLogin } from './stored-login.ts'
 import { createStyle, type Style } from './style.ts'
 
 export type GlobalFlags = { server?: string; token?: string; json?: boolean; color?: boolean }
@@ -45,10 +46,12 @@ export const createContext = (io: Io, flags: GlobalFlags): Context => {
 
   const connect = async (): Promise<Client> => {
     const url = await server()
-    const given = flags.token ?? (io.env.AICM_TOKEN || undefined)
-    const token = given ?? (await config()).config.accounts[url]?.accessToken
+    const token = flags.token ?? (io.env.AICM_TOKEN || undefined)
     const { createClient } = await import('@aicm/client')
-    opened = createClient({ url, ...(token === undefined ? {} : { token }) })
+    opened = createClient({
+      url,
+      ...(token === undefined ? { tokens: storedLogin(configPath(io.env), url) } : { token }),
+    })
     return opened
   }
 

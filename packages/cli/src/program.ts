@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
-import type { PermissionMode, SessionStatus } from '@aicm/protocol'
+import type { PermissionMode, Role, SessionStatus } from '@aicm/protocol'
 import { exitCodes, usageError, type ExitCode } from './cli-error.ts'
 import type { SetFlags } from './commands/budgets.ts'
 import type { AddFlags } from './commands/credentials.ts'
@@ -14,6 +14,7 @@ import { createStyle } from './style.ts'
 // Each command's module, and with it the client, is loaded when the command runs: `aicm --help` needs neither.
 
 const permissionModes = ['default', 'acceptEdits', 'plan', 'dontAsk'] satisfies PermissionMode[]
+const roles = ['admin', 'member', 'viewer'] satisfies Role[]
 const statuses = ['creating', 'idle', 'running', 'error', 'recovering', 'closed'] satisfies SessionStatus[]
 
 /** Runs one command line. Never throws; what went wrong is on stderr and in the exit code. */
@@ -82,7 +83,7 @@ const createProgram = (io: Io, act: Act): Command => {
     .version(version(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help for the program or a command')
     .option('--server <url>', `the server (or AICM_SERVER; default ${defaultServer})`)
-    .option('--token <token>', 'an access token (or AICM_TOKEN), instead of aicm login')
+    .option('--token <token>', 'an API key or access token (or AICM_TOKEN), instead of aicm login')
     .option('--json', 'answer in JSON; errors are JSON on stderr')
     .option('--no-color', 'no colours (or NO_COLOR)')
     .addHelpText('after', examples)
@@ -103,6 +104,19 @@ const createProgram = (io: Io, act: Act): Command => {
     .option('--password-stdin', 'read the password from stdin')
     .action((options: { username: string; passwordStdin?: boolean }) =>
       start(async (context) => (await import('./commands/login.ts')).login(context, options)),
+    )
+
+  program
+    .command('logout')
+    .description('end the login: its tokens are refused from now on')
+    .action(() => start(async (context) => (await import('./commands/logout.ts')).logout(context)))
+
+  program
+    .command('passwd')
+    .description('change your password; all your other logins end')
+    .option('--stdin', 'read two lines from stdin: the current password and the new one')
+    .action((options: { stdin?: boolean }) =>
+      start(async (context) => (await import('./commands/passwd.ts')).passwd(context, options)),
     )
 
   program
@@ -247,6 +261,76 @@ const createProgram = (io: Io, act: Act): Command => {
     .option('--month <budget>', 'the same for a month')
     .action((of: string, options: SetFlags) =>
       start(async (context) => (await import('./commands/budgets.ts')).set(context, of, options)),
+    )
+
+  program
+    .command('share')
+    .description('share a session or a workspace; without a user: list with whom it is shared')
+    .argument('<session|workspace>', 'the id of a session, or the beginning of it; with -w: a workspace')
+    .argument('[user]', 'a user name')
+    .option('-w, --workspace', 'a workspace, and with it all your sessions in it')
+    .option('--drive', 'the user may also send prompts and answer permission requests')
+    .option('--stop', 'stop sharing it with the user')
+    .action(
+      (
+        target: string,
+        username: string | undefined,
+        options: { workspace?: boolean; drive?: boolean; stop?: boolean },
+      ) =>
+        start(async (context) => (await import('./commands/share.ts')).share(context, { target, username }, options)),
+    )
+
+  const keys = program.command('keys').description('API keys for programs: list, make and delete them')
+  keys
+    .command('ls', { isDefault: true })
+    .description('list your API keys')
+    .action(() => start(async (context) => (await import('./commands/keys.ts')).listAll(context)))
+  keys
+    .command('create')
+    .description('make an API key; it is printed once')
+    .argument('<name>', 'what it is for')
+    .option('--allow <permission...>', 'what it may do (default: to work with sessions and workspaces)')
+    .addOption(new Option('--days <number>', 'it expires after so many days').argParser(positive))
+    .action((name: string, options: { allow?: string[]; days?: number }) =>
+      start(async (context) => (await import('./commands/keys.ts')).create(context, name, options)),
+    )
+  keys
+    .command('rm')
+    .description('delete an API key: it is refused from now on')
+    .argument('<key>', 'its name, or how it begins')
+    .action((given: string) => start(async (context) => (await import('./commands/keys.ts')).remove(context, given)))
+
+  const users = program.command('users').description('for administrators: list, add, change and remove users')
+  users
+    .command('ls', { isDefault: true })
+    .description('list all users')
+    .action(() => start(async (context) => (await import('./commands/users.ts')).listAll(context)))
+  users
+    .command('add')
+    .description('add a user, with a one-time password')
+    .argument('<name>', 'the user name')
+    .addOption(new Option('--role <role>', 'what the user may do').choices(roles).default('member'))
+    .action((name: string, options: { role: Role }) =>
+      start(async (context) => (await import('./commands/users.ts')).add(context, name, options)),
+    )
+  users
+    .command('set')
+    .description('change a user')
+    .argument('<user>', 'name or id')
+    .addOption(new Option('--role <role>', 'what the user may do').choices(roles))
+    .option('--disable', 'log the user out, and let nobody in')
+    .option('--enable', 'let the user in again')
+    .option('--reset-password', 'log the user out, and make a one-time password')
+    .action((given: string, options: { role?: Role; disable?: boolean; enable?: boolean; resetPassword?: boolean }) =>
+      start(async (context) => (await import('./commands/users.ts')).change(context, given, options)),
+    )
+  users
+    .command('rm')
+    .description('remove a user: tokens are dead at once, sessions are closed')
+    .argument('<user>', 'name or id')
+    .option('--purge', 'remove logs, workspaces and files of the user too')
+    .action((given: string, options: { purge?: boolean }) =>
+      start(async (context) => (await import('./commands/users.ts')).remove(context, given, options)),
     )
 
   program

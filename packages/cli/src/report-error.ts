@@ -36,6 +36,9 @@ export const failureOf = (error: unknown): Failure => {
 /** What to do about it here, where the server's advice is written for programmers. */
 const hints: Record<string, string | undefined> = {
   unauthorized: 'run: aicm login',
+  invalid_refresh_token: 'run: aicm login',
+  refresh_token_reused: 'Another program used this login too, or somebody has stolen it. Run: aicm login',
+  user_not_found: 'Check the name; administrators see all: aicm users ls',
   unreachable: 'Start the server (aicm up), or give its address: --server URL, AICM_SERVER.',
   session_not_found: 'See: aicm sessions ls',
   workspace_not_found: 'See: aicm workspaces ls',
@@ -44,6 +47,8 @@ const hints: Record<string, string | undefined> = {
 
 const exits: Record<string, ExitCode | undefined> = {
   unauthorized: exitCodes.noServer,
+  invalid_refresh_token: exitCodes.noServer,
+  refresh_token_reused: exitCodes.noServer,
   invalid_credentials: exitCodes.noServer,
   unreachable: exitCodes.noServer,
   unexpected_answer: exitCodes.noServer,

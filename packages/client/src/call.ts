@@ -1,6 +1,7 @@
 import type { Input, Output, Route } from '@aicm/protocol'
 import { AicmError } from './aicm-error.ts'
 import { isRecord, readJson } from './read-json.ts'
+import type { TokenSource } from './tokens.ts'
 
 export type CallOptions = { signal?: AbortSignal }
 
@@ -9,30 +10,41 @@ export type Call = <R extends Route>(route: R, input: Input<R>, options?: CallOp
 
 type CallContext = {
   base: URL
-  getToken: () => string | undefined | Promise<string | undefined>
+  tokens: TokenSource
   fetch: typeof globalThis.fetch
 }
 
 export const createCall =
-  ({ base, getToken, fetch }: CallContext): Call =>
+  ({ base, tokens, fetch }: CallContext): Call =>
   async (route, input, options) => {
     const url = requestUrl(base, route, input)
     const body = part(input, 'body')
-    const token = route.auth === 'none' ? undefined : await getToken()
-    const response = await send(fetch, url, {
-      method: route.method,
-      headers: {
-        accept: 'application/json',
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      ...(options?.signal === undefined ? {} : { signal: options.signal }),
-    })
-    const text = await response.text().catch((cause: unknown) => {
-      options?.signal?.throwIfAborted()
-      throw unreachable(base, cause)
-    })
+    const ask = async (token: string | undefined): Promise<{ response: Response; text: string }> => {
+      const response = await send(fetch, url, {
+        method: route.method,
+        headers: {
+          accept: 'application/json',
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...(options?.signal === undefined ? {} : { signal: options.signal }),
+      })
+      const text = await response.text().catch((cause: unknown) => {
+        options?.signal?.throwIfAborted()
+        throw unreachable(base, cause)
+      })
+      return { response, text }
+    }
+    const token = route.auth === 'none' ? undefined : await tokens.get()
+    let answer = await ask(token)
+    if (token !== undefined && answer.response.status === 401) {
+      const refused = refusal(base, answer.response, answer.text)
+      const next = refused.code === 'unauthorized' ? await tokens.renew(token) : undefined
+      if (next === undefined) throw refused
+      answer = await ask(next)
+    }
+    const { response, text } = answer
     if (!response.ok) throw refusal(base, response, text)
     // The one place where the server's word about its answers is taken: the routes are shared, the version is checked.
     if (route.response === undefined) return undefined as Output<typeof route>

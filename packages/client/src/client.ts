@@ -19,6 +19,7 @@ import { createHub, type Hub } from './hub.ts'
 import { baseUrl, defaultQueueLimits, defaultTiming, type ClientOptions } from './options.ts'
 import { runOnce, type RunOptions, type RunResult } from './run-once.ts'
 import { createSessionHandle, type SessionHandle } from './session.ts'
+import { fixedToken, memoryTokens, refreshedTokens, type TokenSource } from './tokens.ts'
 
 type SessionRoutes = typeof routes.sessions
 
@@ -52,6 +53,8 @@ export type Client = AsyncDisposable & {
    */
   onHealth(handler: (health: HealthStatus) => void): () => void
   me(): Promise<User>
+  /** Ends the login: its tokens are refused from now on, everywhere. */
+  logout(): Promise<void>
   /** One prompt in a session of its own, which is closed afterwards. */
   run(prompt: string, options?: RunOptions): Promise<RunResult>
   /** The one WebSocket, for a "reconnecting" light. */
@@ -63,9 +66,9 @@ export type Client = AsyncDisposable & {
 export const createClient = (options: ClientOptions): Client => {
   const base = baseUrl(options.url)
   const timing = { ...defaultTiming, ...options.timing }
-  const call = createCall({
+  const call: Call = createCall({
     base,
-    getToken: options.getToken ?? (() => options.token),
+    tokens: tokenSource(options, () => call),
     // Called as a plain function: a browser's fetch insists on being the window's.
     fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
   })
@@ -123,12 +126,22 @@ export const createClient = (options: ClientOptions): Client => {
       return () => void healthHandlers.delete(handler)
     },
     me: () => call(routes.auth.me, {}),
+    logout: async () => {
+      await call(routes.auth.logout, {})
+      const { tokens } = options
+      if (tokens !== undefined && 'write' in tokens) await tokens.exclusively(async () => tokens.write(undefined))
+    },
     run: (prompt, runOptions) => runOnce({ sessions, session }, prompt, runOptions),
     connection: { state: connection.state, onChange: connection.onChange },
     close,
     [Symbol.asyncDispose]: async () => close(),
   }
 }
+
+const tokenSource = ({ tokens, getToken, token }: ClientOptions, call: () => Call): TokenSource =>
+  tokens === undefined
+    ? fixedToken(getToken ?? (() => token))
+    : refreshedTokens('accessToken' in tokens ? memoryTokens(tokens) : tokens, call)
 
 const socketUrl = (base: URL, ticket: string): string => {
   const url = new URL('v1/ws', base)

@@ -8,6 +8,7 @@ export { login, type LoginOptions } from './login.ts'
 export type { ClientOptions, QueueLimits, Timing, WebSocketLike } from './options.ts'
 export type { RunOptions, RunResult } from './run-once.ts'
 export type { EventsOptions, SessionHandle } from './session.ts'
+export { storedTokens, type StoredTokens, type TokenStore } from './tokens.ts'
 export { approvalQuestion, toolSummary } from './tool-summary.ts'
 export {
   applyItem,

@@ -1,6 +1,7 @@
 import { routes, type Tokens } from '@aicm/protocol'
 import { createCall } from './call.ts'
 import { baseUrl, type ClientOptions } from './options.ts'
+import { fixedToken } from './tokens.ts'
 
 export type LoginOptions = Pick<ClientOptions, 'url' | 'fetch'> & {
   username: string
@@ -8,8 +9,8 @@ export type LoginOptions = Pick<ClientOptions, 'url' | 'fetch'> & {
   signal?: AbortSignal
 }
 
-/** Exchanges a user name and a password for tokens. */
+/** Exchanges a user name and a password for tokens: `createClient({ url, tokens })` keeps the login going. */
 export const login = ({ url, fetch, username, password, signal }: LoginOptions): Promise<Tokens> => {
-  const call = createCall({ base: baseUrl(url), getToken: () => undefined, fetch: fetch ?? globalThis.fetch })
+  const call = createCall({ base: baseUrl(url), tokens: fixedToken(() => undefined), fetch: fetch ?? globalThis.fetch })
   return call(routes.auth.login, { body: { username, password } }, signal === undefined ? {} : { signal })
 }

@@ -1,4 +1,5 @@
-import type { Cursor, SlowPolicy } from '@aicm/protocol'
+import type { Cursor, SlowPolicy, Tokens } from '@aicm/protocol'
+import type { TokenStore } from './tokens.ts'
 
 /** The part of the standard WebSocket that is used, so that the `ws` package fits too. */
 export type WebSocketLike = {
@@ -28,9 +29,11 @@ export type QueueLimits = { items: number; bytes: number }
 export type ClientOptions = {
   /** Where the server is, `http://127.0.0.1:2426`; in a browser `''` is the page's own origin. */
   url: string
-  /** A fixed access token … */
+  /** A fixed token: an API key, or an access token, which expires … */
   token?: string
-  /** … or where to get the present one: asked before every request and every connection. */
+  /** … or a login, which the client keeps going: what `login` gave, or where the tokens are kept … */
+  tokens?: Tokens | TokenStore
+  /** … or where to get the present token: asked before every request and every connection. */
   getToken?: () => string | undefined | Promise<string | undefined>
   fetch?: typeof globalThis.fetch
   WebSocket?: new (url: string) => WebSocketLike

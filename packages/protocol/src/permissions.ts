@@ -1,9 +1,13 @@
 import { Type, type Static } from 'typebox'
 
-/** What somebody may do, of their own and of what was shared with them. An API key has some of its owner's. */
+/**
+ * What somebody may do, of their own and of what was shared with them. An API key has some of its owner's.
+ * `sessions.write` is to use a session, `sessions.manage` to delete or share it.
+ */
 export const Permission = Type.Union([
   Type.Literal('sessions.read'),
   Type.Literal('sessions.write'),
+  Type.Literal('sessions.manage'),
   Type.Literal('approvals.write'),
   Type.Literal('workspaces.read'),
   Type.Literal('workspaces.write'),
@@ -22,7 +26,14 @@ export const Role = Type.Union([Type.Literal('admin'), Type.Literal('member'), T
 export type Role = Static<typeof Role>
 
 const viewer = ['sessions.read', 'workspaces.read', 'files.read', 'account.write', 'server.read'] as const
-const member = [...viewer, 'sessions.write', 'approvals.write', 'workspaces.write', 'files.write'] as const
+const member = [
+  ...viewer,
+  'sessions.write',
+  'sessions.manage',
+  'approvals.write',
+  'workspaces.write',
+  'files.write',
+] as const
 const admin = [...member, 'server.manage', 'users.manage', 'audit.read', 'usage.read'] as const
 
 /** An admin runs the server; what users say to their sessions is not part of that. */

@@ -4,7 +4,7 @@ import type { Permission } from './permissions.ts'
 /** One HTTP operation: the server registers it, the client calls it, and /openapi.json is generated from it. */
 export type Route = {
   id: string
-  method: 'GET' | 'POST' | 'PATCH' | 'DELETE'
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   path: string
   summary: string
   description?: string

@@ -3,15 +3,21 @@ import { authRoutes } from './http/auth.ts'
 import { budgetRoutes } from './http/budgets.ts'
 import { credentialRoutes } from './http/credentials.ts'
 import { healthRoutes } from './http/health.ts'
+import { keyRoutes } from './http/keys.ts'
 import { sessionRoutes } from './http/sessions.ts'
+import { shareRoutes } from './http/shares.ts'
+import { userRoutes } from './http/users.ts'
 import { usageRoutes } from './http/usage.ts'
 import { workspaceRoutes } from './http/workspaces.ts'
 
 /** The whole HTTP API. */
 export const routes = {
   auth: authRoutes,
+  users: userRoutes,
+  keys: keyRoutes,
   workspaces: workspaceRoutes,
   sessions: sessionRoutes,
+  shares: shareRoutes,
   approvals: approvalRoutes,
   credentials: credentialRoutes,
   usage: usageRoutes,

@@ -35,6 +35,9 @@ export type SlowPolicy = Static<typeof SlowPolicy>
 /** The WebSocket close code of `disconnect`. The reason is `behind <sessionId> <cursor>`. */
 export const slowReaderCode = 4008
 
+/** The WebSocket close code for whoever is let in no longer: logged out, removed, an API key that was deleted or has expired. */
+export const accessLostCode = 4001
+
 /** Where a reader is: it has every message up to `seq`, and of `block` the first `at` code units. */
 export type Cursor = { seq: number; block?: string; at?: number }
 

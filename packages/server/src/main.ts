@@ -71,9 +71,25 @@ const main = async (argv: string[]): Promise<void> => {
   if (argv.includes('--version')) return void process.stdout.write(`${assets.version}\n`)
   const config = settings(argv)
   const { startServer } = await import('./start-server.ts')
-  const server = await startServer(config).catch((error: unknown) => fail(explain(error, config), 1))
+  let server = await startServer(config).catch((error: unknown) => fail(explain(error, config), 1))
+  let stopping = false
+
+  /** What a failed disk has left in memory is not to be trusted: everything is opened anew, at the same address. */
+  const renewWhenWorn = (): void => {
+    void server.worn.then(async () => {
+      process.stdout.write('The disk had failed and takes data again: the server starts anew. Sessions go on.\n')
+      await server.close({ keepSessions: true })
+      if (stopping) return
+      const port = Number(new URL(server.url).port)
+      server = await startServer({ ...config, port }).catch((error: unknown) => fail(explain(error, config), 1))
+      if (stopping) await server.close()
+      else renewWhenWorn()
+    })
+  }
+  renewWhenWorn()
 
   const stop = (code: number): void => {
+    stopping = true
     setTimeout(() => process.exit(1), stopTimeoutMs).unref()
     void server.close().then(() => process.exit(code))
   }

@@ -70,7 +70,7 @@ const isEmptyFolder = (path: string): boolean => !existsSync(path) || readdirSyn
  */
 export const openStorage = async (
   { dataDir, fallbackDataDir }: Pick<Config, 'dataDir' | 'fallbackDataDir'>,
-  { clock, log }: { clock: Clock; log: Log },
+  { clock, log, onSyncFailed }: { clock: Clock; log: Log; onSyncFailed(): void },
 ): Promise<Storage> => {
   await using opened = new AsyncDisposableStack()
   const now = clock.now()
@@ -90,6 +90,8 @@ export const openStorage = async (
       },
       now,
       log,
+      // A fallback opens the database anew by itself.
+      onSyncFailed: fallbackDataDir === undefined ? onSyncFailed : undefined,
     })
     rebuilt = first.rebuilt
     return first.database

@@ -1,18 +1,24 @@
 import { mkdirSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { mintSessionToken, tokenKey } from '@aicm/broker'
 import { pino } from 'pino'
+import { createAccessChanges } from './auth/access-changes.ts'
 import { createAccounts } from './auth/accounts.ts'
+import { createApiKeys } from './auth/api-keys.ts'
+import { createLogins } from './auth/logins.ts'
+import { createShares } from './auth/shares.ts'
+import { openSigningKeys } from './auth/signing-keys.ts'
 import { createTickets } from './auth/tickets.ts'
-import { createAccessTokens } from './auth/tokens.ts'
+import { accessLifeSeconds, createAccessTokens } from './auth/tokens.ts'
 import { readSecretKey } from './broker/secret-key.ts'
 import { createSpending } from './broker/spending.ts'
 import { createClaudeProgram, findClaude, type ClaudeProgram } from './claude/find.ts'
 import type { Config } from './config/config.ts'
 import { createHealthChecker } from './health/checker.ts'
 import { createHealth } from './health/health.ts'
-import { createStorageCheck } from './health/storage-check.ts'
+import { createStorageCheck, untilDiskWorks } from './health/storage-check.ts'
 import { pressureOf, readMemory } from './health/system.ts'
 import { createHttpServer } from './gateway/http/server.ts'
 import { originRules } from './gateway/origin.ts'
@@ -25,7 +31,7 @@ import { createBreaker } from './lib/breaker.ts'
 import { systemClock } from './lib/clock.ts'
 import { openLogFile } from './lib/log-file.ts'
 import { once } from './lib/once.ts'
-import { secretFile } from './lib/secret-file.ts'
+import { createMetrics } from './observability/metrics.ts'
 import { openStorage, type Recovery } from './open-storage.ts'
 import { defaultLimits } from './process/limits.ts'
 import { createProcesses } from './session/processes.ts'
@@ -42,8 +48,10 @@ export type RunningServer = {
   /** What was found out after the start. */
   claude: Promise<ClaudeProgram>
   isolation: Promise<Isolation>
-  /** Stops serving and lets go of all sessions' processes, which go on. */
-  close(): Promise<void>
+  /** Resolves when the disk had failed and takes data again: a server that is started anew, in this process too, is sound. */
+  worn: Promise<void>
+  /** Stops serving and lets go of all sessions' processes, which go on unless the settings want them to end. */
+  close(options?: { keepSessions: boolean }): Promise<void>
 }
 
 /** Of claude when it is idle, with room for what its tools need now and then. */
@@ -65,6 +73,7 @@ const spareDelayMs = 3000
 const spareRestMs = 15 * 60_000
 /** How often resting sessions are looked for. */
 const tidyEveryMs = 5000
+const tidyLoginsEveryMs = 3600_000
 
 /** Wires the server together, in order: the only place that knows which drivers and parts there are. */
 export const startServer = async (config: Config): Promise<RunningServer> => {
@@ -78,7 +87,12 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   opened.defer(() => logFile.close())
   const log = pino({ level: config.logLevel, base: { node: process.pid } }, logFile)
 
-  const storage = opened.use(await openStorage(config, { clock, log }))
+  const worn = Promise.withResolvers<void>()
+  const onSyncFailed = (): void => {
+    log.error({}, 'the disk did not take what was written: nothing is accepted until it does')
+    void untilDiskWorks(config.dataDir, stopping.signal).then(worn.resolve)
+  }
+  const storage = opened.use(await openStorage(config, { clock, log, onSyncFailed }))
   const { database, kv, recovery } = storage
 
   const brokerDir = join(config.dataDir, 'broker')
@@ -156,10 +170,17 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     log,
   })
 
-  const accessTokens = createAccessTokens(await secretFile(join(config.dataDir, 'jwt.key')), clock)
-  const accounts = createAccounts(database.users, accessTokens, clock)
+  const signingKeys = await openSigningKeys(config.dataDir, { clock, lifeMs: accessLifeSeconds * 1000 })
+  const accessTokens = createAccessTokens(signingKeys, clock)
+  const accessChanges = createAccessChanges()
+  const logins = await createLogins(database, { accessTokens, changes: accessChanges, clock, log })
+  const apiKeys = createApiKeys(database.apiKeys, { changes: accessChanges, clock, log })
+  const accounts = createAccounts(database.users, { logins, changes: accessChanges, clock })
   const firstAdmin = await accounts.createFirstAdmin(config.adminPassword, recovery?.refilled.lostUsers[0])
 
+  const metrics = createMetrics(registry.counts)
+  storage.breaker.onChange((state) => metrics.breakerChanged('storage', state))
+  starts.onChange((state) => metrics.breakerChanged('claude', state))
   const health = createHealth({
     config,
     version: assets.version,
@@ -175,19 +196,37 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     claude,
     isolation,
   })
-  const healthChecker = createHealthChecker({ health, intervalMs: config.healthIntervalMs, log })
+  const healthChecker = createHealthChecker({
+    health: async () => {
+      const found = await health()
+      metrics.breakerChanged('modelApi', found.breakers.modelApi)
+      return found
+    },
+    intervalMs: config.healthIntervalMs,
+    log,
+  })
 
   const services: Services = {
     database,
     registry,
     workspaces,
     accounts,
+    logins,
+    apiKeys,
+    shares: createShares(database.shares, { changes: accessChanges, clock }),
+    accessChanges,
+    signingKeys,
     accessTokens,
     tickets: createTickets(clock),
     spending,
     health,
     healthChecker,
+    metrics,
     assertCanStart: () => void program(),
+    removeUserFiles: async (userId) => {
+      for (const folder of ['users', 'workspaces'])
+        await rm(join(config.dataDir, folder, userId), { recursive: true, force: true })
+    },
     clock,
     log,
     version: assets.version,
@@ -195,7 +234,11 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
 
   const restored = await registry.restore()
   const rules = originRules(config)
-  const http = await createHttpServer(services, { log, rules, webRoot: assets.webRoot })
+  const http = await createHttpServer(services, {
+    rules,
+    webRoot: assets.webRoot,
+    logRequests: config.logLevel === 'debug',
+  })
   const webSockets = createWebSocketServer(http.server, services, rules)
   const url = await http.listen({ host: config.host, port: config.port })
   // Not before the server listens: a start that fails leaves nothing running.
@@ -214,14 +257,19 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     registry.tidy().catch((error: unknown) => log.error({ err: error }, 'resting sessions could not be looked after'))
   }, tidyEveryMs).unref()
 
+  const tidyingLogins = setInterval(() => {
+    logins.tidy().catch((error: unknown) => log.error({ err: error }, 'expired logins could not be removed'))
+  }, tidyLoginsEveryMs).unref()
+
   const resources = opened.move()
   let closed: Promise<void> | undefined
-  const close = async (): Promise<void> => {
+  const close = async (keepSessions: boolean): Promise<void> => {
     stopping.abort()
     clearInterval(tidying)
+    clearInterval(tidyingLogins)
     webSockets.close()
     await http.close()
-    if (settings.stopWithServer) await registry.stopAll()
+    if (settings.stopWithServer && !keepSessions) await registry.stopAll()
     await registry.release()
     log.info({}, 'stopped')
     await resources.disposeAsync()
@@ -232,6 +280,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     recovery,
     claude: claude(),
     isolation: isolation(),
-    close: () => (closed ??= close()),
+    worn: worn.promise,
+    close: (options) => (closed ??= close(options?.keepSessions === true)),
   }
 }

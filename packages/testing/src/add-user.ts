@@ -1,12 +1,11 @@
-import { join } from 'node:path'
-import { hashPassword } from '../../server/src/auth/passwords.ts'
-import { newId } from '../../server/src/lib/id.ts'
-import { openSqliteDatabase } from '../../server/src/storage/drivers/sqlite/database.ts'
+import { createClient } from '@aicm/client'
+import { routes, type Role } from '@aicm/protocol'
 
-/** Adds a member to the store of a server that does not run. */
-export const addUser = async (dataDir: string, username: string, password: string): Promise<void> => {
-  await using database = await openSqliteDatabase({ path: join(dataDir, 'aicm.db') })
-  const now = Date.now()
-  const passwordHash = await hashPassword(password)
-  await database.users.create({ id: newId('usr', now), username, passwordHash, role: 'member', createdAt: now })
+/** Adds a user to a server that runs. `token` is an administrator's. Resolves with the user's id. */
+export const addUser = async (
+  { url, token }: { url: string; token: string },
+  user: { username: string; password: string; role?: Role },
+): Promise<string> => {
+  await using client = createClient({ url, token })
+  return (await client.call(routes.users.create, { body: user })).id
 }

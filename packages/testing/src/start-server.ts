@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { brokerControl } from '@aicm/broker'
 import { createClient, login, type Client, type ClientOptions } from '@aicm/client'
+import type { Role } from '@aicm/protocol'
 import { fakeClaudePath } from './fake-claude/install.ts'
 import { findProcesses, isRunning, kill, type ProcessInfo } from './processes.ts'
 import { addUser } from './add-user.ts'
@@ -38,8 +39,8 @@ export type TestServer = AsyncDisposable & {
   output(): string
   /** An access token of `admin`. */
   token(): Promise<string>
-  /** Adds a member: stops the server, writes the store, starts it again. Resolves with an access token. */
-  addUser(username: string): Promise<string>
+  /** Adds a user with the admin's password, a member when it is not said. Resolves with an access token. */
+  addUser(username: string, role?: Role): Promise<string>
   /** A client that is logged in as `admin` and reconnects quickly. It is closed with the server. */
   client(options?: Partial<ClientOptions>): Promise<Client>
   /** Ends the server as a crash would. Its sessions' processes go on. */
@@ -189,10 +190,11 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
     output: () => running?.output() ?? '',
     token: () =>
       (token ??= login({ url: server.url, username: 'admin', password }).then(({ accessToken }) => accessToken)),
-    addUser: async (username) => {
-      await end('SIGTERM')
-      await addUser(dataDir, username, password)
-      await start()
+    addUser: async (username, role) => {
+      await addUser(
+        { url: server.url, token: await server.token() },
+        { username, password, ...(role === undefined ? {} : { role }) },
+      )
       const { accessToken } = await login({ url: server.url, username, password })
       await furnish(accessToken)
       return accessToken

@@ -1,24 +1,21 @@
 import { exitCodes, usageError, type ExitCode } from '../cli-error.ts'
-import { writeConfig } from '../config-file.ts'
 import type { Context } from '../context.ts'
 import type { Io } from '../io.ts'
 import { readAll, readSecret } from '../read-input.ts'
+import { rememberLogin } from '../stored-login.ts'
 
 export const login = async (
   context: Context,
   { username, passwordStdin }: { username: string; passwordStdin?: boolean },
 ): Promise<ExitCode> => {
   const server = await context.server()
-  const { path, config } = await context.config()
+  const { path } = await context.config()
   const password = await readPassword(context.io, `Password of ${username} at ${server}: `, passwordStdin === true)
   if (password === '') throw usageError('The password is empty.')
 
-  const { login: logIn } = await import('@aicm/client')
-  const { accessToken, refreshToken } = await logIn({ url: server, username, password })
-  await writeConfig(path, {
-    server,
-    accounts: { ...config.accounts, [server]: { username, accessToken, refreshToken } },
-  })
+  const { login: logIn, storedTokens } = await import('@aicm/client')
+  const tokens = await logIn({ url: server, username, password })
+  await rememberLogin(path, server, { username, ...storedTokens(tokens) })
   if (context.json) context.out.json({ server, username })
   else context.out.print(`Logged in to ${server} as ${username}.`)
   return exitCodes.ok

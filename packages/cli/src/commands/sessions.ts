@@ -11,7 +11,8 @@ export const listAll = async (context: Context, { status, workspace, limit }: Li
   const place = workspace === undefined ? {} : { workspaceId: (await findWorkspace(client, workspace)).id }
   const [sessions, workspaces] = await Promise.all([
     listSessions(client, { ...place, ...(status === undefined ? {} : { status }) }, limit),
-    context.json ? [] : client.workspaces.list(),
+    // Their names only: an API key may see sessions without them.
+    context.json ? [] : client.workspaces.list().catch(() => []),
   ])
   if (context.json) {
     context.out.json(sessions)
@@ -27,7 +28,7 @@ export const listAll = async (context: Context, { status, workspace, limit }: Li
     statusText(session),
     ago(session.updatedAt),
     names.get(session.workspaceId) ?? session.workspaceId,
-    session.name,
+    session.owner === null ? session.name : `${session.name} (shared by ${session.owner.username})`,
   ])
   context.out.print(table(['ID', 'STATUS', 'CHANGED', 'WORKSPACE', 'NAME'], rows, context.out.style.bold))
   return exitCodes.ok
@@ -49,6 +50,9 @@ export const show = async (context: Context, given: string): Promise<ExitCode> =
     fields([
       ['id', session.id],
       ['name', session.name],
+      ...(session.owner === null
+        ? []
+        : [['owner', `${session.owner.username}; you are a ${session.owner.access}`] satisfies [string, string]]),
       ['status', statusText(session) + (session.reason === null ? '' : ` (${session.reason})`)],
       ['process', `${session.process}, the ${ordinal(session.generation)} of this session`],
       ['workspace', session.workspaceId],

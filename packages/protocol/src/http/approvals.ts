@@ -33,7 +33,7 @@ export const approvalRoutes = {
     id: 'listApprovals',
     method: 'GET',
     path: '/v1/approvals',
-    summary: 'Open permission requests of your sessions',
+    summary: 'Open permission requests of your sessions, and of those you may drive',
     tag: 'approvals',
     auth: 'sessions.read',
     query: strict({ sessionId: Type.Optional(SessionId) }),

@@ -1,14 +1,8 @@
 import { Type, type Static } from 'typebox'
-import { UserId } from '../ids.ts'
+import { LoginId, Time } from '../ids.ts'
 import { route } from '../route.ts'
 import { strict } from './common.ts'
-
-export const User = Type.Object({
-  id: UserId,
-  username: Type.String(),
-  role: Type.Union([Type.Literal('admin'), Type.Literal('member'), Type.Literal('viewer')]),
-})
-export type User = Static<typeof User>
+import { NewPassword, User } from './users.ts'
 
 export const Tokens = Type.Object({
   accessToken: Type.String(),
@@ -17,6 +11,16 @@ export const Tokens = Type.Object({
   expiresIn: Type.Integer({ description: 'Seconds until the access token expires' }),
 })
 export type Tokens = Static<typeof Tokens>
+
+export const Login = Type.Object({
+  id: LoginId,
+  agent: Type.Union([Type.String(), Type.Null()], { description: 'What the program called itself (User-Agent)' }),
+  current: Type.Boolean({ description: 'The login that asks' }),
+  createdAt: Time,
+  usedAt: Type.String({ description: 'When it was last refreshed' }),
+  expiresAt: Type.String({ description: 'When it ends unless it is refreshed before' }),
+})
+export type Login = Static<typeof Login>
 
 export const authRoutes = {
   login: route({
@@ -28,10 +32,33 @@ export const authRoutes = {
     auth: 'none',
     body: strict({
       username: Type.String({ minLength: 1, maxLength: 100 }),
-      password: Type.String({ minLength: 1, maxLength: 1000 }),
+      password: Type.String({ minLength: 1, maxLength: 1024 }),
     }),
     status: 200,
     response: Tokens,
+  }),
+  refresh: route({
+    id: 'refresh',
+    method: 'POST',
+    path: '/v1/auth/refresh',
+    summary: 'Exchange a refresh token for new tokens',
+    description:
+      'Each refresh token works once. Used a second time it may have been stolen: the login ends, and all tokens of it are refused.',
+    tag: 'auth',
+    auth: 'none',
+    body: strict({ refreshToken: Type.String({ minLength: 1, maxLength: 500 }) }),
+    status: 200,
+    response: Tokens,
+  }),
+  logout: route({
+    id: 'logout',
+    method: 'POST',
+    path: '/v1/auth/logout',
+    summary: 'Log out',
+    description: 'All tokens of this login are refused from now on, and its WebSockets and streams are closed.',
+    tag: 'auth',
+    auth: 'account.write',
+    status: 204,
   }),
   me: route({
     id: 'me',
@@ -54,5 +81,47 @@ export const authRoutes = {
     auth: 'token',
     status: 201,
     response: Type.Object({ ticket: Type.String(), expiresIn: Type.Integer() }),
+  }),
+  password: route({
+    id: 'changePassword',
+    method: 'POST',
+    path: '/v1/auth/password',
+    summary: 'Change your password',
+    description: 'All your other logins end. API keys go on.',
+    tag: 'auth',
+    auth: 'account.write',
+    body: strict({ currentPassword: Type.String({ minLength: 1, maxLength: 1024 }), newPassword: NewPassword }),
+    status: 204,
+  }),
+  logins: route({
+    id: 'listLogins',
+    method: 'GET',
+    path: '/v1/auth/logins',
+    summary: 'Where you are logged in, newest first',
+    tag: 'auth',
+    auth: 'account.write',
+    status: 200,
+    response: Type.Object({ logins: Type.Array(Login) }),
+  }),
+  endLogin: route({
+    id: 'endLogin',
+    method: 'DELETE',
+    path: '/v1/auth/logins/:id',
+    summary: 'End one of your logins',
+    tag: 'auth',
+    auth: 'account.write',
+    params: strict({ id: LoginId }),
+    status: 204,
+  }),
+  rotate: route({
+    id: 'rotateSigningKey',
+    method: 'POST',
+    path: '/v1/auth/signing-key/rotate',
+    summary: 'Sign access tokens with a new key',
+    description: 'Tokens that the last key has signed are good until they expire.',
+    tag: 'auth',
+    auth: 'server.manage',
+    status: 200,
+    response: Type.Object({ keyId: Type.String() }),
   }),
 } as const

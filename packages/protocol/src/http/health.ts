@@ -128,6 +128,16 @@ export const healthRoutes = {
     status: 200,
     response: Ok,
   }),
+  metrics: route({
+    id: 'metrics',
+    method: 'GET',
+    path: '/metrics',
+    summary: 'Figures for Prometheus',
+    tag: 'health',
+    auth: 'server.read',
+    status: 200,
+    response: Type.String({ description: 'In the text format of Prometheus' }),
+  }),
   health: route({
     id: 'health',
     method: 'GET',

@@ -8,6 +8,7 @@ import { route } from '../route.ts'
 import { CursorText, SlowPolicy } from '../stream.ts'
 import { Budget } from './budgets.ts'
 import { Name, PageCursor, strict } from './common.ts'
+import { SharedBy } from './shares.ts'
 
 export const PermissionMode = Type.Union([
   Type.Literal('default'),
@@ -31,6 +32,7 @@ export const Session = Type.Object({
   id: SessionId,
   name: Type.String(),
   workspaceId: WorkspaceId,
+  owner: nullable(SharedBy),
   model: nullable(Type.String()),
   permissionMode: PermissionMode,
   systemPrompt: nullable(Type.String()),
@@ -122,7 +124,7 @@ export const sessionRoutes = {
     id: 'listSessions',
     method: 'GET',
     path: '/v1/sessions',
-    summary: 'List your sessions, newest first',
+    summary: 'List your sessions and those shared with you, newest first',
     tag,
     auth: 'sessions.read',
     query: strict({
@@ -170,7 +172,7 @@ export const sessionRoutes = {
     summary: 'Delete a session',
     description: 'Closes it first, then removes its log. Its workspace stays.',
     tag,
-    auth: 'sessions.write',
+    auth: 'sessions.manage',
     params,
     status: 204,
   }),

@@ -2,9 +2,11 @@ import { Type, type Static } from 'typebox'
 import { Time, WorkspaceId } from '../ids.ts'
 import { route } from '../route.ts'
 import { strict } from './common.ts'
+import { SharedBy } from './shares.ts'
 
 export const Workspace = Type.Object({
   id: WorkspaceId,
+  owner: Type.Union([SharedBy, Type.Null()]),
   name: Type.String(),
   source: Type.Union([Type.Literal('empty'), Type.Literal('git'), Type.Literal('folder')]),
   path: Type.String({ description: 'The folder on the server' }),
@@ -41,7 +43,7 @@ export const workspaceRoutes = {
     id: 'listWorkspaces',
     method: 'GET',
     path: '/v1/workspaces',
-    summary: 'List your workspaces',
+    summary: 'List your workspaces and those shared with you',
     tag,
     auth: 'workspaces.read',
     status: 200,

@@ -1,6 +1,6 @@
 import { Type, type Static } from 'typebox'
 import { Approval } from '../http/approvals.ts'
-import { User } from '../http/auth.ts'
+import { User } from '../http/users.ts'
 import { HealthStatus } from '../http/health.ts'
 import { Seq, SessionId, TurnId } from '../ids.ts'
 import { CursorText, StreamItem } from '../stream.ts'

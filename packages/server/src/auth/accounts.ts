@@ -1,19 +1,40 @@
 import { randomBytes } from 'node:crypto'
-import type { Tokens, User } from '@aicm/protocol'
+import type { Account, Role, Tokens, User } from '@aicm/protocol'
 import { AppError } from '../lib/app-error.ts'
-import type { Clock } from '../lib/clock.ts'
-import { newId, newUuid } from '../lib/id.ts'
+import { isoTime, type Clock } from '../lib/clock.ts'
+import { newId } from '../lib/id.ts'
+import { createSemaphore } from '../lib/semaphore.ts'
 import type { UserRecord, UserStore } from '../storage/user-store.ts'
+import type { AccessChanges } from './access-changes.ts'
+import type { Logins } from './logins.ts'
 import { hashPassword, verifyPassword } from './passwords.ts'
-import { newRefreshToken, refreshTokenHash, type AccessTokens } from './tokens.ts'
-
-const refreshLifeMs = 30 * 24 * 3600 * 1000
 
 export const viewUser = ({ id, username, role }: UserRecord): User => ({ id, username, role })
 
+export const viewAccount = (user: UserRecord): Account => ({
+  ...viewUser(user),
+  disabled: user.disabledAt !== null,
+  createdAt: isoTime(user.createdAt),
+})
+
 export type Accounts = {
   /** Rejects with invalid_credentials, in the same time whether the user exists or not. */
-  login(username: string, password: string): Promise<Tokens>
+  login(given: { username: string; password: string; agent: string | undefined }): Promise<Tokens>
+  /** For a user who has proved to be one, by whatever way there is. Rejects with account_disabled. */
+  startLogin(user: UserRecord, agent: string | undefined): Promise<Tokens>
+  /** Ends all logins but `loginId`. Rejects with invalid_credentials. */
+  changePassword(userId: string, given: { current: string; next: string; loginId: string }): Promise<void>
+  /** Resolves with the password too when it was made up here. */
+  create(wanted: { username: string; role: Role; password?: string }): Promise<{ user: UserRecord; password?: string }>
+  /** Rejects with user_not_found. */
+  get(id: string): Promise<UserRecord>
+  /** Rejects with user_not_found or last_admin. Resolves with a new password where one was wanted. */
+  update(
+    id: string,
+    wanted: { role?: Role; disabled?: boolean; resetPassword?: true },
+  ): Promise<{ user: UserRecord; password?: string }>
+  /** Removes the account. What belonged to it is not looked at here. */
+  remove(id: string): Promise<void>
   /**
    * Makes the user `admin` when there is no user yet. Resolves with the password when it was made up here. `lostId` is the id
    * of an admin whose account was lost, and whose sessions are still there.
@@ -21,39 +42,119 @@ export type Accounts = {
   createFirstAdmin(password: string | undefined, lostId?: string): Promise<{ password: string } | undefined>
 }
 
-export const createAccounts = (users: UserStore, accessTokens: AccessTokens, clock: Clock): Accounts => {
+const newPassword = (): string => randomBytes(15).toString('base64url')
+
+export const createAccounts = (
+  users: UserStore,
+  { logins, changes, clock }: { logins: Logins; changes: AccessChanges; clock: Clock },
+): Accounts => {
   // Checked when the user is unknown, so that both answers take the same time.
   let decoy: Promise<string> | undefined
+  /** What looks at accounts and then changes them, or lets somebody in, goes one after the other. */
+  const inTurn = createSemaphore(1)
+
+  const wrong = (message: string): AppError => new AppError('invalid_credentials', message)
+
+  const get: Accounts['get'] = async (id) => {
+    const user = await users.get(id)
+    if (user === undefined) throw new AppError('user_not_found', `There is no user ${id}.`)
+    return user
+  }
+
+  const assertNotLastAdmin = async (user: UserRecord): Promise<void> => {
+    const isActiveAdmin = ({ role, disabledAt }: UserRecord): boolean => role === 'admin' && disabledAt === null
+    if (!isActiveAdmin(user)) return
+    if (!(await users.list()).some((other) => other.id !== user.id && isActiveAdmin(other)))
+      throw new AppError('last_admin', `${user.username} is the last administrator.`)
+  }
+
+  const endLogins = async (userId: string, except?: string): Promise<void> => {
+    const open = await logins.list(userId)
+    await logins.revoke(
+      userId,
+      open.map(({ id }) => id).filter((id) => id !== except),
+    )
+  }
+
+  const start: Accounts['startLogin'] = async (user, agent) => {
+    if (user.disabledAt !== null) throw new AppError('account_disabled', 'This account is disabled.')
+    return logins.start(user, agent)
+  }
 
   return {
-    login: async (username, password) => {
-      const user = await users.findByUsername(username)
+    login: async ({ username, password, agent }) => {
+      const found = await users.findByUsername(username)
       decoy ??= hashPassword(randomBytes(16).toString('hex'))
-      const right = await verifyPassword(user?.passwordHash ?? (await decoy), password)
-      if (user === undefined || !right)
-        throw new AppError('invalid_credentials', 'The user name or the password is wrong.')
-      const { token, expiresIn } = await accessTokens.issue(user.id)
-      const refreshToken = newRefreshToken()
-      const now = clock.now()
-      await users.saveRefreshToken({
-        tokenHash: refreshTokenHash(refreshToken),
-        familyId: newUuid(),
-        userId: user.id,
-        createdAt: now,
-        expiresAt: now + refreshLifeMs,
+      const right = await verifyPassword(found?.passwordHash ?? (await decoy), password)
+      if (found === undefined || !right) throw wrong('The user name or the password is wrong.')
+      return inTurn(async () => {
+        const user = await users.get(found.id)
+        // Changed or removed while it was checked.
+        if (user?.passwordHash !== found.passwordHash) throw wrong('The user name or the password is wrong.')
+        return start(user, agent)
       })
-      return { accessToken: token, refreshToken, tokenType: 'Bearer', expiresIn }
     },
+    startLogin: start,
+
+    changePassword: async (userId, { current, next, loginId }) => {
+      const before = await get(userId)
+      if (!(await verifyPassword(before.passwordHash, current))) throw wrong('The current password is wrong.')
+      const passwordHash = await hashPassword(next)
+      await inTurn(async () => {
+        if ((await get(userId)).passwordHash !== before.passwordHash) throw wrong('The current password is wrong.')
+        await users.update(userId, { passwordHash })
+        await endLogins(userId, loginId)
+      })
+    },
+
+    create: async ({ username, role, password: given }) => {
+      const password = given ?? newPassword()
+      const now = clock.now()
+      const user: UserRecord = {
+        ...{ id: newId('usr', now), username, role, disabledAt: null, createdAt: now },
+        passwordHash: await hashPassword(password),
+      }
+      await users.create(user)
+      return { user, ...(given === undefined ? { password } : {}) }
+    },
+
+    get,
+
+    update: async (id, { role, disabled, resetPassword }) => {
+      const password = resetPassword === true ? newPassword() : undefined
+      const passwordHash = password === undefined ? undefined : await hashPassword(password)
+      return inTurn(async () => {
+        const user = await get(id)
+        if ((role !== undefined && role !== 'admin') || disabled === true) await assertNotLastAdmin(user)
+        await users.update(id, {
+          ...(role === undefined ? {} : { role }),
+          ...(disabled === undefined ? {} : { disabledAt: disabled ? (user.disabledAt ?? clock.now()) : null }),
+          ...(passwordHash === undefined ? {} : { passwordHash }),
+        })
+        if (disabled === true || password !== undefined) await endLogins(id)
+        changes.changed(id)
+        return { user: await get(id), ...(password === undefined ? {} : { password }) }
+      })
+    },
+
+    remove: (id) =>
+      inTurn(async () => {
+        await assertNotLastAdmin(await get(id))
+        await endLogins(id)
+        await users.delete(id)
+        changes.changed(id)
+      }),
 
     createFirstAdmin: async (given, lostId) => {
       if ((await users.count()) > 0) return undefined
-      const password = given ?? randomBytes(15).toString('base64url')
+      const password = given ?? newPassword()
       const now = clock.now()
       await users.create({
         id: lostId ?? newId('usr', now),
         username: 'admin',
         passwordHash: await hashPassword(password),
         role: 'admin',
+        disabledAt: null,
         createdAt: now,
       })
       return given === undefined ? { password } : undefined

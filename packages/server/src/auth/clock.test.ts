@@ -1,28 +1,79 @@
-import { expect, test } from 'vitest'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { userRecord } from '@aicm/testing/conformance'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { openMemoryDatabase } from '../storage/drivers/memory/database.ts'
+import type { Log } from '../lib/log.ts'
+import { createAccessChanges } from './access-changes.ts'
+import type { Identity } from './identity.ts'
+import { createLogins } from './logins.ts'
+import { openSigningKeys } from './signing-keys.ts'
 import { createTickets } from './tickets.ts'
-import { createAccessTokens } from './tokens.ts'
+import { accessLifeSeconds, createAccessTokens } from './tokens.ts'
 
 const hour = 3600_000
 const start = Date.parse('2026-11-25T12:00:00Z')
+const log = { warn: () => undefined } as unknown as Log
+
+let dir: string
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'aicm-clock-'))
+})
+afterEach(() => rm(dir, { recursive: true }))
 
 for (const jump of [2 * hour, -2 * hour])
-  test(`a clock that jumps by ${jump / hour} hours logs nobody out`, async () => {
+  test(`a clock that jumps by ${jump / hour} hours logs nobody out: a refresh is all it takes`, async () => {
     let now = start
     const clock = { now: () => now }
-    const tokens = createAccessTokens(new Uint8Array(32), clock)
-    const { token } = await tokens.issue('usr_1')
+    const database = openMemoryDatabase()
+    const user = userRecord()
+    await database.users.create(user)
+    const open = async () => {
+      const keys = await openSigningKeys(dir, { clock, lifeMs: accessLifeSeconds * 1000 })
+      const accessTokens = createAccessTokens(keys, clock)
+      return {
+        accessTokens,
+        logins: await createLogins(database, { accessTokens, changes: createAccessChanges(), clock, log }),
+      }
+    }
+    const { accessTokens, logins } = await open()
+    const first = await logins.start(user, undefined)
     now += jump
-    expect(await tokens.verify(token)).toMatchObject({ userId: 'usr_1' })
+    const second = await logins.refresh(first.refreshToken)
+    expect(await accessTokens.verify(second.accessToken)).toMatchObject({ userId: user.id })
     // Another server, which has not seen it before.
-    expect(await createAccessTokens(new Uint8Array(32), clock).verify(token)).toMatchObject({ userId: 'usr_1' })
+    const other = await open()
+    expect(await other.accessTokens.verify(second.accessToken)).toMatchObject({ userId: user.id })
     now -= jump
-    expect(await tokens.verify(token)).toMatchObject({ userId: 'usr_1' })
+    const third = await other.logins.refresh(second.refreshToken)
+    expect(await accessTokens.verify(third.accessToken)).toMatchObject({ userId: user.id })
   })
+
+test('a clock that is set back by two hours does not let in again what was revoked', async () => {
+  let now = start
+  const clock = { now: () => now }
+  const database = openMemoryDatabase()
+  const user = userRecord()
+  await database.users.create(user)
+  const keys = await openSigningKeys(dir, { clock, lifeMs: accessLifeSeconds * 1000 })
+  const accessTokens = createAccessTokens(keys, clock)
+  const deps = { accessTokens, changes: createAccessChanges(), clock, log }
+  const logins = await createLogins(database, deps)
+  const { accessToken } = await logins.start(user, undefined)
+  const { grant } = await accessTokens.verify(accessToken)
+  await logins.revoke(user.id, [grant.id])
+  now += hour
+  await logins.tidy()
+  now -= 2 * hour
+  await logins.tidy()
+  expect((await createLogins(database, deps)).isRevoked(grant.id)).toBe(true)
+})
 
 test('a ticket still works once only, whatever the clock does, and a new one after a jump works', () => {
   let now = start
   const tickets = createTickets({ now: () => now })
-  const identity = { userId: 'usr_1', expiresAt: start + 12 * hour }
+  const identity: Identity = { userId: 'usr_1', grant: { kind: 'login', id: 'lgn_1' }, expiresAt: start + 12 * hour }
   const { ticket } = tickets.issue(identity)
   now -= 2 * hour
   expect(tickets.redeem(ticket)).toEqual(identity)

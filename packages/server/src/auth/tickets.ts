@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { AppError } from '../lib/app-error.ts'
 import type { Clock } from '../lib/clock.ts'
-import type { Identity } from './tokens.ts'
+import type { Identity } from './identity.ts'
 
 /** Single-use passes for the WebSocket: a browser cannot send a header with one, and a token must not stand in a URL. */
 export type Tickets = {

@@ -1,63 +1,68 @@
-import { createHash, randomBytes } from 'node:crypto'
-import { jwtVerify, SignJWT } from 'jose'
+import { jwtVerify, SignJWT, type JWTHeaderParameters } from 'jose'
 import { LRUCache } from 'lru-cache'
 import { AppError } from '../lib/app-error.ts'
 import type { Clock } from '../lib/clock.ts'
 import { newUuid } from '../lib/id.ts'
-
-/** Who a request comes from. */
-export type Identity = { userId: string; expiresAt: number }
+import type { Identity } from './identity.ts'
+import type { SigningKeys } from './signing-keys.ts'
 
 export type AccessTokens = {
-  /** A signed token that names the user, and its life in seconds. */
-  issue(userId: string): Promise<{ token: string; expiresIn: number }>
-  /** Rejects with AppError unauthorized. */
+  /** A signed token of a user's login, and its life in seconds. */
+  issue(subject: { userId: string; loginId: string }): Promise<{ token: string; expiresIn: number }>
+  /** Rejects with AppError unauthorized. Whether the login still stands is not asked here. */
   verify(token: string): Promise<Identity>
 }
 
 const issuer = 'aicm'
 const audience = 'aicm-api'
 const type = 'at+jwt'
-/** A working day: there is no refresh yet, see docs/decisions. */
-const lifeSeconds = 12 * 3600
+export const accessLifeSeconds = 15 * 60
 /** Verified tokens that are remembered: a verification costs 90 µs, a look-up less than one. Whoever reads this memory has the key too. */
 const remembered = 10_000
 
-/** `key` is the signing secret: 32 random bytes. */
-export const createAccessTokens = (key: Uint8Array, clock: Clock): AccessTokens => {
+export const createAccessTokens = (keys: SigningKeys, clock: Clock): AccessTokens => {
   const verified = new LRUCache<string, Identity>({ max: remembered })
+
+  /** By its id among our own: what a header says of keys elsewhere is not looked at. */
+  const keyOf = ({ kid }: JWTHeaderParameters): Uint8Array => {
+    const key = typeof kid === 'string' ? keys.find(kid) : undefined
+    if (key === undefined) throw new Error('signed with an unknown key')
+    return key
+  }
 
   const check = async (token: string): Promise<Identity> => {
     try {
-      const { payload } = await jwtVerify(token, key, {
+      const { payload } = await jwtVerify(token, keyOf, {
         algorithms: ['HS256'],
         issuer,
         audience,
         typ: type,
-        requiredClaims: ['exp', 'sub', 'jti'],
+        requiredClaims: ['exp', 'iat', 'sub', 'sid', 'jti'],
         currentDate: new Date(clock.now()),
       })
-      if (typeof payload.sub !== 'string' || typeof payload.exp !== 'number')
+      const { sub, sid, exp } = payload
+      if (typeof sub !== 'string' || typeof sid !== 'string' || typeof exp !== 'number')
         throw new Error('claims of the wrong type')
-      return { userId: payload.sub, expiresAt: payload.exp * 1000 }
+      return { userId: sub, grant: { kind: 'login', id: sid }, expiresAt: exp * 1000 }
     } catch (error) {
       throw new AppError('unauthorized', 'The access token is not valid or has expired.', { cause: error })
     }
   }
 
   return {
-    issue: async (userId) => {
+    issue: async ({ userId, loginId }) => {
       const now = Math.floor(clock.now() / 1000)
-      const token = await new SignJWT()
-        .setProtectedHeader({ alg: 'HS256', typ: type })
+      const { id, secret } = keys.newest()
+      const token = await new SignJWT({ sid: loginId })
+        .setProtectedHeader({ alg: 'HS256', typ: type, kid: id })
         .setIssuer(issuer)
         .setAudience(audience)
         .setSubject(userId)
         .setJti(newUuid())
         .setIssuedAt(now)
-        .setExpirationTime(now + lifeSeconds)
-        .sign(key)
-      return { token, expiresIn: lifeSeconds }
+        .setExpirationTime(now + accessLifeSeconds)
+        .sign(secret)
+      return { token, expiresIn: accessLifeSeconds }
     },
     verify: async (token) => {
       const known = verified.get(token)
@@ -68,7 +73,3 @@ export const createAccessTokens = (key: Uint8Array, clock: Clock): AccessTokens 
     },
   }
 }
-
-export const newRefreshToken = (): string => randomBytes(32).toString('base64url')
-
-export const refreshTokenHash = (token: string): string => createHash('sha256').update(token).digest('hex')

@@ -1,10 +1,16 @@
 import type { Health, HealthStatus } from '@aicm/protocol'
+import type { AccessChanges } from '../auth/access-changes.ts'
 import type { Accounts } from '../auth/accounts.ts'
+import type { ApiKeys } from '../auth/api-keys.ts'
+import type { Logins } from '../auth/logins.ts'
+import type { Shares } from '../auth/shares.ts'
+import type { SigningKeys } from '../auth/signing-keys.ts'
 import type { Tickets } from '../auth/tickets.ts'
 import type { AccessTokens } from '../auth/tokens.ts'
 import type { Spending } from '../broker/spending.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
+import type { Metrics } from '../observability/metrics.ts'
 import type { Registry } from '../session/registry.ts'
 import type { Database } from '../storage/database.ts'
 import type { Workspaces } from '../workspaces/workspaces.ts'
@@ -15,6 +21,11 @@ export type Services = {
   registry: Registry
   workspaces: Workspaces
   accounts: Accounts
+  logins: Logins
+  apiKeys: ApiKeys
+  shares: Shares
+  accessChanges: AccessChanges
+  signingKeys: SigningKeys
   accessTokens: AccessTokens
   tickets: Tickets
   spending: Spending
@@ -24,8 +35,11 @@ export type Services = {
     last(): HealthStatus | undefined
     onChange(listener: (status: HealthStatus) => void): () => void
   }
+  metrics: Metrics
   /** Throws AppError when no session can be started: before anything is created. */
   assertCanStart(): void
+  /** All that a user who is gone has left on the disk. */
+  removeUserFiles(userId: string): Promise<void>
   clock: Clock
   log: Log
   version: string

@@ -24,6 +24,18 @@ const writeToDisk = async (dataDir: string): Promise<void> => {
   }
 }
 
+const probeEveryMs = 1000
+
+/** Resolves when the disk takes data again; never on abort. */
+export const untilDiskWorks = (dataDir: string, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    const probe = (): void => {
+      if (signal.aborted) return
+      writeToDisk(dataDir).then(resolve, () => setTimeout(probe, probeEveryMs).unref())
+    }
+    probe()
+  })
+
 const writeToStore = async (kv: KeyValueStore): Promise<void> => {
   const written = randomBytes(8).toString('hex')
   await kv.put('health/check', written)

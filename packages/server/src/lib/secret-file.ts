@@ -7,7 +7,7 @@ const bytes = 32
 export const secretFile = async (path: string): Promise<Uint8Array> => {
   const fresh = `${path}.${process.pid}.new`
   try {
-    return check(path, await readFile(path))
+    return assertWhole(path, await readFile(path))
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error
   }
@@ -20,10 +20,11 @@ export const secretFile = async (path: string): Promise<Uint8Array> => {
   } finally {
     await unlink(fresh)
   }
-  return check(path, await readFile(path))
+  return assertWhole(path, await readFile(path))
 }
 
-const check = (path: string, secret: Buffer): Buffer => {
+/** Throws where the file was truncated: nothing is signed with half a secret. */
+export const assertWhole = (path: string, secret: Buffer): Buffer => {
   if (secret.length < bytes)
     throw new Error(
       `${path} is damaged: it must hold ${bytes} bytes. Restore it, or delete it (everybody must log in again then).`,

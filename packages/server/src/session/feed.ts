@@ -36,10 +36,11 @@ export type Feed = {
 
 const maxBytes = 1024 * 1024
 /**
- * Readers are woken at once, but not more often than this for long: then items gather. Only what somebody waits for, the end
- * of a turn or a question, waits for nothing.
+ * Readers are woken at once, but not more often than this for long: then items gather. Where giving them to all readers takes
+ * long it is done so much less often that everything else has most of the time. Only what somebody waits for, the end of a
+ * turn or a question, waits for nothing.
  */
-const wake = { burst: 8, everyMs: 6 }
+const wake = { burst: 8, leastMs: 6, mostMs: 50, timesTaken: 4 }
 
 /** A ring that nothing was added to for so long is let go of: most sessions rest most of the time. */
 const restMs = 5000
@@ -74,6 +75,7 @@ export const createFeed = (initialSeq: number): Feed => {
   const waiting = new Set<() => void>()
   let credit = wake.burst
   let credited = performance.now()
+  let everyMs = wake.leastMs
   let soon: NodeJS.Immediate | undefined
   let later: NodeJS.Timeout | undefined
 
@@ -100,16 +102,22 @@ export const createFeed = (initialSeq: number): Feed => {
     clearTimeout(later)
     later = undefined
     soon = undefined
+    const began = performance.now()
     for (const resolve of waiting) resolve()
+    // Behind all that the readers do with it.
+    setImmediate(() => {
+      const taken = performance.now() - began
+      everyMs = Math.min(wake.mostMs, Math.max(wake.leastMs, wake.timesTaken * taken))
+    })
   }
 
   const scheduleWake = (urgent: boolean): void => {
     if (waiting.size === 0 || soon !== undefined || (later !== undefined && !urgent)) return
     const now = performance.now()
-    credit = Math.min(wake.burst, credit + (now - credited) / wake.everyMs)
+    credit = Math.min(wake.burst, credit + (now - credited) / everyMs)
     credited = now
     if (credit >= 1 || urgent) soon = setImmediate(wakeAll)
-    else later = setTimeout(wakeAll, (1 - credit) * wake.everyMs)
+    else later = setTimeout(wakeAll, (1 - credit) * everyMs)
     credit -= 1
   }
 

@@ -11,7 +11,20 @@ export const viewSession = (record: SessionRecord): Session => {
   if (known !== undefined) return known
   const view = makeView(record)
   views.set(record, view)
+  texts.set(view, null)
   return view
+}
+
+/** Null: not asked for yet. */
+const texts = new WeakMap<object, string | null>()
+
+/** JSON of a session's view, made once; undefined of anything else. */
+export const viewText = (view: object): string | undefined => {
+  const known = texts.get(view)
+  if (known !== null) return known
+  const text = JSON.stringify(view)
+  texts.set(view, text)
+  return text
 }
 
 const makeView = (record: SessionRecord): Session => {
@@ -20,6 +33,8 @@ const makeView = (record: SessionRecord): Session => {
     id: record.id,
     name: record.name,
     workspaceId: record.workspaceId,
+    // Whoever sees another's is told whose it is by the gateway.
+    owner: null,
     model: record.model,
     permissionMode: record.permissionMode,
     systemPrompt: record.systemPrompt,

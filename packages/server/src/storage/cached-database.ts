@@ -33,7 +33,7 @@ const createRows = <Row extends { id: string }>(max: number, load: (id: string) 
 
   return {
     get: async (id: string): Promise<Row | undefined> => rows.get(id) ?? (await (loads.get(id) ?? startLoad(id))),
-    /** Writes through: after success the row is `next`, and after a failure whatever the database says it is. */
+    /** Writes through: after success the row is `next` (read anew when that is undefined), and after a failure whatever the database says it is. */
     write: async (id: string, next: Row | undefined, write: () => Promise<void>): Promise<void> => {
       const row = frozen(next)
       try {
@@ -75,6 +75,8 @@ export const cacheDatabase = (database: Database, { max }: { max: number }): Dat
       ...users,
       create: (record) => userRows.write(record.id, record, () => users.create(record)),
       get: userRows.get,
+      update: (id, changes) => userRows.write(id, undefined, () => users.update(id, changes)),
+      delete: (id) => userRows.write(id, undefined, () => users.delete(id)),
     },
   }
 }

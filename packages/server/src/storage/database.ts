@@ -1,9 +1,12 @@
+import type { ApiKeyStore } from './api-key-store.ts'
 import type { ApprovalStore } from './approval-store.ts'
 import type { BudgetStore } from './budget-store.ts'
 import type { CredentialStore } from './credential-store.ts'
 import type { EventStore } from './event-store.ts'
+import type { LoginStore } from './login-store.ts'
 import type { ProjectStore } from './project-store.ts'
 import type { SessionStore } from './session-store.ts'
+import type { ShareStore } from './share-store.ts'
 import type { TaskStore } from './task-store.ts'
 import type { UsageStore } from './usage-store.ts'
 import type { UserStore } from './user-store.ts'
@@ -18,6 +21,9 @@ export type Database = {
   projects: ProjectStore
   tasks: TaskStore
   users: UserStore
+  logins: LoginStore
+  apiKeys: ApiKeyStore
+  shares: ShareStore
   usage: UsageStore
   credentials: CredentialStore
   budgets: BudgetStore

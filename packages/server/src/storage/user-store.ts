@@ -1,27 +1,26 @@
+import type { Role } from '@aicm/protocol'
+
 export type UserRecord = {
   id: string
   /** Unique, compared without case. */
   username: string
   /** argon2id, in its own encoded form. */
   passwordHash: string
-  role: 'admin' | 'member' | 'viewer'
+  role: Role
+  /** Since when the user may not log in; null for whoever may. */
+  disabledAt: number | null
   createdAt: number
-}
-
-/** `tokenHash` is sha256 of the token, hex. A family is one login and all tokens that came from it. */
-export type RefreshTokenRecord = {
-  tokenHash: string
-  familyId: string
-  userId: string
-  createdAt: number
-  expiresAt: number
 }
 
 export type UserStore = {
-  /** Rejects with AppError invalid_request when the name is taken. */
+  /** Rejects with AppError user_exists when the name is taken. */
   create(record: UserRecord): Promise<void>
   get(id: string): Promise<UserRecord | undefined>
   findByUsername(username: string): Promise<UserRecord | undefined>
+  /** Oldest first. */
+  list(): Promise<UserRecord[]>
   count(): Promise<number>
-  saveRefreshToken(record: RefreshTokenRecord): Promise<void>
+  update(id: string, changes: Partial<Pick<UserRecord, 'passwordHash' | 'role' | 'disabledAt'>>): Promise<void>
+  /** Removes the user's logins, API keys and shares too. */
+  delete(id: string): Promise<void>
 }

@@ -31,6 +31,7 @@ export type ReservedWorkspace = { id: string; name: string; path: string }
 
 export const viewWorkspace = ({ userId: _, createdAt, ...record }: WorkspaceRecord): Workspace => ({
   ...record,
+  owner: null,
   createdAt: isoTime(createdAt),
 })
 

@@ -1,5 +1,6 @@
 import type { Database } from '@aicm/server/storage/database'
 import { describe } from 'vitest'
+import { apiKeyTests, loginTests, shareTests } from './database/accounts.ts'
 import { approvalTests } from './database/approvals.ts'
 import { eventTests } from './database/events.ts'
 import { projectTests } from './database/projects.ts'
@@ -22,4 +23,7 @@ export const databaseConformance = (name: string, open: OpenDatabase): void => {
   describe(`${name}: tasks`, () => taskTests(open))
   describe(`${name}: usage, credentials, budgets`, () => spendingTests(open))
   describe(`${name}: users`, () => userTests(open))
+  describe(`${name}: logins`, () => loginTests(open))
+  describe(`${name}: API keys`, () => apiKeyTests(open))
+  describe(`${name}: shares`, () => shareTests(open))
 }

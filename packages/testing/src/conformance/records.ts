@@ -1,5 +1,7 @@
 import { initialState } from '../../../server/src/session/initial-state.ts'
 import type { Append } from '@aicm/server/storage/event-store'
+import type { ApiKeyRecord } from '@aicm/server/storage/api-key-store'
+import type { LoginRecord } from '@aicm/server/storage/login-store'
 import type { CredentialRecord } from '@aicm/server/storage/credential-store'
 import type { ProjectRecord } from '@aicm/server/storage/project-store'
 import type { SessionRecord, SessionState, TurnState } from '@aicm/server/storage/session-store'
@@ -145,11 +147,38 @@ export const taskRecord = (changes: Partial<TaskRecord> = {}): TaskRecord => ({
   ...changes,
 })
 
+export const loginRecord = (changes: Partial<LoginRecord> = {}): LoginRecord => ({
+  id: freshId('lgn'),
+  userId: idOf('usr', 1),
+  familyHash: randomUUID(),
+  tokenHash: randomUUID(),
+  agent: null,
+  createdAt: created,
+  usedAt: created,
+  expiresAt: created + 1000,
+  revokedAt: null,
+  ...changes,
+})
+
+export const apiKeyRecord = (changes: Partial<ApiKeyRecord> = {}): ApiKeyRecord => ({
+  id: freshId('key'),
+  userId: idOf('usr', 1),
+  name: 'A key',
+  prefix: 'aicm_abc',
+  keyHash: randomUUID(),
+  permissions: ['sessions.read'],
+  createdAt: created,
+  expiresAt: null,
+  lastUsedAt: null,
+  ...changes,
+})
+
 export const userRecord = (changes: Partial<UserRecord> = {}): UserRecord => ({
   id: freshId('usr'),
   username: 'Ada',
   passwordHash: '$argon2id$…',
   role: 'member',
+  disabledAt: null,
   createdAt: created,
   ...changes,
 })

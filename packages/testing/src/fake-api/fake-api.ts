@@ -50,6 +50,8 @@ export type FakeApi = AsyncDisposable & {
   /** How many WebSockets were opened so far, and how many are open. */
   sockets: { opened: number; open: Set<WebSocket> }
   cutAll(): void
+  /** From now on every access token is refused; refresh tokens go on. */
+  expireTokens(): void
   /** Refuses the next `times` calls of this operation with this code. */
   refuse(operation: string, code: ErrorCode, times?: number): void
 }
@@ -89,6 +91,7 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
   const sockets: FakeApi['sockets'] = { opened: 0, open: new Set() }
   const tickets = new Set<string>()
   const tokens = new Set<string>()
+  const refreshTokens = new Map<string, 'good' | 'used'>()
   const refusals = new Map<string, { code: ErrorCode; times: number }>()
 
   const checkRefusal = (operation: string) => {
@@ -101,6 +104,7 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
   const createWorkspace = (name: string): Workspace => {
     const workspace: Workspace = {
       id: id('wsp'),
+      owner: null,
       name,
       source: 'empty',
       path: `/workspaces/${name}`,
@@ -118,6 +122,7 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
       id: id('ses'),
       name: 'Unnamed',
       workspaceId: fields.workspaceId ?? createWorkspace(`workspace-${workspaces.length + 1}`).id,
+      owner: null,
       model: null,
       permissionMode: 'default',
       systemPrompt: null,
@@ -251,11 +256,23 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
           tickets.add(ticket)
           return { status: 201, value: { ticket, expiresIn: 30 } }
         }
-        if (users !== undefined && users[body.username ?? ''] !== body.password)
+        if (name === 'logout') {
+          tokens.clear()
+          refreshTokens.clear()
+          return { status: 204 }
+        }
+        if (name === 'refresh') {
+          checkRefusal('refresh')
+          const state = refreshTokens.get(body.refreshToken ?? '')
+          if (state === 'used') refreshTokens.clear()
+          if (state !== 'good') throw new Refusal(state === 'used' ? 'refresh_token_reused' : 'invalid_refresh_token')
+          refreshTokens.set(body.refreshToken ?? '', 'used')
+        } else if (users !== undefined && users[body.username ?? ''] !== body.password)
           throw new Refusal('invalid_credentials')
-        const accessToken = randomUUID()
+        const [accessToken, refreshToken] = [randomUUID(), randomUUID()]
         tokens.add(accessToken)
-        return { status: 200, value: { accessToken, refreshToken: randomUUID(), tokenType: 'Bearer', expiresIn: 900 } }
+        refreshTokens.set(refreshToken, 'good')
+        return { status: 200, value: { accessToken, refreshToken, tokenType: 'Bearer', expiresIn: 900 } }
       }
       case 'GET auth/:id':
         return { status: 200, value: { id: id('usr'), username: 'admin', role: 'admin' } }
@@ -332,7 +349,7 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
     try {
       const url = new URL(request.url ?? '/', 'http://localhost')
       const token = request.headers.authorization?.replace('Bearer ', '') ?? ''
-      if (users !== undefined && url.pathname !== '/v1/auth/login' && !tokens.has(token))
+      if (users !== undefined && !['/v1/auth/login', '/v1/auth/refresh'].includes(url.pathname) && !tokens.has(token))
         throw new Refusal('unauthorized')
       const { status, value } = handle(request.method ?? 'GET', url, text === '' ? {} : JSON.parse(text))
       reply(status, value)
@@ -465,6 +482,7 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
     received,
     sockets,
     cutAll,
+    expireTokens: () => tokens.clear(),
     refuse: (operation, code, times = 1) => void refusals.set(operation, { code, times }),
     [Symbol.asyncDispose]: async () => {
       cutAll()

@@ -3,6 +3,7 @@
 // Node 20, so that it also runs where nothing else is visible. What it does is written in the prompt, in order:
 //
 // @tokens(N[,delayMs])   a streamed text block `tok0 tok1 …`; without a delay as fast as the output takes it
+// @pieces(N,bytes[,delayMs])  a streamed text block of N pieces of so many bytes
 // @text(some text)       a streamed text block
 // @think(N)              a streamed thinking block of N tokens
 // @lines(N)              N whole text messages `line 0`, `line 1`, …, not streamed
@@ -433,10 +434,12 @@ const die = async (how) => {
 
 /** @param {Turn} turn @param {Directive} directive @returns {Promise<void>} */
 const act = async (turn, { name, argument, index, cut }) => {
-  const [first = '', second = '0'] = argument.split(',')
+  const [first = '', second = '0', third = '0'] = argument.split(',')
   switch (name) {
     case 'tokens':
       return block(turn, 'text', tokens(Number(first)), Number(second), cut)
+    case 'pieces':
+      return block(turn, 'text', Array(Number(first)).fill('x'.repeat(Number(second))), Number(third))
     case 'text':
       return block(turn, 'text', argument.match(/[\s\S]{1,7}/gu) ?? [], 0)
     case 'think':

@@ -1,4 +1,5 @@
-import { createClient, login, type Client } from '@aicm/client'
+import { createClient, login, storedTokens, type Client } from '@aicm/client'
+import { routes } from '@aicm/protocol'
 import { MutationCache, QueryCache, QueryClient } from '@tanstack/react-query'
 import { createContext, use, useSyncExternalStore, type ReactNode } from 'react'
 import { createFeeds, type Feeds } from '../session/feeds.ts'
@@ -16,7 +17,7 @@ export type App = {
   outbox: Outbox
   drafts: Drafts
   logIn: (username: string, password: string) => Promise<void>
-  logOut: () => void
+  logOut: () => Promise<void>
   /** To be called with every error that reaches the page: an ended log-in leads back to the log-in form. */
   noteError: (error: unknown) => void
 }
@@ -30,11 +31,11 @@ export const createApp = ({
   tabStorage: Storage
   storage: Storage
 }): App => {
-  const auth = createAuth(tabStorage)
+  const auth = createAuth({ storage, locks: navigator.locks as LockManager | undefined, events: window })
   const noteError = (error: unknown) => {
     if (isLoggedOut(error)) auth.clear()
   }
-  const client = createClient({ url, getToken: () => auth.current()?.accessToken })
+  const client = createClient({ url, tokens: auth.tokens })
   const queries = new QueryClient({
     queryCache: new QueryCache({ onError: noteError }),
     mutationCache: new MutationCache({ onError: noteError }),
@@ -62,6 +63,13 @@ export const createApp = ({
     outbox.clear()
     queries.clear()
   }
+  // What one user had loaded must not be seen by the next one, whichever tab logs in; the same one goes on with it.
+  auth.subscribe(() => {
+    const username = auth.current()?.username
+    if (username === undefined) return
+    if (lastUser !== undefined && lastUser !== username) forget()
+    lastUser = username
+  })
   return {
     auth,
     client,
@@ -71,24 +79,21 @@ export const createApp = ({
     drafts,
     noteError,
     async logIn(username, password) {
-      const tokens = await login({ url, username, password })
-      // What another user of this tab had loaded must not be seen by the next one; the same one goes on with it.
-      if (lastUser !== undefined && lastUser !== username) forget()
-      lastUser = username
-      auth.set({
-        username,
-        accessToken: tokens.accessToken,
-        refreshToken: tokens.refreshToken,
-        expiresAt: Date.now() + tokens.expiresIn * 1000,
-      })
+      await auth.set({ username, ...storedTokens(await login({ url, username, password })) })
     },
-    logOut() {
+    async logOut() {
       drafts.clear()
+      // The server may be out of reach: this browser forgets the login in any case.
+      const signal = AbortSignal.timeout(logOutMs)
+      await client.call(routes.auth.logout, {}, { signal }).catch(() => undefined)
       auth.clear()
       forget()
     },
   }
 }
+
+/** So long the server is waited for. */
+const logOutMs = 3000
 
 const AppContext = createContext<App | undefined>(undefined)
 

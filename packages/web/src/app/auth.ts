@@ -1,36 +1,77 @@
-/** Who is logged in, in this tab: kept in memory and in the tab's own storage, gone when the tab closes. */
-export type Login = { username: string; accessToken: string; refreshToken: string; expiresAt: number }
+import type { StoredTokens, TokenStore } from '@aicm/client'
+import { inOneTab } from './in-one-tab.ts'
+
+/** Who is logged in, in all tabs of this browser. */
+export type Login = { username: string } & StoredTokens
 
 export type Auth = {
   current: () => Login | undefined
-  set: (login: Login) => void
+  /** Waits for a tab that refreshes the login before. */
+  set: (login: Login) => Promise<void>
   clear: () => void
   subscribe: (listener: () => void) => () => void
+  /** For the client, which keeps the login going. */
+  tokens: TokenStore
 }
 
 /** The key is known to the API reference too (docs-page/init.js). */
 const key = 'aicm.login'
 
-export const createAuth = (storage: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>): Auth => {
+export type AuthStorage = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>
+
+type Options = {
+  storage: AuthStorage
+  locks: LockManager | undefined
+  /** Where other tabs' changes are told. */
+  events?: Pick<Window, 'addEventListener'>
+}
+
+export const createAuth = ({ storage, locks, events }: Options): Auth => {
   const listeners = new Set<() => void>()
-  let login = parseLogin(storage.getItem(key))
-  const change = (next: Login | undefined) => {
-    login = next
-    for (const listener of listeners) listener()
+  let text = storage.getItem(key)
+  let login = parseLogin(text)
+
+  /** Another tab may have changed it. */
+  const look = (): Login | undefined => {
+    const now = storage.getItem(key)
+    if (now === text) return login
+    const before = login?.username
+    text = now
+    login = parseLogin(now)
+    // New tokens of the same user change nothing for whoever shows the page.
+    if (login?.username !== before) for (const listener of listeners) listener()
+    return login
   }
+  events?.addEventListener('storage', look)
+
+  const write = (next: Login): void => {
+    storage.setItem(key, JSON.stringify(next))
+    look()
+  }
+  const clear = (): void => {
+    storage.removeItem(key)
+    look()
+  }
+  const exclusively = <T>(work: () => Promise<T>): Promise<T> => inOneTab({ storage, locks, name: key }, work)
+
   return {
     current: () => login,
-    set(next) {
-      storage.setItem(key, JSON.stringify(next))
-      change(next)
-    },
-    clear() {
-      storage.removeItem(key)
-      if (login !== undefined) change(undefined)
-    },
+    set: (next) => exclusively(async () => write(next)),
+    clear,
     subscribe(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
+    },
+    tokens: {
+      read: look,
+      write(next) {
+        const now = look()
+        // Logged out meanwhile.
+        if (now === undefined) return
+        if (next === undefined) clear()
+        else write({ username: now.username, ...next })
+      },
+      exclusively,
     },
   }
 }

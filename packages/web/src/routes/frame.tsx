@@ -84,8 +84,8 @@ const UserMenu = () => {
   const { logOut } = useApp()
   const login = useLogin()
   const navigate = useNavigate()
-  const leave = () => {
-    logOut()
+  const leave = async () => {
+    await logOut()
     // Whoever logs in next begins at the beginning; only a log-in that ended by itself knows the way back.
     void navigate({ to: '/login', search: {}, replace: true })
   }
@@ -100,7 +100,7 @@ const UserMenu = () => {
       <MenuLabel>
         Logged in as <b className="text-ink">{login?.username}</b>
       </MenuLabel>
-      <MenuItem icon={LogOut} onSelect={leave}>
+      <MenuItem icon={LogOut} onSelect={() => void leave()}>
         Log out
       </MenuItem>
     </Menu>

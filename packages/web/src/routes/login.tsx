@@ -58,7 +58,7 @@ export const LoginPage = () => {
             autoComplete="current-password"
             required
             autoFocus
-            maxLength={1000}
+            maxLength={1024}
             value={password}
             onChange={(event) => setPassword(event.target.value)}
             hint="The first password of admin is printed by the server at its first start."

@@ -1,5 +1,6 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, toAppError } from '../../lib/app-error.ts'
+import type { Log } from '../../lib/log.ts'
 
 const known: Record<string, (error: FastifyError) => AppError> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: () => new AppError('unsupported_media_type', 'The body must be JSON.'),
@@ -20,15 +21,18 @@ const refusal = (error: FastifyError): AppError => {
 }
 
 /** Every error of a route leaves by here: one form, one table of codes, the cause in the log only. */
-export const replyError = (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void => {
-  const refused = refusal(error)
-  if (refused.status >= 500) request.log.error({ err: refused, cause: refused.cause }, 'request failed')
-  if (refused.retryAfter !== undefined) reply.header('retry-after', String(refused.retryAfter))
-  if (refused.status === 401) reply.header('www-authenticate', 'Bearer')
-  if (refused.code === 'payload_too_large') {
-    // Closing now would reset the connection under what the client still sends, and it would never read why.
-    reply.removeHeader('connection')
-    request.raw.resume()
+export const createReplyError =
+  (log: Log) =>
+  (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void => {
+    const refused = refusal(error)
+    if (refused.status >= 500)
+      log.error({ err: refused, cause: refused.cause, requestId: request.id }, 'request failed')
+    if (refused.retryAfter !== undefined) reply.header('retry-after', String(refused.retryAfter))
+    if (refused.status === 401) reply.header('www-authenticate', 'Bearer')
+    if (refused.code === 'payload_too_large') {
+      // Closing now would reset the connection under what the client still sends, and it would never read why.
+      reply.removeHeader('connection')
+      request.raw.resume()
+    }
+    void reply.code(refused.status).send(refused.toBody(request.id))
   }
-  void reply.code(refused.status).send(refused.toBody(request.id))
-}

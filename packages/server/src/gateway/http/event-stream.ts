@@ -12,6 +12,8 @@ import { deliver } from '../deliver.ts'
 const pulse = { everyMs: 5000, deadMs: 25_000, keepAliveMs: 5000, commentMs: 45_000 }
 /** What a reader that was cut off has not taken by then, it has no more. */
 const lingerMs = 20_000
+/** And what one who may read no more has not taken by then. */
+const dismissMs = 500
 
 export const wantsEventStream = (request: FastifyRequest): boolean =>
   (request.headers.accept ?? '').split(',').some((type) => type.trim().startsWith('text/event-stream'))
@@ -61,6 +63,8 @@ export const sendEventStream = async (options: {
   until?: (item: StreamItem) => boolean
   /** Items that are not meant for this reader. */
   skip?: (item: StreamItem) => boolean
+  /** Calls back when the reader may read no more; returns the way to stop. */
+  watch: (lost: () => void) => () => void
 }): Promise<void> => {
   const { reply, skip, until } = options
   const gone = new AbortController()
@@ -102,6 +106,10 @@ export const sendEventStream = async (options: {
     }
   }
 
+  const stopWatching = options.watch(() => {
+    gone.abort()
+    setTimeout(() => raw.destroy(), dismissMs)
+  })
   try {
     raw.write('retry: 1000\n\n')
     const cutOff = await deliver({
@@ -132,6 +140,7 @@ export const sendEventStream = async (options: {
     const timer = setTimeout(() => raw.destroy(), lingerMs)
     raw.on('close', () => clearTimeout(timer))
   } finally {
+    stopWatching()
     clearInterval(heartbeat)
     gone.abort()
     raw.end()

@@ -1,13 +1,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { ErrorBody, type Input, type Output, type Route } from '@aicm/protocol'
 import { Type } from 'typebox'
-import type { Identity } from '../../auth/tokens.ts'
-import type { UserRecord } from '../../storage/user-store.ts'
-import { assertMay, authenticate, userOf } from '../access.ts'
+import type { Identity } from '../../auth/identity.ts'
+import { assertMay, authenticate, userOf, type Caller as User } from '../access.ts'
 import type { Services } from '../services.ts'
 import { createCheck } from '../validate.ts'
 
-type Caller = { user: UserRecord; identity: Identity }
+type Caller = { user: User; identity: Identity }
 
 declare module 'fastify' {
   interface FastifyRequest {

@@ -1,11 +1,12 @@
 import fastifySwagger from '@fastify/swagger'
-import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import fastify, { type FastifyInstance } from 'fastify'
 import { AppError, toAppError } from '../../lib/app-error.ts'
 import { newId } from '../../lib/id.ts'
+import { viewText } from '../../session/view.ts'
 import { authenticate } from '../access.ts'
 import { checkOrigin, type OriginRules } from '../origin.ts'
 import type { Services } from '../services.ts'
-import { replyError } from './errors.ts'
+import { createReplyError } from './errors.ts'
 import { acceptJsonOnly } from './json-body.ts'
 import { apiHeaders, pageHeaders, servePage } from './page.ts'
 import { createRegister } from './register.ts'
@@ -14,7 +15,10 @@ import { registerAuth } from './routes/auth.ts'
 import { registerBudgets } from './routes/budgets.ts'
 import { registerCredentials } from './routes/credentials.ts'
 import { registerHealth } from './routes/health.ts'
+import { registerKeys } from './routes/keys.ts'
 import { registerSessions } from './routes/sessions.ts'
+import { registerShares } from './routes/shares.ts'
+import { registerUsers } from './routes/users.ts'
 import { registerUsage } from './routes/usage.ts'
 import { registerWorkspaces } from './routes/workspaces.ts'
 
@@ -23,11 +27,12 @@ const limits = { body: 1024 * 1024, requestMs: 60_000, headersMs: 20_000, keepAl
 /** The HTTP side of the gateway. Not listening yet. */
 export const createHttpServer = async (
   services: Services,
-  options: { log: FastifyBaseLogger; rules: OriginRules; webRoot: string },
+  options: { rules: OriginRules; webRoot: string; logRequests: boolean },
 ): Promise<FastifyInstance> => {
+  const { log } = services
+  const replyError = createReplyError(log)
+  // Without a logger of fastify's: it would make one for each request, and listen for the end of each answer.
   const app = fastify({
-    loggerInstance: options.log,
-    logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => newId('req', services.clock.now()),
     bodyLimit: limits.body,
     requestTimeout: limits.requestMs,
@@ -51,7 +56,7 @@ export const createHttpServer = async (
   })
   // Our own checks run in the handler, after the token; schemas here only describe.
   app.setValidatorCompiler(() => () => true)
-  app.setSerializerCompiler(() => (data) => JSON.stringify(data))
+  app.setSerializerCompiler(() => (data: object) => viewText(data) ?? JSON.stringify(data))
   app.setErrorHandler(replyError)
   acceptJsonOnly(app)
 
@@ -73,17 +78,18 @@ export const createHttpServer = async (
     if (request.method !== 'OPTIONS') return done()
     void reply
       .headers({
-        'access-control-allow-methods': 'GET, POST, PATCH, DELETE',
+        'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
         'access-control-allow-headers': 'authorization, content-type, last-event-id',
         'access-control-max-age': '600',
       })
       .code(204)
       .send()
   })
-  if (options.log.level === 'debug')
+  if (options.logRequests)
     app.addHook('onResponse', async (request, reply) => {
-      request.log.debug(
+      log.debug(
         {
+          requestId: request.id,
           method: request.method,
           path: request.routeOptions.url,
           status: reply.statusCode,
@@ -112,8 +118,11 @@ export const createHttpServer = async (
       known.push({ method: one, pattern: new RegExp(`^${url.replaceAll(/:[a-z]+/gi, '[^/]+')}$`) })
   })
   registerAuth(register, services)
+  registerUsers(register, services)
+  registerKeys(register, services)
   registerWorkspaces(register, services)
   registerSessions(register, services)
+  registerShares(register, services)
   registerApprovals(register, services)
   registerCredentials(register, services)
   registerUsage(register, services)

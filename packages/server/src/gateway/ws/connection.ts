@@ -1,4 +1,5 @@
 import {
+  accessLostCode,
   formatCursor,
   parseCursor,
   protocolVersion,
@@ -9,18 +10,19 @@ import {
 } from '@aicm/protocol'
 import type { WebSocket } from 'ws'
 import { viewUser } from '../../auth/accounts.ts'
+import type { Identity } from '../../auth/identity.ts'
 import { AppError, toAppError } from '../../lib/app-error.ts'
 import { newId } from '../../lib/id.ts'
 import { unreachable } from '../../lib/unreachable.ts'
 import type { Batch } from '../../session/feed.ts'
-import type { UserRecord } from '../../storage/user-store.ts'
-import { sessionOf } from '../access.ts'
+import { sessionOf, userOf, type Caller } from '../access.ts'
 import { answerApproval } from '../approvals.ts'
 import { deliver } from '../deliver.ts'
 import { refuseDeepJson } from '../json-depth.ts'
 import { promptOf } from '../prompt.ts'
 import type { Services } from '../services.ts'
 import { createCheck } from '../validate.ts'
+import { watchAccess } from '../watch-access.ts'
 import { createOutgoing } from './outgoing.ts'
 
 /** Requests that may wait for their turn; past that the socket is not read. */
@@ -28,6 +30,10 @@ const maxWaiting = 64
 /** A connection that answers nothing for this long is gone, whatever TCP says. */
 const heartbeat = { everyMs: 10_000, deadMs: 25_000 }
 const maxSubscriptions = 1000
+/** Whoever is let in no longer has so long to close by itself. */
+const dismissMs = 500
+/** More does not fit into the reason of a close. */
+const mostReason = 120
 
 const checkUp = createCheck(UpMessage, 'message')
 
@@ -46,7 +52,12 @@ export const createFrames = (): Frames => {
 }
 
 /** Serves one WebSocket until it closes: requests in their order, subscriptions beside them. */
-export const serveConnection = (socket: WebSocket, user: UserRecord, services: Services, frames: Frames): void => {
+export const serveConnection = (
+  socket: WebSocket,
+  { identity, user: opener }: { identity: Identity; user: Caller },
+  services: Services,
+  frames: Frames,
+): void => {
   const subscriptions = new Map<string, AbortController>()
   const outgoing = createOutgoing(socket)
   const { send } = outgoing
@@ -66,7 +77,28 @@ export const serveConnection = (socket: WebSocket, user: UserRecord, services: S
     for (const stop of subscriptions.values()) stop.abort()
   }
 
+  const unsubscribe = (sessionId: string, ref?: string): void => {
+    subscriptions.get(sessionId)?.abort()
+    subscriptions.delete(sessionId)
+    send({ type: 'unsubscribed', ref, sessionId })
+  }
+
+  /** What was shared may be shared no longer. */
+  const endWhatIsHidden = async (user: Caller): Promise<void> => {
+    for (const sessionId of subscriptions.keys())
+      await sessionOf(services, user, sessionId, 'sessions.read').catch((error: unknown) => {
+        if (error instanceof AppError && error.status < 500) unsubscribe(sessionId)
+      })
+  }
+
+  const dismiss = (error: AppError): void => {
+    stopAll()
+    socket.close(accessLostCode, error.message.slice(0, mostReason))
+    setTimeout(() => socket.terminate(), dismissMs)
+  }
+
   const subscribe = async (
+    user: Caller,
     ref: string,
     { sessionId, after, slow }: { sessionId: string; after: Cursor; slow: SlowPolicy },
   ): Promise<void> => {
@@ -126,16 +158,16 @@ export const serveConnection = (socket: WebSocket, user: UserRecord, services: S
 
   const handle = async (message: UpMessage): Promise<void> => {
     const { ref } = message
+    // Looked at each time: a connection outlives a change of role.
+    const user = await userOf(services, identity)
     switch (message.type) {
       case 'subscribe': {
         const after = message.after === undefined ? { seq: 0 } : parseCursor(message.after)
         if (after === undefined) throw new AppError('invalid_cursor', 'This is not a cursor.')
-        return subscribe(ref, { sessionId: message.sessionId, after, slow: message.slow ?? 'resume' })
+        return subscribe(user, ref, { sessionId: message.sessionId, after, slow: message.slow ?? 'resume' })
       }
       case 'unsubscribe':
-        subscriptions.get(message.sessionId)?.abort()
-        subscriptions.delete(message.sessionId)
-        return send({ type: 'unsubscribed', ref, sessionId: message.sessionId })
+        return unsubscribe(message.sessionId, ref)
       case 'execute': {
         const { sessionId } = message
         const session = await sessionOf(services, user, sessionId, 'sessions.write')
@@ -201,12 +233,14 @@ export const serveConnection = (socket: WebSocket, user: UserRecord, services: S
     else socket.ping()
   }, heartbeat.everyMs)
   socket.on('error', (error) => services.log.debug({ err: error }, 'a WebSocket failed'))
+  const stopWatching = watchAccess(services, identity, { check: endWhatIsHidden, lost: dismiss })
   socket.on('close', () => {
+    stopWatching()
     clearInterval(pulse)
     stopAll()
   })
 
-  send({ type: 'hello', protocol: protocolVersion, version: services.version, user: viewUser(user) })
+  send({ type: 'hello', protocol: protocolVersion, version: services.version, user: viewUser(opener) })
   const health = services.healthChecker.last()
   if (health?.status === 'degraded') send({ type: 'health', ...health })
 }

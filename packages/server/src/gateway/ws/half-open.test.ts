@@ -4,15 +4,29 @@ import { createServer } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { WebSocketServer, type WebSocket } from 'ws'
+import { createAccessChanges } from '../../auth/access-changes.ts'
+import type { Identity } from '../../auth/identity.ts'
 import { newId } from '../../lib/id.ts'
+import type { UserRecord } from '../../storage/user-store.ts'
 import type { Services } from '../services.ts'
 import { createFrames, serveConnection } from './connection.ts'
 
 beforeEach(() => vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date', 'performance'] }))
 afterEach(() => vi.useRealTimers())
 
-const user = { id: newId('usr', 0), username: 'admin', role: 'admin', createdAt: 0 } as never
+const user: UserRecord = {
+  id: newId('usr', 0),
+  username: 'admin',
+  passwordHash: '',
+  role: 'admin',
+  disabledAt: null,
+  createdAt: 0,
+}
+const identity: Identity = { userId: user.id, grant: { kind: 'login', id: newId('lgn', 0) }, expiresAt: 900_000 }
 const services = {
+  accessChanges: createAccessChanges(),
+  logins: { isRevoked: () => false },
+  database: { users: { get: async () => user } },
   log: { debug: () => undefined },
   version: '0',
   clock: { now: () => 0 },
@@ -33,7 +47,7 @@ const openPair = async (): Promise<{ served: WebSocket; peer: Socket; stop(): vo
     `GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: ${key}\r\n\r\n`,
   )
   const [served] = await accepted
-  serveConnection(served, user, services, createFrames())
+  serveConnection(served, { identity, user }, services, createFrames())
   return {
     served,
     peer,

@@ -39,7 +39,7 @@ export const createWebSocketServer = (http: Server, services: Services, rules: O
     if (other !== undefined)
       throw new AppError('invalid_request', `query has unknown keys: ${other}. A token must not stand in a URL.`)
     const identity = ticket === null ? await authenticate(services, request.headers) : services.tickets.redeem(ticket)
-    return userOf(services, identity)
+    return { identity, user: await userOf(services, identity) }
   }
 
   http.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -47,9 +47,11 @@ export const createWebSocketServer = (http: Server, services: Services, rules: O
     const ignore = (): void => undefined
     socket.on('error', ignore)
     admit(request).then(
-      (user) => {
+      (caller) => {
         socket.off('error', ignore)
-        sockets.handleUpgrade(request, socket, head, (webSocket) => serveConnection(webSocket, user, services, frames))
+        sockets.handleUpgrade(request, socket, head, (webSocket) =>
+          serveConnection(webSocket, caller, services, frames),
+        )
       },
       (error: unknown) => refuse(socket, toAppError(error), newId('req', services.clock.now())),
     )

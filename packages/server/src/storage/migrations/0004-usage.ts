@@ -1,9 +1,7 @@
-import { type Kysely, sql, SqliteAdapter } from 'kysely'
+import type { Kysely } from 'kysely'
 
 /** What the model API was used for, the credentials for it, and what may be spent. */
 export const up = async (db: Kysely<unknown>): Promise<void> => {
-  const clustered = db.getExecutor().adapter instanceof SqliteAdapter ? sql`without rowid` : sql``
-
   // No reference to sessions and users: what was spent stays known when they are gone.
   await db.schema
     .createTable('usage')
@@ -53,6 +51,5 @@ export const up = async (db: Kysely<unknown>): Promise<void> => {
     .addColumn('day', 'text')
     .addColumn('month', 'text')
     .addColumn('updated_at', 'bigint', (column) => column.notNull())
-    .modifyEnd(clustered)
     .execute()
 }

@@ -5,6 +5,7 @@
  */
 export const migrations = {
   '0001-initial': () => import('./0001-initial.ts'),
+  '0002-accounts': () => import('./0002-accounts.ts'),
   '0004-usage': () => import('./0004-usage.ts'),
 } as const
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { OpenDatabase } from '../database.ts'
-import { freshId, userRecord } from '../records.ts'
+import { apiKeyRecord, freshId, idOf, loginRecord, userRecord } from '../records.ts'
 
 export const userTests = (open: OpenDatabase): void => {
   test('a user is found by id, and by name without case', async () => {
@@ -17,7 +17,7 @@ export const userTests = (open: OpenDatabase): void => {
     await using database = await open()
     await database.users.create(userRecord({ username: 'Žofie' }))
     await expect(database.users.create(userRecord({ username: 'žofie' }))).rejects.toMatchObject({
-      code: 'invalid_request',
+      code: 'user_exists',
     })
     expect(await database.users.count()).toBe(1)
   })
@@ -30,17 +30,53 @@ export const userTests = (open: OpenDatabase): void => {
     expect(await database.users.count()).toBe(2)
   })
 
-  test('a refresh token is stored once, for a user who exists', async () => {
+  test('all are listed, oldest first', async () => {
     await using database = await open()
-    const user = userRecord()
-    await database.users.create(user)
-    const token = { tokenHash: 'ab12', familyId: 'f', userId: user.id, createdAt: 1, expiresAt: 2 }
-    await database.users.saveRefreshToken(token)
-    await expect(database.users.saveRefreshToken(token)).rejects.toMatchObject({ code: 'internal' })
-    await expect(
-      database.users.saveRefreshToken({ ...token, tokenHash: 'cd34', userId: freshId('usr') }),
-    ).rejects.toMatchObject({
-      code: 'internal',
+    const [first, second] = [
+      userRecord({ id: idOf('usr', 1), username: 'a' }),
+      userRecord({ id: idOf('usr', 2), username: 'b' }),
+    ]
+    await database.users.create(second)
+    await database.users.create(first)
+    expect(await database.users.list()).toEqual([first, second])
+  })
+
+  test('an update changes what it names, and is seen at once', async () => {
+    await using database = await open()
+    const record = userRecord()
+    await database.users.create(record)
+    await database.users.get(record.id)
+    await database.users.update(record.id, { role: 'viewer' })
+    expect(await database.users.get(record.id)).toEqual({ ...record, role: 'viewer' })
+    await database.users.update(record.id, { disabledAt: 5, passwordHash: 'other' })
+    expect(await database.users.findByUsername(record.username)).toEqual({
+      ...record,
+      role: 'viewer',
+      disabledAt: 5,
+      passwordHash: 'other',
     })
+    await database.users.update(record.id, { disabledAt: null })
+    expect(await database.users.get(record.id)).toMatchObject({ disabledAt: null })
+  })
+
+  test('a user goes with logins, keys and shares, and the name is free again', async () => {
+    await using database = await open()
+    const [gone, stays] = [userRecord({ username: 'a' }), userRecord({ username: 'b' })]
+    for (const user of [gone, stays]) {
+      await database.users.create(user)
+      await database.logins.create(loginRecord({ userId: user.id }))
+      await database.apiKeys.create(apiKeyRecord({ userId: user.id }))
+      await database.shares.put({ targetId: idOf('ses', 1), userId: user.id, access: 'viewer', createdAt: 1 })
+    }
+    await database.users.get(gone.id)
+    await database.users.delete(gone.id)
+    expect(await database.users.get(gone.id)).toBeUndefined()
+    expect(await database.logins.list(gone.id)).toEqual([])
+    expect(await database.apiKeys.list(gone.id)).toEqual([])
+    expect(await database.shares.listFor(gone.id)).toEqual([])
+    expect(await database.logins.list(stays.id)).toHaveLength(1)
+    expect(await database.apiKeys.list(stays.id)).toHaveLength(1)
+    expect(await database.shares.listOf(idOf('ses', 1))).toMatchObject([{ userId: stays.id }])
+    await database.users.create(userRecord({ username: gone.username }))
   })
 }

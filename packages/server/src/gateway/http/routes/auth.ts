@@ -1,10 +1,35 @@
 import { routes } from '@aicm/protocol'
 import { viewUser } from '../../../auth/accounts.ts'
+import type { Identity } from '../../../auth/identity.ts'
+import { viewLogin } from '../../../auth/logins.ts'
+import { AppError } from '../../../lib/app-error.ts'
 import type { Services } from '../../services.ts'
 import type { Register } from '../register.ts'
 
-export const registerAuth = (register: Register, { accounts, tickets }: Services): void => {
-  register(routes.auth.login, ({ body }) => accounts.login(body.username, body.password))
+/** No key has account.write, so it is never one that gets so far. */
+const loginOf = ({ grant }: Identity): string => {
+  if (grant.kind === 'login') return grant.id
+  throw new AppError('forbidden', 'An API key has no login.')
+}
+
+export const registerAuth = (register: Register, services: Services): void => {
+  const { accounts, logins, signingKeys, tickets } = services
+  register(routes.auth.login, ({ body, request }) => accounts.login({ ...body, agent: request.headers['user-agent'] }))
+  register(routes.auth.refresh, ({ body }) => logins.refresh(body.refreshToken))
+  register(routes.auth.logout, async ({ user, identity }) => void (await logins.revoke(user.id, [loginOf(identity)])))
   register(routes.auth.me, async ({ user }) => viewUser(user))
   register(routes.auth.ticket, async ({ identity }) => tickets.issue(identity))
+  register(routes.auth.password, async ({ user, identity, body }) => {
+    const { currentPassword: current, newPassword: next } = body
+    return void (await accounts.changePassword(user.id, { current, next, loginId: loginOf(identity) }))
+  })
+  register(routes.auth.logins, async ({ user, identity }) => ({
+    logins: (await logins.list(user.id)).map((login) => viewLogin(login, loginOf(identity))),
+  }))
+  register(routes.auth.endLogin, async ({ user, params }) => {
+    if (!(await logins.list(user.id)).some(({ id }) => id === params.id))
+      throw new AppError('login_not_found', `You have no login ${params.id}.`)
+    return void (await logins.revoke(user.id, [params.id]))
+  })
+  register(routes.auth.rotate, async () => ({ keyId: (await signingKeys.rotate()).id }))
 }

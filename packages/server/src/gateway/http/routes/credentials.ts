@@ -4,13 +4,12 @@ import { authorize } from '../../../auth/authorize.ts'
 import { AppError } from '../../../lib/app-error.ts'
 import { isoTime } from '../../../lib/clock.ts'
 import type { CredentialRecord } from '../../../storage/credential-store.ts'
-import type { UserRecord } from '../../../storage/user-store.ts'
-import { assertMay } from '../../access.ts'
+import { assertMay, type Caller } from '../../access.ts'
 import type { Services } from '../../services.ts'
 import type { Register } from '../register.ts'
 
 /** Who may see and change what all sessions share. */
-const mayManage = (user: UserRecord): boolean => authorize(user, 'server.manage') === 'allow'
+const mayManage = (user: Caller): boolean => authorize(user, 'server.manage') === 'allow'
 
 export const registerCredentials = (register: Register, { spending }: Services): void => {
   const { credentials, broker } = spending
@@ -36,11 +35,11 @@ export const registerCredentials = (register: Register, { spending }: Services):
   }
 
   /** Another's is answered like one that does not exist, and so is a shared one to whoever may not manage it. */
-  const credentialOf = async (user: UserRecord, id: string, permission: Permission): Promise<CredentialRecord> => {
+  const credentialOf = async (user: Caller, id: string, permission: Permission): Promise<CredentialRecord> => {
     const record = await credentials.get(id)
-    const unknown = new AppError('credential_not_found', `There is no credential ${id}.`)
+    const unknown = (): AppError => new AppError('credential_not_found', `There is no credential ${id}.`)
     if (record.userId !== null) assertMay(user, permission, { userId: record.userId }, unknown)
-    else if (!mayManage(user)) throw unknown
+    else if (!mayManage(user)) throw unknown()
     return record
   }
 

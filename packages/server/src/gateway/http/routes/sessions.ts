@@ -3,8 +3,10 @@ import { parseCursor, routes, type CreateSession, type Cursor, type Message, typ
 import { AppError } from '../../../lib/app-error.ts'
 import type { Session } from '../../../session/session.ts'
 import { viewSession } from '../../../session/view.ts'
-import type { UserRecord } from '../../../storage/user-store.ts'
-import { sessionOf } from '../../access.ts'
+import type { Identity } from '../../../auth/identity.ts'
+import { sessionOf, workspaceOf, type Caller } from '../../access.ts'
+import { listSessionsFor, viewSessionFor } from '../../shared-views.ts'
+import { watchAccess } from '../../watch-access.ts'
 import { promptOf } from '../../prompt.ts'
 import type { Services } from '../../services.ts'
 import { sendEventStream, wantsEventStream } from '../event-stream.ts'
@@ -17,9 +19,14 @@ const defaultPage = 50
 export const registerSessions = (register: Register, services: Services): void => {
   const { database, registry, workspaces } = services
 
-  const createSession = async (user: UserRecord, body: CreateSession, oneShot: boolean): Promise<Session> => {
+  const createSession = async (user: Caller, body: CreateSession, oneShot: boolean): Promise<Session> => {
     services.assertCanStart()
-    const known = body.workspaceId === undefined ? undefined : await workspaces.get(user.id, body.workspaceId)
+    const known =
+      body.workspaceId === undefined ? undefined : await workspaceOf(services, user, body.workspaceId, 'sessions.write')
+    if (known !== undefined && known.userId !== user.id)
+      throw new AppError('forbidden', 'Only the owner of a workspace creates sessions in it.', {
+        hint: 'Send prompts to the sessions that there are, or create one in a workspace of your own.',
+      })
     if (known !== undefined && known.status !== 'ready')
       throw new AppError(
         'workspace_not_ready',
@@ -43,27 +50,25 @@ export const registerSessions = (register: Register, services: Services): void =
     viewSession((await createSession(user, body, false)).record()),
   )
 
-  register(routes.sessions.list, async ({ user, query }) => {
-    const limit = query.limit ?? defaultPage
-    const { cursor, ...filter } = query
-    const records = await database.sessions.list({ ...filter, userId: user.id, before: cursor, limit: limit + 1 })
-    const page = records.slice(0, limit)
-    return { sessions: page.map(viewSession), nextCursor: records.length > limit ? (page.at(-1)?.id ?? null) : null }
+  register(routes.sessions.list, ({ user, query }) => {
+    const { cursor, limit = defaultPage, ...filter } = query
+    return listSessionsFor(services, user, { ...filter, before: cursor, limit })
   })
 
   register(routes.sessions.get, async ({ user, params }) =>
-    viewSession((await sessionOf(services, user, params.id, routes.sessions.get.auth)).record()),
+    viewSessionFor(services, user, (await sessionOf(services, user, params.id, routes.sessions.get.auth)).record()),
   )
 
   register(routes.sessions.update, async ({ user, params, body }) => {
     const session = await sessionOf(services, user, params.id, routes.sessions.update.auth)
     await session.update(body)
-    return viewSession(session.record())
+    return viewSessionFor(services, user, session.record())
   })
 
   register(routes.sessions.delete, async ({ user, params }) => {
     await sessionOf(services, user, params.id, routes.sessions.delete.auth)
-    return void (await registry.delete(params.id))
+    await registry.delete(params.id)
+    return void (await services.shares.forget(params.id))
   })
 
   register(routes.sessions.interrupt, async ({ user, params }) =>
@@ -72,14 +77,21 @@ export const registerSessions = (register: Register, services: Services): void =
 
   register(routes.sessions.close, async ({ user, params }) => {
     const session = await sessionOf(services, user, params.id, routes.sessions.close.auth)
-    await session.close('closed by its owner')
-    return viewSession(session.record())
+    await session.close(session.record().userId === user.id ? 'closed by its owner' : `closed by ${user.username}`)
+    return viewSessionFor(services, user, session.record())
   })
+
+  const watching =
+    (identity: Identity, sessionId: string) =>
+    (lost: (error: AppError) => void): (() => void) =>
+      watchAccess(services, identity, {
+        check: (user) => sessionOf(services, user, sessionId, 'sessions.read'),
+        lost,
+      })
 
   /** A turn from its prompt to its end, as server-sent events. */
   const streamTurn = (
-    reply: FastifyReply,
-    request: FastifyRequest,
+    { reply, request, identity }: { reply: FastifyReply; request: FastifyRequest; identity: Identity },
     session: Session,
     accepted: { turnId: string; seq: number },
   ): Promise<void> =>
@@ -90,15 +102,16 @@ export const registerSessions = (register: Register, services: Services): void =
       after: { seq: accepted.seq - 1 },
       skip: (item) => item.turnId !== undefined && item.turnId !== accepted.turnId,
       until: (item) => isEndOf(accepted.turnId)(item),
+      watch: watching(identity, session.record().id),
     })
 
   register(
     routes.sessions.execute,
-    async ({ user, params, body, request, reply }) => {
+    async ({ user, identity, params, body, request, reply }) => {
       const session = await sessionOf(services, user, params.id, routes.sessions.execute.auth)
       const accepted = await session.execute({ ...promptOf(body), userId: user.id })
       if (!wantsEventStream(request)) return accepted
-      await streamTurn(reply, request, session, accepted)
+      await streamTurn({ reply, request, identity }, session, accepted)
       return streamed
     },
     { bodyLimit: promptBytes },
@@ -106,7 +119,7 @@ export const registerSessions = (register: Register, services: Services): void =
 
   register(
     routes.sessions.once,
-    async ({ user, body, request, reply }) => {
+    async ({ user, identity, body, request, reply }) => {
       const { prompt, ...config } = body
       const session = await createSession(
         user,
@@ -115,24 +128,26 @@ export const registerSessions = (register: Register, services: Services): void =
       )
       const accepted = await session.execute({ ...promptOf({ prompt }), userId: user.id })
       if (wantsEventStream(request)) {
-        await streamTurn(reply, request, session, accepted)
+        await streamTurn({ reply, request, identity }, session, accepted)
         return streamed
       }
       const gone = new AbortController()
       reply.raw.on('close', () => gone.abort())
-      const complete = await endOfTurn(session, accepted, gone.signal)
+      const stopWatching = watching(identity, session.record().id)((error) => gone.abort(error))
+      const complete = await endOfTurn(session, accepted, gone.signal).finally(stopWatching)
       return { sessionId: session.record().id, turnId: accepted.turnId, complete }
     },
     { bodyLimit: promptBytes },
   )
 
-  register(routes.sessions.events, async ({ user, params, query, request, reply }) => {
+  register(routes.sessions.events, async ({ user, identity, params, query, request, reply }) => {
     const session = await sessionOf(services, user, params.id, routes.sessions.events.auth)
     const after = cursorOf(request.headers['last-event-id'] ?? query.after)
     // A cursor past the end is refused, of a stream too, while it still can be.
     session.follow(after, AbortSignal.abort())
     if (wantsEventStream(request)) {
-      await sendEventStream({ request, reply, follow: session.follow, after, slow: query.slow })
+      const { follow } = session
+      await sendEventStream({ request, reply, follow, after, slow: query.slow, watch: watching(identity, params.id) })
       return streamed
     }
     const events = await database.events.read({ sessionId: params.id, after: after.seq, limit: query.limit ?? 1000 })
@@ -157,5 +172,6 @@ const endOfTurn = async (session: Session, { turnId, seq }: { turnId: string; se
     const complete = items.find(isEndOf(turnId))
     if (complete !== undefined) return complete
   }
+  if (signal.reason instanceof AppError) throw signal.reason
   throw new AppError('not_ready', 'The server is stopping; the prompt goes on.')
 }

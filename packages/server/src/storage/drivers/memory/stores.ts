@@ -1,9 +1,12 @@
 import { AppError } from '../../../lib/app-error.ts'
 import { foldCase } from '../../fold-case.ts'
+import type { ApiKeyRecord } from '../../api-key-store.ts'
 import type { Database } from '../../database.ts'
+import type { LoginRecord } from '../../login-store.ts'
 import type { ProjectRecord } from '../../project-store.ts'
+import type { ShareRecord } from '../../share-store.ts'
 import type { TaskRecord } from '../../task-store.ts'
-import type { RefreshTokenRecord, UserRecord } from '../../user-store.ts'
+import type { UserRecord } from '../../user-store.ts'
 import type { WorkspaceRecord } from '../../workspace-store.ts'
 import { copy } from './copy.ts'
 import { createSpending } from './spending.ts'
@@ -73,38 +76,100 @@ const createTasks = (): Database['tasks'] => {
   }
 }
 
-const createUsers = (): Database['users'] => {
-  const table = createTable<UserRecord>()
-  const refreshTokens = new Map<string, RefreshTokenRecord>()
+/** Users, and what goes when its user goes. */
+const createAccounts = (): Pick<Database, 'users' | 'logins' | 'apiKeys' | 'shares'> => {
+  const users = createTable<UserRecord>()
+  const logins = createTable<LoginRecord>()
+  const keys = createTable<ApiKeyRecord>()
+  const shares = createTable<ShareRecord & { id: string }>()
+
   const findByUsername = (username: string): UserRecord | undefined =>
-    table.where((record) => foldCase(record.username) === foldCase(username))[0]
+    users.where((record) => foldCase(record.username) === foldCase(username))[0]
+  const assertUser = (id: string): void => {
+    if (users.get(id) === undefined) throw new AppError('internal', `There is no user ${id}.`)
+  }
+  const sharesWhere = (matches: (record: ShareRecord) => boolean): ShareRecord[] =>
+    shares.where(matches).map(({ id: _, ...record }) => record)
+  const shareId = (targetId: string, userId: string): string => `${targetId} ${userId}`
+
   return {
-    create: async (record) => {
-      if (findByUsername(record.username) !== undefined) {
-        throw new AppError('invalid_request', `The user name "${record.username}" is taken.`, {
-          hint: 'Choose another name.',
-        })
-      }
-      table.insert(record)
+    users: {
+      create: async (record) => {
+        if (findByUsername(record.username) !== undefined)
+          throw new AppError('user_exists', `The user name "${record.username}" is taken.`)
+        users.insert(record)
+      },
+      get: async (id) => users.get(id),
+      findByUsername: async (username) => findByUsername(username),
+      list: async () => users.where(() => true),
+      count: async () => users.size,
+      update: async (id, changes) => users.update(id, changes),
+      delete: async (id) => {
+        users.delete(id)
+        for (const table of [logins, keys, shares])
+          for (const row of table.where((record: { userId: string }) => record.userId === id)) table.delete(row.id)
+      },
     },
-    get: async (id) => table.get(id),
-    findByUsername: async (username) => findByUsername(username),
-    count: async () => table.size,
-    saveRefreshToken: async (record) => {
-      if (table.get(record.userId) === undefined) throw new AppError('internal', `There is no user ${record.userId}.`)
-      if (refreshTokens.has(record.tokenHash)) throw new AppError('internal', 'This refresh token is stored already.')
-      refreshTokens.set(record.tokenHash, copy(record))
+    logins: {
+      create: async (record) => {
+        assertUser(record.userId)
+        if (logins.where(({ familyHash }) => familyHash === record.familyHash).length > 0)
+          throw new AppError('internal', 'This login is stored already.')
+        logins.insert(record)
+      },
+      findByFamily: async (hash) => logins.where(({ familyHash }) => familyHash === hash)[0],
+      list: async (userId) => logins.where((record) => record.userId === userId && record.revokedAt === null).reverse(),
+      rotate: async (id, from, to) => {
+        const stored = logins.get(id)
+        if (stored === undefined || stored.tokenHash !== from || stored.revokedAt !== null) return false
+        logins.update(id, to)
+        return true
+      },
+      revoke: async (ids, at) => {
+        for (const id of ids) if (logins.get(id)?.revokedAt === null) logins.update(id, { revokedAt: at })
+      },
+      listRevoked: async (now) =>
+        logins.where(({ revokedAt, expiresAt }) => revokedAt !== null && expiresAt > now).map(({ id }) => id),
+      deleteExpired: async (now) => {
+        for (const { id } of logins.where(({ expiresAt }) => expiresAt <= now)) logins.delete(id)
+      },
+    },
+    apiKeys: {
+      create: async (record) => {
+        assertUser(record.userId)
+        if (keys.where(({ keyHash }) => keyHash === record.keyHash).length > 0)
+          throw new AppError('internal', 'This key is stored already.')
+        keys.insert(record)
+      },
+      findByHash: async (hash) => keys.where(({ keyHash }) => keyHash === hash)[0],
+      list: async (userId) => keys.where((record) => record.userId === userId).reverse(),
+      noteUse: async (id, at) => keys.update(id, { lastUsedAt: at }),
+      delete: async (id) => keys.delete(id),
+    },
+    shares: {
+      put: async (record) => {
+        assertUser(record.userId)
+        const id = shareId(record.targetId, record.userId)
+        if (shares.get(id) === undefined) shares.insert({ ...record, id })
+        else shares.update(id, { access: record.access })
+      },
+      listOf: async (targetId) => sharesWhere((record) => record.targetId === targetId),
+      listFor: async (userId) => sharesWhere((record) => record.userId === userId),
+      delete: async (targetId, userId) => shares.delete(shareId(targetId, userId)),
+      deleteOf: async (targetId) => {
+        for (const { id } of shares.where((record) => record.targetId === targetId)) shares.delete(id)
+      },
     },
   }
 }
 
-export const createStores = (): Pick<
+export const createStores = (): Omit<
   Database,
-  'workspaces' | 'projects' | 'tasks' | 'users' | 'usage' | 'credentials' | 'budgets'
+  'events' | 'sessions' | 'approvals' | 'describe' | typeof Symbol.asyncDispose
 > => ({
   workspaces: createWorkspaces(),
   projects: createProjects(),
   tasks: createTasks(),
-  users: createUsers(),
+  ...createAccounts(),
   ...createSpending(),
 })

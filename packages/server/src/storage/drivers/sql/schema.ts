@@ -1,3 +1,4 @@
+import type { ShareRecord } from '../../share-store.ts'
 import type { CredentialRecord } from '../../credential-store.ts'
 import type { TaskRecord } from '../../task-store.ts'
 import type { UsageRecord } from '../../usage-store.ts'
@@ -12,16 +13,36 @@ export type Schema = {
     username_folded: string
     password_hash: string
     role: UserRecord['role']
+    disabled_at: number | null
     created_at: number
   }
-  refresh_tokens: {
-    token_hash: string
-    family_id: string
+  logins: {
+    id: string
     user_id: string
+    family_hash: string
+    token_hash: string
+    agent: string | null
     created_at: number
+    used_at: number
     expires_at: number
-    used_at: number | null
     revoked_at: number | null
+  }
+  api_keys: {
+    id: string
+    user_id: string
+    name: string
+    prefix: string
+    key_hash: string
+    permissions: string
+    created_at: number
+    expires_at: number | null
+    last_used_at: number | null
+  }
+  shares: {
+    target_id: string
+    user_id: string
+    access: ShareRecord['access']
+    created_at: number
   }
   workspaces: {
     id: string

@@ -10,6 +10,7 @@ const fromRow = (row: Selectable<Schema['users']>): UserRecord => ({
   username: row.username,
   passwordHash: row.password_hash,
   role: row.role,
+  disabledAt: row.disabled_at,
   createdAt: row.created_at,
 })
 
@@ -19,6 +20,7 @@ const toRow = (record: UserRecord): Schema['users'] => ({
   username_folded: foldCase(record.username),
   password_hash: record.passwordHash,
   role: record.role,
+  disabled_at: record.disabledAt,
   created_at: record.createdAt,
 })
 
@@ -27,10 +29,7 @@ export const createUsers = (db: Kysely<Schema>, errors: SqlErrors): UserStore =>
     await runQuery(
       errors,
       () => db.insertInto('users').values(toRow(record)).execute(),
-      () =>
-        new AppError('invalid_request', `The user name "${record.username}" is taken.`, {
-          hint: 'Choose another name.',
-        }),
+      () => new AppError('user_exists', `The user name "${record.username}" is taken.`),
     )
   },
   get: async (id) => {
@@ -43,6 +42,10 @@ export const createUsers = (db: Kysely<Schema>, errors: SqlErrors): UserStore =>
     )
     return row && fromRow(row)
   },
+  list: async () => {
+    const rows = await runQuery(errors, () => db.selectFrom('users').selectAll().orderBy('id').execute())
+    return rows.map(fromRow)
+  },
   count: async () => {
     const row = await runQuery(errors, () =>
       db
@@ -52,16 +55,16 @@ export const createUsers = (db: Kysely<Schema>, errors: SqlErrors): UserStore =>
     )
     return Number(row.users)
   },
-  saveRefreshToken: async (record) => {
-    const row = {
-      token_hash: record.tokenHash,
-      family_id: record.familyId,
-      user_id: record.userId,
-      created_at: record.createdAt,
-      expires_at: record.expiresAt,
-      used_at: null,
-      revoked_at: null,
+  update: async (id, { passwordHash, role, disabledAt }) => {
+    const changes = {
+      ...(passwordHash === undefined ? {} : { password_hash: passwordHash }),
+      ...(role === undefined ? {} : { role }),
+      ...(disabledAt === undefined ? {} : { disabled_at: disabledAt }),
     }
-    await runQuery(errors, () => db.insertInto('refresh_tokens').values(row).execute())
+    await runQuery(errors, () => db.updateTable('users').set(changes).where('id', '=', id).execute())
+  },
+  // Logins, keys and shares go with it, by their foreign keys.
+  delete: async (id) => {
+    await runQuery(errors, () => db.deleteFrom('users').where('id', '=', id).execute())
   },
 })

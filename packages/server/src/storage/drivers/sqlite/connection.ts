@@ -13,8 +13,9 @@ export type Connection = {
   close(): Promise<void>
 }
 
-export const createConnection = (file: SqliteFile): Connection => {
-  const wal = file.pragma('journal_mode', { simple: true }) === 'wal' ? createWalSync(file.name) : undefined
+export const createConnection = (file: SqliteFile, onSyncFailed?: () => void): Connection => {
+  const wal =
+    file.pragma('journal_mode', { simple: true }) === 'wal' ? createWalSync(file.name, onSyncFailed) : undefined
   const group = createGroupCommit(file, wal)
   return {
     file,

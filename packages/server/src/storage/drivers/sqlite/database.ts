@@ -19,17 +19,19 @@ type Options = {
   log?: Log
   /** Look for damage first: takes as long as reading what is looked at. */
   verify?: Look
-  /** The file was open before, and its log's syncs had failed: see settleLog. */
+  /** The file was open before, and syncs of its log had failed: it is not opened while that may still show. */
   settle?: boolean
+  /** Called once when a sync has failed: nothing more is written until the file was opened anew. */
+  onSyncFailed?: () => void
 }
 
 /**
- * A page whose sync has failed may be in memory only, and no later sync of the log would write it: copied into the database it
- * is written anew, and synced there.
+ * Whoever had the file open before may have seen a sync of its log fail. A page whose sync has failed is in memory only, and no
+ * later sync of the log would write it: copied into the database it is written anew, and synced there.
  */
-const settleLog = (file: SqliteFile): void => {
+const settleLog = (file: SqliteFile): boolean => {
   const [result] = file.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
-  if (result?.busy !== 0) throw new AppError('storage_unavailable', 'Another program holds the database.')
+  return result?.busy === 0
 }
 
 const prepareFile = async (file: SqliteFile, { path, log, verify, settle }: Options): Promise<void> => {
@@ -40,7 +42,8 @@ const prepareFile = async (file: SqliteFile, { path, log, verify, settle }: Opti
     await migrate(file)
     log?.info({ path, migrations: pending }, 'database brought up to date')
   }
-  if (settle === true) settleLog(file)
+  if (!settleLog(file) && settle === true)
+    throw new AppError('storage_unavailable', 'Another program holds the database.')
 }
 
 /** One file, one writer: the durable store of a server on one machine. */
@@ -49,7 +52,7 @@ export const openSqliteDatabase = async (options: Options): Promise<Database> =>
   try {
     file = openFile(options.path)
     await prepareFile(file, options)
-    const connection = createConnection(file)
+    const connection = createConnection(file, options.onSyncFailed)
     const database: Database = {
       events: createEvents(connection),
       sessions: createSessions(connection),

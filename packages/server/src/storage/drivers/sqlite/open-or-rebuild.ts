@@ -94,19 +94,20 @@ export const openOrRebuild = async <Report>(options: {
   refill: Refill<Report>
   now: number
   log: Log
+  onSyncFailed?: () => void
 }): Promise<{ database: Database; rebuilt: Rebuilt<Report> | undefined }> => {
-  const { path, log } = options
+  const { path, log, onSyncFailed } = options
   exchange(path, options.now)
   try {
     const empty = (statSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0
     if (options.expected && empty) throw damaged('The database file is missing or empty.')
-    const database = await openSqliteDatabase({ path, log, verify: suspicion(path) })
+    const database = await openSqliteDatabase({ path, log, verify: suspicion(path), onSyncFailed })
     rmSync(damageNote(path), { force: true })
     return { database, rebuilt: undefined }
   } catch (error) {
     if (!isDamage(error)) throw error
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
     const rebuilt = await rebuild(path, cause instanceof Error ? cause.message : String(cause), options)
-    return { database: await openSqliteDatabase({ path, log }), rebuilt }
+    return { database: await openSqliteDatabase({ path, log, onSyncFailed }), rebuilt }
   }
 }

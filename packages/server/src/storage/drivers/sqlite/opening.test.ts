@@ -61,7 +61,7 @@ test('the tables for accounts are laid', async () => {
   const file = new BetterSqlite(path)
   const tables = file.prepare<[], string>("SELECT name FROM sqlite_schema WHERE type = 'table'").pluck().all()
   file.close()
-  expect(tables).toEqual(expect.arrayContaining(['refresh_tokens', 'revoked_tokens', 'api_keys', 'audit_log']))
+  expect(tables).toEqual(expect.arrayContaining(['logins', 'shares', 'api_keys', 'audit_log']))
 })
 
 test('a database of a newer version is refused and stays as it is', async () => {

@@ -16,6 +16,7 @@ const json: Record<string, string> = {
   events: 'data',
   approvals: 'input',
   projects: 'workspace_ids',
+  api_keys: 'permissions',
 }
 
 type Row = Record<string, unknown>
@@ -67,26 +68,6 @@ const readRows = (file: SqliteFile, table: string, take: (row: Row) => void): bo
     // Not even its schema can be read.
   }
   return false
-}
-
-/** Tables without row numbers: in the order of their key, from either end. */
-const readKeyed = (file: SqliteFile, table: string, key: string, take: (row: Row) => void): boolean => {
-  for (const direction of ['ASC', 'DESC'])
-    try {
-      const rows = file.prepare<[], Row>(`SELECT * FROM ${table} ORDER BY ${key} ${direction}`).iterate()
-      for (const row of rows) take(row)
-      return direction === 'ASC'
-    } catch {
-      // The other end may be whole.
-    }
-  return false
-}
-
-const keyed: Record<string, string> = {
-  refresh_tokens: 'token_hash',
-  revoked_tokens: 'jti',
-  api_keys: 'key_hash',
-  budgets: 'of',
 }
 
 const openDamaged = (path: string): SqliteFile | undefined => {
@@ -170,8 +151,7 @@ const copyTable = (from: SqliteFile, into: SqliteFile, table: string): SalvagedT
       refused++
     }
   }
-  const key = keyed[table]
-  const whole = key === undefined ? readRows(from, table, take) : readKeyed(from, table, key, take)
+  const whole = readRows(from, table, take)
   return { rows, broken: !whole || refused > 0 }
 }
 

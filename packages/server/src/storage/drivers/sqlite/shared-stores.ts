@@ -8,6 +8,9 @@ import { sqliteErrors } from './sqlite-error.ts'
  */
 export const createSharedStores = ({ file, read }: Connection): SqlStores => {
   const countUsers = file.prepare<[], number>('SELECT count(*) FROM users').pluck()
+  const listRevoked = file
+    .prepare<[number], string>('SELECT id FROM logins WHERE revoked_at IS NOT NULL AND expires_at > ? ORDER BY id')
+    .pluck()
   const hasCredentials = file.prepare<[], number>('SELECT EXISTS (SELECT 1 FROM credentials)').pluck()
   const hasBudgets = file.prepare<[], number>('SELECT EXISTS (SELECT 1 FROM budgets)').pluck()
 
@@ -51,8 +54,33 @@ export const createSharedStores = ({ file, read }: Connection): SqlStores => {
       create: async (record) => (await stores()).users.create(record),
       get: async (id) => (await stores()).users.get(id),
       findByUsername: async (username) => (await stores()).users.findByUsername(username),
+      list: async () => (await stores()).users.list(),
       count: async () => read(() => countUsers.get()) ?? 0,
-      saveRefreshToken: async (record) => (await stores()).users.saveRefreshToken(record),
+      update: async (id, changes) => (await stores()).users.update(id, changes),
+      delete: async (id) => (await stores()).users.delete(id),
+    },
+    logins: {
+      create: async (record) => (await stores()).logins.create(record),
+      findByFamily: async (familyHash) => (await stores()).logins.findByFamily(familyHash),
+      list: async (userId) => (await stores()).logins.list(userId),
+      rotate: async (id, from, to) => (await stores()).logins.rotate(id, from, to),
+      revoke: async (ids, at) => (await stores()).logins.revoke(ids, at),
+      listRevoked: async (now) => read(() => listRevoked.all(now)),
+      deleteExpired: async (now) => (await stores()).logins.deleteExpired(now),
+    },
+    apiKeys: {
+      create: async (record) => (await stores()).apiKeys.create(record),
+      findByHash: async (keyHash) => (await stores()).apiKeys.findByHash(keyHash),
+      list: async (userId) => (await stores()).apiKeys.list(userId),
+      noteUse: async (id, at) => (await stores()).apiKeys.noteUse(id, at),
+      delete: async (id) => (await stores()).apiKeys.delete(id),
+    },
+    shares: {
+      put: async (record) => (await stores()).shares.put(record),
+      listOf: async (targetId) => (await stores()).shares.listOf(targetId),
+      listFor: async (userId) => (await stores()).shares.listFor(userId),
+      delete: async (targetId, userId) => (await stores()).shares.delete(targetId, userId),
+      deleteOf: async (targetId) => (await stores()).shares.deleteOf(targetId),
     },
     usage: {
       add: async (records) => (await stores()).usage.add(records),

@@ -29,7 +29,8 @@ const prepare = (fd: number): void => {
   }
 }
 
-export const createWalSync = (path: string): WalSync => {
+/** `onFailed` is called once, with the first sync that failed. */
+export const createWalSync = (path: string, onFailed?: () => void): WalSync => {
   const fd = openSync(`${path}-wal`, 'r+')
   prepare(fd)
   let closed = false
@@ -43,12 +44,13 @@ export const createWalSync = (path: string): WalSync => {
       fdatasync(fd, (cause) => {
         if (cause === null) return resolve()
         // What could not be written is forgotten by the system: a second sync would succeed without it. So nothing is
-        // acknowledged any more; after a restart the file itself tells what is there.
+        // acknowledged any more until the file was opened anew, and itself tells what is there.
         failed = new AppError('storage_unavailable', `The disk does not take what is written: ${cause.message}.`, {
           cause,
-          hint: 'Look after the disk, then restart the server.',
+          hint: 'Look after the disk. The server goes on by itself when it takes data again.',
         })
         reject(failed)
+        onFailed?.()
       })
     }).finally(() => {
       running = undefined

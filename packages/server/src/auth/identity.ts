@@ -1,0 +1,7 @@
+import type { Permission } from '@aicm/protocol'
+
+/** What lets somebody in, until it is taken back: a login with all its tokens, or an API key. */
+export type Grant = { kind: 'login'; id: string } | { kind: 'key'; id: string; permissions: readonly Permission[] }
+
+/** Who a request comes from. `expiresAt` is when what was shown expires: Infinity for a key without an end. */
+export type Identity = { userId: string; grant: Grant; expiresAt: number }

@@ -1,0 +1,105 @@
+import type { Login, Tokens } from '@aicm/protocol'
+import { AppError } from '../lib/app-error.ts'
+import { isoTime, type Clock } from '../lib/clock.ts'
+import { newId } from '../lib/id.ts'
+import type { Log } from '../lib/log.ts'
+import type { Database } from '../storage/database.ts'
+import type { LoginRecord } from '../storage/login-store.ts'
+import type { UserRecord } from '../storage/user-store.ts'
+import type { AccessChanges } from './access-changes.ts'
+import { hashesOf, newRefreshToken, nextRefreshToken } from './refresh-token.ts'
+import type { AccessTokens } from './tokens.ts'
+
+/** A login that nobody refreshes for so long ends. */
+export const loginLifeMs = 30 * 24 * 3600_000
+const mostAgent = 200
+
+export type Logins = {
+  /** A new login of a user who has proved to be one, however that was done. */
+  start(user: UserRecord, agent: string | undefined): Promise<Tokens>
+  /** Rejects with invalid_refresh_token; with refresh_token_reused when it is not the newest, and then the login has ended. */
+  refresh(refreshToken: string): Promise<Tokens>
+  isRevoked(loginId: string): boolean
+  /** Takes effect at once, and stays through restarts when this resolves. */
+  revoke(userId: string, ids: string[]): Promise<void>
+  list(userId: string): Promise<LoginRecord[]>
+  tidy(): Promise<void>
+}
+
+export const viewLogin = (record: LoginRecord, currentId: string): Login => ({
+  id: record.id,
+  agent: record.agent,
+  current: record.id === currentId,
+  createdAt: isoTime(record.createdAt),
+  usedAt: isoTime(record.usedAt),
+  expiresAt: isoTime(record.expiresAt),
+})
+
+export const createLogins = async (
+  { users, logins }: Pick<Database, 'users' | 'logins'>,
+  { accessTokens, changes, clock, log }: { accessTokens: AccessTokens; changes: AccessChanges; clock: Clock; log: Log },
+): Promise<Logins> => {
+  // All that was revoked and could be shown again: looked at with every request.
+  const revoked = new Set(await logins.listRevoked(clock.now()))
+
+  const tokensOf = async (userId: string, loginId: string, refreshToken: string): Promise<Tokens> => {
+    const { token, expiresIn } = await accessTokens.issue({ userId, loginId })
+    return { accessToken: token, refreshToken, tokenType: 'Bearer', expiresIn }
+  }
+
+  const revoke: Logins['revoke'] = async (userId, ids) => {
+    // Before it is on disk: a disk that is full must not keep a stolen token alive.
+    for (const id of ids) revoked.add(id)
+    changes.changed(userId)
+    await logins.revoke(ids, clock.now())
+  }
+
+  return {
+    start: async (user, agent) => {
+      const now = clock.now()
+      const refreshToken = newRefreshToken()
+      const id = newId('lgn', now)
+      await logins.create({
+        id,
+        userId: user.id,
+        ...hashesOf(refreshToken),
+        agent: agent?.slice(0, mostAgent).replaceAll(/[^\x20-\x7e]/g, '') ?? null,
+        createdAt: now,
+        usedAt: now,
+        expiresAt: now + loginLifeMs,
+        revokedAt: null,
+      })
+      return tokensOf(user.id, id, refreshToken)
+    },
+
+    refresh: async (refreshToken) => {
+      const { familyHash, tokenHash } = hashesOf(refreshToken)
+      const invalid = (): AppError => new AppError('invalid_refresh_token', 'This refresh token is not valid any more.')
+      const login = await logins.findByFamily(familyHash)
+      const now = clock.now()
+      if (login === undefined || login.expiresAt <= now || login.revokedAt !== null || revoked.has(login.id))
+        throw invalid()
+      const user = await users.get(login.userId)
+      if (user === undefined || user.disabledAt !== null) throw invalid()
+      const next = nextRefreshToken(refreshToken)
+      const to = { tokenHash: hashesOf(next).tokenHash, usedAt: now, expiresAt: now + loginLifeMs }
+      if (await logins.rotate(login.id, tokenHash, to)) return tokensOf(user.id, login.id, next)
+      // Revoked meanwhile by somebody else, or: two have a token of this login, and nobody can tell who may.
+      if (revoked.has(login.id)) throw invalid()
+      log.warn({ userId: user.id, loginId: login.id }, 'a refresh token was used twice: its login has ended')
+      await revoke(user.id, [login.id])
+      throw new AppError('refresh_token_reused', 'This refresh token was used before.')
+    },
+
+    isRevoked: (loginId) => revoked.has(loginId),
+    revoke,
+    list: async (userId) => {
+      const now = clock.now()
+      return (await logins.list(userId)).filter(({ expiresAt }) => expiresAt > now)
+    },
+
+    tidy: async () => {
+      await logins.deleteExpired(clock.now())
+    },
+  }
+}
