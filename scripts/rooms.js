@@ -70,6 +70,7 @@ export const rooms = [
       auth,
       audit,
       workspaces,
+      brokerProcess,
       `${server}/rate-limit`,
       `${server}/quotas`,
       `${server}/observability`,

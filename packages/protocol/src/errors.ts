@@ -44,6 +44,7 @@ export const errorTable = {
   not_found: { status: 404, retryable: false, hint: 'See /docs for what exists.' },
   session_not_found: { status: 404, retryable: false, hint: 'List your sessions with GET /v1/sessions.' },
   workspace_not_found: { status: 404, retryable: false, hint: 'List your workspaces with GET /v1/workspaces.' },
+  credential_not_found: { status: 404, retryable: false, hint: 'List your credentials with GET /v1/credentials.' },
   approval_not_found: { status: 404, retryable: false, hint: 'List open approvals with GET /v1/approvals.' },
   user_not_found: { status: 404, retryable: false, hint: 'Check the name; administrators see all: GET /v1/users.' },
   login_not_found: { status: 404, retryable: false, hint: 'List your logins with GET /v1/auth/logins.' },

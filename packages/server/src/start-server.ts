@@ -13,7 +13,8 @@ import { createShares } from './auth/shares.ts'
 import { openSigningKeys } from './auth/signing-keys.ts'
 import { createTickets } from './auth/tickets.ts'
 import { accessLifeSeconds, createAccessTokens } from './auth/tokens.ts'
-import { createBrokerProcess } from './broker/broker-process.ts'
+import { readSecretKey } from './broker/secret-key.ts'
+import { createSpending } from './broker/spending.ts'
 import { createClaudeProgram, findClaude, type ClaudeProgram } from './claude/find.ts'
 import type { Config } from './config/config.ts'
 import { createHealthChecker } from './health/checker.ts'
@@ -45,7 +46,7 @@ import { createGuard } from './rate-limit/guard.ts'
 import { createMemoryLimiter } from './rate-limit/limiter.ts'
 import { createLoginLimiter } from './rate-limit/login-limiter.ts'
 import { createProcesses } from './session/processes.ts'
-import { createRegistry } from './session/registry.ts'
+import { createRegistry, type Registry } from './session/registry.ts'
 import { lockFolder } from './storage/drivers/sqlite/folder-lock.ts'
 import { createWorkspaces } from './workspaces/workspaces.ts'
 
@@ -112,13 +113,13 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   }
 
   const brokerDir = join(config.dataDir, 'broker')
-  const broker = createBrokerProcess({
-    dir: brokerDir,
-    main: assets.brokerMain,
-    config: config.modelApi,
-    extraCaCerts: config.extraCaCerts,
-    log,
+  const spending = createSpending({
+    ...{ config, database, brokerDir, clock, log },
+    secretKey: await readSecretKey(config),
+    brokerMain: assets.brokerMain,
+    peek: (id) => registry.peek(id),
   })
+  const { broker } = spending
   const brokerKey = await tokenKey(brokerDir)
 
   const find = () => findClaude({ setting: config.claude, path: config.path })
@@ -161,10 +162,10 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     token: (session) => mintSessionToken(brokerKey, session),
   })
   const workspaces = createWorkspaces(database, { dataDir: config.dataDir, roots: config.workspaceRoots, clock, log })
-  const registry = createRegistry(database, {
+  const registry: Registry = createRegistry(database, {
     processes,
     policy: { ...settings.retry, continue: settings.continue },
-    billed: config.modelApi.mode === 'live',
+    billed: spending.isBilled,
     limits: { ...settings.watch, ...liveness, resultMs: resultWaitMs, graceMs: stopGraceMs },
     starts,
     sentBytes: broker.sentBytes,
@@ -253,6 +254,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     accessTokens,
     tickets: createTickets(clock),
     audit,
+    spending,
     health,
     healthChecker,
     metrics,

@@ -125,7 +125,12 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
         '0',
         ...(options.args ?? []),
       ],
-      env: { PATH: systemPath, HOME: home, AICM_ADMIN_PASSWORD: password, ...noLimits, ...options.env },
+      // No test reaches the real API, whatever credential it stores.
+      env: {
+        ...{ PATH: systemPath, HOME: home, AICM_ADMIN_PASSWORD: password, ANTHROPIC_BASE_URL: 'http://127.0.0.1:9' },
+        ...noLimits,
+        ...options.env,
+      },
       cwd: home,
     })
 

@@ -28,7 +28,18 @@ export type Config = {
   dataDir: string
   fallbackDataDir: string | undefined
   claude: string | undefined
-  modelApi: { mode: 'demo' } | { mode: 'live'; upstream: string; credential: Credential | { kind: 'none' } }
+  /** `only`: the demo was asked for, and credentials that are stored are not used. */
+  modelApi: { upstream: string } & (
+    | { mode: 'demo'; only: boolean }
+    | { mode: 'live'; credential: Credential | { kind: 'none' } }
+  )
+  /** The name of the user whom the subscription's token of the environment serves. */
+  oauthOwner: string
+  /** Where subscriptions' tokens are renewed. */
+  oauth: { tokenUrl: string; clientId: string } | undefined
+  pricesFile: string | undefined
+  secretKey: string | undefined
+  secretKeyFile: string | undefined
   workspaceRoots: string[]
   allowedOrigins: string[]
   logLevel: 'debug' | 'info' | 'warn' | 'error'
@@ -111,8 +122,9 @@ const modelApiOf = (values: Values): Config['modelApi'] => {
         ? { kind: 'oauth-token', value: values.oauthToken[0] ?? '' }
         : undefined
   const mode = values.modelApi === undefined ? undefined : oneOf('modelApi', values.modelApi[0] ?? '', ['live', 'demo'])
-  if (mode === 'demo' || (mode === undefined && credential === undefined)) return { mode: 'demo' }
   const upstream = urlOf('upstream', values.upstream?.[0] ?? 'https://api.anthropic.com')
+  if (mode === 'demo' || (mode === undefined && credential === undefined))
+    return { mode: 'demo', only: mode === 'demo', upstream }
   return { mode: 'live', upstream, credential: credential ?? { kind: 'none' } }
 }
 
@@ -199,6 +211,14 @@ const gatewaySettingsOf = (values: Values, host: string): GatewaySettings => {
   }
 }
 
+const oauthOf = ({ oauthTokenUrl, oauthClientId }: Values): Config['oauth'] => {
+  const [tokenUrl, clientId] = [oauthTokenUrl?.[0], oauthClientId?.[0]]
+  if (tokenUrl === undefined && clientId === undefined) return undefined
+  if (tokenUrl === undefined || clientId === undefined)
+    throw new ConfigError(`${nameOf('oauthTokenUrl')} and ${nameOf('oauthClientId')} belong together.`)
+  return { tokenUrl: urlOf('oauthTokenUrl', tokenUrl), clientId }
+}
+
 /** Reads flags and environment; a flag wins. Throws ConfigError. */
 export const readConfig = (argv: string[], environment: Environment): Config => {
   const values: Values = { ...parseEnvironment(environment), ...parseFlags(argv) }
@@ -226,6 +246,11 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
     fallbackDataDir: values.fallbackDataDir?.[0] === undefined ? undefined : resolve(values.fallbackDataDir[0]),
     claude: values.claude?.[0] === undefined ? undefined : resolve(values.claude[0]),
     modelApi: modelApiOf(values),
+    oauthOwner: values.oauthOwner?.[0] ?? optionTable.oauthOwner.default,
+    oauth: oauthOf(values),
+    pricesFile: values.prices?.[0],
+    secretKey: values.secretKey?.[0],
+    secretKeyFile: values.secretKeyFile?.[0] === undefined ? undefined : resolve(values.secretKeyFile[0]),
     workspaceRoots: roots,
     allowedOrigins: (values.allowedOrigins ?? []).map((origin) => new URL(urlOf('allowedOrigins', origin)).origin),
     logLevel: oneOf('logLevel', values.logLevel?.[0] ?? 'info', ['debug', 'info', 'warn', 'error']),

@@ -8,6 +8,7 @@ import type { Shares } from '../auth/shares.ts'
 import type { SigningKeys } from '../auth/signing-keys.ts'
 import type { Tickets } from '../auth/tickets.ts'
 import type { AccessTokens } from '../auth/tokens.ts'
+import type { Spending } from '../broker/spending.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import type { Metrics } from '../observability/metrics.ts'
@@ -33,6 +34,7 @@ export type Services = {
   accessTokens: AccessTokens
   tickets: Tickets
   audit: Pick<Audit, 'record' | 'anchor'>
+  spending: Spending
   health(): Promise<Health>
   /** What the background checker has found. */
   healthChecker: {

@@ -171,7 +171,7 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
         maxTurns: config.maxTurns ?? null,
         oneShot: config.oneShot,
         state: {
-          ...initialState(spare?.claudeSessionId ?? newUuid(), config.recovery),
+          ...initialState(spare?.claudeSessionId ?? newUuid(), config),
           ...(spare === undefined ? {} : { generation: 1, process: 'starting' as const }),
         },
         lastSeq: 0,

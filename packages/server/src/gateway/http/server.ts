@@ -17,12 +17,15 @@ import { createRegister } from './register.ts'
 import { registerApprovals } from './routes/approvals.ts'
 import { registerAudit } from './routes/audit.ts'
 import { registerAuth } from './routes/auth.ts'
+import { registerBudgets } from './routes/budgets.ts'
+import { registerCredentials } from './routes/credentials.ts'
 import { registerHealth } from './routes/health.ts'
 import { registerKeys } from './routes/keys.ts'
 import { registerQuotas } from './routes/quotas.ts'
 import { registerSessions } from './routes/sessions.ts'
 import { registerShares } from './routes/shares.ts'
 import { registerUsers } from './routes/users.ts'
+import { registerUsage } from './routes/usage.ts'
 import { registerWorkspaces } from './routes/workspaces.ts'
 import { refuseSlowBodies } from './slow-bodies.ts'
 
@@ -144,6 +147,9 @@ export const createHttpServer = async (
   registerApprovals(register, services)
   registerAudit(register, services)
   registerQuotas(register, services)
+  registerCredentials(register, services)
+  registerUsage(register, services)
+  registerBudgets(register, services)
   registerHealth(register, services)
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
   const hasPage = await servePage(app, options.webRoot)

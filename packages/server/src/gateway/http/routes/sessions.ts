@@ -40,7 +40,10 @@ export const registerSessions = (register: Register, services: Services): void =
     try {
       const workspace =
         known ?? (await workspaces.claim(user.id, spare?.workspace ?? (await workspaces.reserve(user.id))))
-      return await registry.create({ ...body, workspaceId: workspace.id, userId: user.id, oneShot }, spare)
+      const session = await registry.create({ ...body, workspaceId: workspace.id, userId: user.id, oneShot }, spare)
+      // Before its first prompt: what it may spend is the broker's to know.
+      if (body.budget !== undefined) await services.spending.broker.reconfigure()
+      return session
     } catch (error) {
       if (spare !== undefined) await registry.discard(spare)
       throw error

@@ -10,6 +10,7 @@ import type { TaskRecord } from '../../task-store.ts'
 import type { UserRecord } from '../../user-store.ts'
 import type { WorkspaceRecord } from '../../workspace-store.ts'
 import { copy } from './copy.ts'
+import { createSpending } from './spending.ts'
 import { createTable } from './table.ts'
 
 const createWorkspaces = (): Database['workspaces'] => {
@@ -180,4 +181,5 @@ export const createStores = (): Omit<
   tasks: createTasks(),
   ...createAccounts(),
   quotas: createQuotas(),
+  ...createSpending(),
 })
