@@ -64,6 +64,9 @@ let people = 0
 const newUser = () =>
   client.call(routes.users.create, { body: { username: `person-${people++}`, password: `${canary}-first-password` } })
 
+const newCredential = () =>
+  client.call(routes.credentials.create, { body: { kind: 'api-key', value: `${canary}-api-key-3` } })
+
 const newSession = async (): Promise<string> => (await client.sessions.create()).id
 
 describe('every act is an entry: who, what, on what, from where, with what result', () => {
@@ -129,6 +132,37 @@ describe('every act is an entry: who, what, on what, from where, with what resul
       const { id } = await client.call(routes.keys.create, { body: { name: 'x', permissions: ['sessions.read'] } })
       return { act: () => client.call(routes.keys.delete, { params: { id } }), entry: { target: id } }
     },
+    'credentials.create': async () => ({
+      act: () =>
+        client.call(routes.credentials.create, { body: { kind: 'api-key', value: `${canary}-api-key`, shared: true } }),
+      entry: {
+        target: expect.stringMatching(/^[a-z]+_/),
+        detail: { kind: 'api-key', shared: true, changed: ['kind', 'value', 'shared'] },
+      },
+    }),
+    'credentials.update': async () => {
+      const { id } = await newCredential()
+      const body = { value: `${canary}-api-key-2` }
+      return {
+        act: () => client.call(routes.credentials.update, { params: { id }, body }),
+        entry: { target: id, detail: { kind: 'api-key', shared: false, changed: ['value'] } },
+      }
+    },
+    'credentials.delete': async () => {
+      const { id } = await newCredential()
+      return { act: () => client.call(routes.credentials.delete, { params: { id } }), entry: { target: id } }
+    },
+    'quotas.set': async () => {
+      const { id } = await newUser()
+      return {
+        act: () => client.call(routes.quotas.set, { params: { id }, body: { sessions: 5 } }),
+        entry: { target: id, detail: { sessions: 5 } },
+      }
+    },
+    'budgets.set': async () => ({
+      act: () => client.call(routes.budgets.set, { body: { of: 'server', month: { usd: 1000 } } }),
+      entry: { detail: { of: 'server', month: { usd: 1000 } } },
+    }),
     'shares.shareSession': async () => {
       const [id, { id: userId, username }] = [await newSession(), await newUser()]
       return {
@@ -183,7 +217,7 @@ describe('every act is an entry: who, what, on what, from where, with what resul
           token,
           body: { name: `${canary}-name`, permissionMode: 'plan' },
         })
-      return { act, entry: { target: id, detail: { permissionMode: 'plan' } } }
+      return { act, entry: { target: id, detail: { permissionMode: 'plan', changed: ['name', 'permissionMode'] } } }
     },
     'sessions.execute': async () => {
       const id = await newSession()

@@ -24,7 +24,8 @@ export const recordedAction = ({ id, method }: Route): AuditAction | undefined =
   return method !== 'GET' || watched.test(action) ? action : undefined
 }
 
-type Told = { params?: string[]; query?: string[]; body?: string[]; answer?: string[] }
+/** By name. `changed`: which keys the body had. */
+type Told = { params?: string[]; query?: string[]; body?: string[]; answer?: string[]; changed?: true }
 
 /** What an entry tells beside the target, of what was checked or made here. Nothing that somebody wrote, no URL, no secret. */
 const told: Partial<Record<AuditAction, Told>> = {
@@ -33,12 +34,16 @@ const told: Partial<Record<AuditAction, Told>> = {
   'users.update': { body: ['role', 'disabled', 'resetPassword'], answer: ['username'] },
   'users.delete': { query: ['purge'] },
   'keys.create': { answer: ['prefix', 'permissions', 'expiresAt'] },
+  'credentials.create': { answer: ['kind', 'shared'], changed: true },
+  'credentials.update': { body: ['enabled'], answer: ['kind', 'shared'], changed: true },
+  'quotas.set': { body: ['sessions', 'processes', 'prompts', 'connections', 'bytes'] },
+  'budgets.set': { body: ['of', 'day', 'month'] },
   'shares.shareSession': { answer: ['userId', 'username', 'access'] },
   'shares.shareWorkspace': { answer: ['userId', 'username', 'access'] },
   'shares.unshareSession': { params: ['userId'] },
   'shares.unshareWorkspace': { params: ['userId'] },
   'sessions.create': { body: ['model', 'permissionMode', 'maxTurns'], answer: ['workspaceId'] },
-  'sessions.update': { body: ['model', 'permissionMode'] },
+  'sessions.update': { body: ['model', 'permissionMode'], changed: true },
   'sessions.execute': { answer: ['turnId'] },
   'sessions.once': { body: ['model', 'permissionMode'], answer: ['turnId'] },
   'sessions.interrupt': { answer: ['turnId'] },
@@ -67,8 +72,8 @@ const targetOf = (action: AuditAction, { params, body }: FastifyRequest, answer?
 }
 
 /** Who asks, and from where. */
-const askerOf = ({ caller, ip, id }: FastifyRequest): Pick<Act, 'address' | 'requestId'> & Partial<Act> => ({
-  address: ip,
+const askerOf = ({ caller, clientAddress, id }: FastifyRequest): Pick<Act, 'address' | 'requestId'> & Partial<Act> => ({
+  address: clientAddress,
   requestId: id,
   ...(caller !== null && {
     userId: caller.user.id,
@@ -112,6 +117,7 @@ export const recordAct = async (
       ...pick(request.query, names.query),
       ...pick(request.body, names.body),
       ...pick(answer, names.answer),
+      ...(names.changed && { changed: Object.keys(request.body ?? {}) }),
     },
   })
 }

@@ -20,7 +20,10 @@ const defaultPage = 50
 export const registerSessions = (register: Register, services: Services): void => {
   const { database, registry, workspaces } = services
 
-  const createSession = async (user: Caller, body: CreateSession, oneShot: boolean): Promise<Session> => {
+  const createSession = (user: Caller, body: CreateSession, oneShot: boolean): Promise<Session> =>
+    services.quotas.session(user.id, () => makeSession(user, body, oneShot))
+
+  const makeSession = async (user: Caller, body: CreateSession, oneShot: boolean): Promise<Session> => {
     services.assertCanStart()
     const known =
       body.workspaceId === undefined ? undefined : await workspaceOf(services, user, body.workspaceId, 'sessions.write')
@@ -37,7 +40,10 @@ export const registerSessions = (register: Register, services: Services): void =
     try {
       const workspace =
         known ?? (await workspaces.claim(user.id, spare?.workspace ?? (await workspaces.reserve(user.id))))
-      return await registry.create({ ...body, workspaceId: workspace.id, userId: user.id, oneShot }, spare)
+      const session = await registry.create({ ...body, workspaceId: workspace.id, userId: user.id, oneShot }, spare)
+      // Before its first prompt: what it may spend is the broker's to know.
+      if (body.budget !== undefined) await services.spending.broker.reconfigure()
+      return session
     } catch (error) {
       if (spare !== undefined) await registry.discard(spare)
       throw error
@@ -107,6 +113,7 @@ export const registerSessions = (register: Register, services: Services): void =
     routes.sessions.execute,
     async ({ user, identity, params, body, request, reply }) => {
       const session = await sessionOf(services, user, params.id, routes.sessions.execute.auth)
+      await services.quotas.assertPrompt(session.record().userId)
       const accepted = await session.execute({ ...promptOf(body), userId: user.id })
       if (!wantsEventStream(request)) return accepted
       await recordAct(services, 'sessions.execute', { request, answer: accepted })
