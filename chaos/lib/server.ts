@@ -75,7 +75,7 @@ export const logIn = async (url: string, username: string, password: string): Pr
 
 /** A place for the bundled server as its users start it: a new data folder, a port. `begin` starts it there. */
 export const openServer = async (
-  chaos: Chaos,
+  chaos: Pick<Chaos, 'scope' | 'quick' | 'serverProgram' | 'orphans'>,
   claude: Program,
   flags: readonly string[] = [],
 ): Promise<MortalServer> => {

@@ -23,7 +23,7 @@ export type Run = {
 
 /** Starts the command line as a process. `input` is its stdin, which ends with it. */
 export const startAicm = (
-  server: TestServer,
+  server: Pick<TestServer, 'url'>,
   home: string,
   args: string[],
   { input = '', env = {} }: { input?: string; env?: Record<string, string> } = {},

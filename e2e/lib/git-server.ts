@@ -31,6 +31,11 @@ export const gitServer = async (dir: string): Promise<GitServer> => {
   git(dir, 'clone', '--quiet', '--bare', work, bare)
   git(bare, 'update-server-info')
 
+  return serveFiles(dir)
+}
+
+/** Serves the files of a folder: to git, a repository in it that has been told of it (`update-server-info`). */
+export const serveFiles = async (dir: string): Promise<GitServer> => {
   const requests: string[] = []
   const server = createServer((request, response) => {
     const path = normalize(decodeURIComponent((request.url ?? '/').split('?', 1)[0] ?? '/'))

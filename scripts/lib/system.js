@@ -3,9 +3,13 @@ import { existsSync, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { run } from './run.js'
 
+/** Where Debian puts what programs in Python import. */
+const pythonModules = '/usr/lib/python3/dist-packages'
+
 /**
- * What the tests use of the machine: a command to look for, and the Debian package that brings it. The names on the left
- * are those that `requires` of packages/testing knows.
+ * What the tests use of the machine: a command to look for (or a file, where it brings none), and the Debian package that
+ * brings it. The names on the left are those that `requires` of packages/testing knows.
+ * @type {Record<string, { command: string, debian: string } | { file: string, debian: string }>}
  */
 const parts = {
   bwrap: { command: 'bwrap', debian: 'bubblewrap' },
@@ -13,7 +17,10 @@ const parts = {
   curl: { command: 'curl', debian: 'curl' },
   git: { command: 'git', debian: 'git' },
   'net-namespace': { command: 'unshare', debian: 'util-linux' },
+  openssl: { command: 'openssl', debian: 'openssl' },
   prlimit: { command: 'prlimit', debian: 'util-linux' },
+  'python3-jwt': { file: `${pythonModules}/jwt`, debian: 'python3-jwt' },
+  'python3-websockets': { file: `${pythonModules}/websockets`, debian: 'python3-websockets' },
   ps: { command: 'ps', debian: 'procps' },
   tmux: { command: 'tmux', debian: 'tmux' },
 }
@@ -24,7 +31,8 @@ const isThere = (command) =>
     existsSync(join(folder, command)),
   )
 
-const missing = () => Object.entries(parts).filter(([, { command }]) => !isThere(command))
+const missing = () =>
+  Object.entries(parts).filter(([, part]) => !('file' in part ? existsSync(part.file) : isThere(part.command)))
 
 const isDebianRoot = () =>
   process.getuid?.() === 0 &&

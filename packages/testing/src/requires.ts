@@ -22,6 +22,9 @@ export const claudePath = (): string | undefined => {
   }
 }
 
+/** The Python that Debian's packages are for: another may come first on PATH. */
+export const debianPython = '/usr/bin/python3'
+
 /** What a test may need of the machine, and how to find out: by doing, since a program that is there may still be refused. */
 const probes = {
   bwrap: () => succeeds('bwrap', '--unshare-user', '--unshare-pid', '--ro-bind', '/', '/', 'true'),
@@ -31,7 +34,10 @@ const probes = {
   git: () => succeeds('git', '--version'),
   linux: () => process.platform === 'linux',
   'net-namespace': () => succeeds('unshare', '--net', 'true'),
+  openssl: () => succeeds('openssl', 'version'),
   prlimit: () => succeeds('prlimit', '--version'),
+  'python3-jwt': () => succeeds(debianPython, '-c', 'import jwt'),
+  'python3-websockets': () => succeeds(debianPython, '-c', 'import websockets'),
   ps: () => succeeds('ps', '-o', 'pid'),
   root: () => process.getuid?.() === 0,
   tmux: () => succeeds('tmux', '-V'),

@@ -1,6 +1,7 @@
 import { homedir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import { parseDuration } from '../lib/duration.ts'
+import { isLoopback, limitsOf, type GatewaySettings } from './gateway.ts'
 import { optionTable, type OptionName, type OptionSpec } from './options.ts'
 
 export type Credential = { kind: 'api-key' | 'auth-token' | 'oauth-token'; value: string }
@@ -45,6 +46,9 @@ export type Config = {
   healthIntervalMs: number
   adminPassword: string | undefined
   sessions: SessionSettings
+  /** What was set, by its name: no secrets. */
+  given: Record<string, string>
+  gateway: GatewaySettings
   /** For finding programs only. */
   path: string
   /** More certificate authorities for the way to the upstream (NODE_EXTRA_CA_CERTS). */
@@ -80,7 +84,13 @@ const parseEnvironment = (environment: Environment): Values => {
   for (const [name, spec] of specs) {
     const value = environment[spec.env]
     if (value === undefined || value === '') continue
-    values[name] = spec.many ? value.split(name === 'allowedOrigins' ? ',' : ':').filter(Boolean) : [value]
+    values[name] =
+      spec.many === undefined
+        ? [value]
+        : value
+            .split(spec.many)
+            .map((part) => part.trim())
+            .filter(Boolean)
   }
   return values
 }
@@ -118,7 +128,8 @@ const modelApiOf = (values: Values): Config['modelApi'] => {
   return { mode: 'live', upstream, credential: credential ?? { kind: 'none' } }
 }
 
-const sessionSettingsOf = (values: Values): SessionSettings => {
+/** How the values of times and numbers are read. */
+const readerOf = (values: Values) => {
   const given = (name: OptionName): string => {
     const spec: OptionSpec = optionTable[name]
     return values[name]?.[0] ?? spec.default ?? ''
@@ -141,6 +152,11 @@ const sessionSettingsOf = (values: Values): SessionSettings => {
       )
     return value
   }
+  return { given, time, limit, number }
+}
+
+const sessionSettingsOf = (values: Values): SessionSettings => {
+  const { given, time, limit, number } = readerOf(values)
   return {
     idleMs: time('idleTimeout'),
     closeMs: time('sessionTimeout'),
@@ -167,6 +183,42 @@ const oauthOf = ({ oauthTokenUrl, oauthClientId }: Values): Config['oauth'] => {
   return { tokenUrl: urlOf('oauthTokenUrl', tokenUrl), clientId }
 }
 
+/** A URL may hold a password. */
+const withoutPassword = (text: string): string => text.replaceAll(/\/\/[^/@\s]*@/g, '//')
+
+const givenOf = (values: Values): Record<string, string> =>
+  Object.fromEntries(
+    specs.flatMap(([name, spec]) =>
+      spec.secret || values[name] === undefined ? [] : [[name, withoutPassword(values[name].join(', '))]],
+    ),
+  )
+const gatewaySettingsOf = (values: Values, host: string): GatewaySettings => {
+  const { given, limit, number } = readerOf(values)
+  const [cert] = values.tlsCert ?? []
+  const [key] = values.tlsKey ?? []
+  if ((cert === undefined) !== (key === undefined))
+    throw new ConfigError(`TLS needs both ${nameOf('tlsCert')} and ${nameOf('tlsKey')}.`)
+  const insecure = oneOf('insecureHttp', given('insecureHttp'), ['0', '1']) === '1'
+  if (cert === undefined && !insecure && !isLoopback(host))
+    throw new ConfigError(
+      `Others could reach ${host}, and read every password and token on the way: there is no TLS. Give ${nameOf('tlsCert')} and ${nameOf('tlsKey')}; or leave ${nameOf('host')} at 127.0.0.1 and use a reverse proxy or an SSH tunnel; or, where the network is safe, set ${nameOf('insecureHttp')}.`,
+    )
+  const limits = limitsOf({
+    rateLimits: values.rateLimits ?? [],
+    quotas: values.quotas ?? [],
+    trustedProxies: values.trustedProxies ?? [],
+  })
+  if ('must' in limits)
+    throw new ConfigError(`${nameOf(limits.name)} is ${JSON.stringify(limits.value)}; it must be ${limits.must}.`)
+  return {
+    ...limits,
+    tls: cert === undefined || key === undefined ? undefined : { cert: resolve(cert), key: resolve(key) },
+    requestMs: limit('requestTimeout'),
+    maxConnections: values.maxConnections === undefined ? undefined : number('maxConnections', 1),
+    maxConnectionsOfAddress: number('maxConnectionsOfAddress', 1),
+  }
+}
+
 /** Reads flags and environment; a flag wins. Throws ConfigError. */
 export const readConfig = (argv: string[], environment: Environment): Config => {
   const values: Values = { ...parseEnvironment(environment), ...parseFlags(argv) }
@@ -184,8 +236,9 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
   const relative = roots.find((root) => !isAbsolute(root))
   if (relative !== undefined)
     throw new ConfigError(`${nameOf('workspaceRoots')} is ${JSON.stringify(relative)}; it must be an absolute path.`)
+  const host = values.host?.[0] ?? optionTable.host.default
   return {
-    host: values.host?.[0] ?? optionTable.host.default,
+    host,
     port,
     dataDir: resolve(
       values.dataDir?.[0] ?? join(environment['XDG_STATE_HOME'] || join(homedir(), '.local', 'state'), 'aicm'),
@@ -204,6 +257,8 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
     healthIntervalMs: healthInterval * 1000,
     adminPassword: values.adminPassword?.[0],
     sessions: sessionSettingsOf(values),
+    given: givenOf(values),
+    gateway: gatewaySettingsOf(values, host),
     path: environment['PATH'] ?? '',
     extraCaCerts: environment['NODE_EXTRA_CA_CERTS'],
   }

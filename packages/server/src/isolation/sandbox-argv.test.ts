@@ -69,6 +69,17 @@ requires('bwrap')('it sees only its own processes, has no capabilities and no wa
   expect(seen.slice(1)).toEqual(['3', 'NoNewPrivs:\t1', 'aicm'])
 })
 
+requires('bwrap')(
+  'the kernel takes no orders from inside, from root neither, and not from a namespace inside',
+  async () => {
+    const orders =
+      'for path in /proc/sys/kernel/core_pattern /proc/sys/vm/drop_caches /proc/sysrq-trigger; do test -w $path && echo $path; done'
+    expect(
+      await insideSandbox(`${orders}; unshare -Urpf --mount-proc sh -c '${orders}' 2>/dev/null; echo tried`),
+    ).toEqual(['tried'])
+  },
+)
+
 requires('bwrap')('the time zone has the name that it has outside', async () => {
   const zone = existsSync('/etc/localtime') ? realpathSync('/etc/localtime') : 'none'
   const inside = zone.startsWith('/usr/') ? zone : '/etc/localtime'

@@ -54,6 +54,12 @@ const localTime = (): string[] => {
 }
 
 /**
+ * Where the kernel takes orders from whoever is root, capabilities or not: a server that runs as root starts its sessions as
+ * root too, and a program named in kernel/core_pattern is run outside of every wall. Read-only, for every process inside.
+ */
+const kernelSettings = ['/proc/sys', '/proc/sysrq-trigger', '/proc/irq', '/proc/bus', '/proc/fs']
+
+/**
  * bwrap's arguments for level `sandbox`: own file view, own process, IPC and host-name namespaces. The network is still the
  * host's. Killing its init ends everything in it. Status goes to descriptor 3.
  */
@@ -77,6 +83,7 @@ export const sandboxArgv = (view: View): [string, ...string[]] => [
   ...localTime(),
   '--proc',
   '/proc',
+  ...kernelSettings.flatMap((path) => ['--ro-bind-try', path, path]),
   '--dev',
   '/dev',
   '--bind',

@@ -5,6 +5,7 @@ import { attach } from './attach.ts'
 import type { Exit } from './exit-status.ts'
 import { makeFifo, type MakeFifo } from './fifo.ts'
 import { identify } from './identity.ts'
+import { onlyThese } from './only-these.ts'
 import { processFiles, type SessionProcess } from './session-process.ts'
 
 export type LaunchSpec = {
@@ -43,7 +44,7 @@ export const launch = async (spec: LaunchSpec): Promise<SessionProcess> => {
     return fd
   }
   try {
-    const stdio = [
+    const given = [
       opened(files.stdin, constants.O_RDWR),
       opened(files.stdout, append),
       opened(files.stderr, append),
@@ -51,7 +52,8 @@ export const launch = async (spec: LaunchSpec): Promise<SessionProcess> => {
     ]
     const [file, ...args] =
       spec.exitStatus === 'descriptor' ? spec.argv : (['sh', '-c', statusShell, files.exit, ...spec.argv] as const)
-    const child = spawn(file, args, { cwd: spec.cwd, env: spec.env, stdio, detached: true })
+    const { cwd, env } = spec
+    const child = onlyThese(given, (stdio) => spawn(file, args, { cwd, env, stdio, detached: true }))
     const outerExit = new Promise<Exit>((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })))
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve)

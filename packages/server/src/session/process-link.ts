@@ -370,7 +370,7 @@ export const createProcessLink = ({
     const found = await processes.adopt(session.record())
     if (found === undefined) return insist(() => post({ type: 'adopted', alive: false }))
     process = found.process
-    slot = slots.hold()
+    slot = slots.hold(session.record().userId)
     const { source } = session.record()
     const storedTo = source?.generation === generation ? source.offset : 0
     await new Promise<void>((resolve) => {

@@ -1,10 +1,12 @@
 import type { ApiKeyStore } from './api-key-store.ts'
 import type { ApprovalStore } from './approval-store.ts'
+import type { AuditStore } from './audit-store.ts'
 import type { BudgetStore } from './budget-store.ts'
 import type { CredentialStore } from './credential-store.ts'
 import type { EventStore } from './event-store.ts'
 import type { LoginStore } from './login-store.ts'
 import type { ProjectStore } from './project-store.ts'
+import type { QuotaStore } from './quota-store.ts'
 import type { SessionStore } from './session-store.ts'
 import type { ShareStore } from './share-store.ts'
 import type { TaskStore } from './task-store.ts'
@@ -21,9 +23,11 @@ export type Database = {
   projects: ProjectStore
   tasks: TaskStore
   users: UserStore
+  quotas: QuotaStore
   logins: LoginStore
   apiKeys: ApiKeyStore
   shares: ShareStore
+  audit: AuditStore
   usage: UsageStore
   credentials: CredentialStore
   budgets: BudgetStore

@@ -111,6 +111,8 @@ export type SessionStore = {
   listOpen(): Promise<SessionRecord[]>
   /** Sessions of a workspace that are not closed. */
   countOpen(workspaceId: string): Promise<number>
+  /** The same of a user. */
+  countOpenOf(userId: string): Promise<number>
   counts(): Promise<{ total: number; running: number }>
   /** Removes the session, its events and approvals. */
   delete(id: string): Promise<void>

@@ -5,6 +5,7 @@ import { AppError } from '../lib/app-error.ts'
 import { isoTime, type Clock } from '../lib/clock.ts'
 import { newId } from '../lib/id.ts'
 import type { Log } from '../lib/log.ts'
+import { removeTree } from '../process/remove-tree.ts'
 import type { Database } from '../storage/database.ts'
 import type { WorkspaceRecord } from '../storage/workspace-store.ts'
 import { cloneRepository, checkGitUrl } from './clone.ts'
@@ -126,7 +127,8 @@ export const createWorkspaces = (
       if ((await sessions.countOpen(id)) > 0)
         throw new AppError('workspace_in_use', 'Sessions that are not closed use this workspace.')
       await workspaces.delete(id)
-      if (record.source !== 'folder') await rm(record.path, { recursive: true, force: true })
+      // A process of a session that was closed a moment ago may still be there.
+      if (record.source !== 'folder') await removeTree(record.path)
     },
 
     restore: async () => {

@@ -12,6 +12,7 @@ import type { WorkspaceRecord } from '@aicm/server/storage/workspace-store'
 import type {
   ApprovalMessage,
   ApprovalState,
+  AuditEntry,
   CompleteMessage,
   Message,
   PromptMessage,
@@ -180,6 +181,24 @@ export const userRecord = (changes: Partial<UserRecord> = {}): UserRecord => ({
   role: 'member',
   disabledAt: null,
   createdAt: created,
+  ...changes,
+})
+
+/** Its hash is none: stores do not look at it. */
+export const auditEntry = (seq: number, changes: Partial<AuditEntry> = {}): AuditEntry => ({
+  seq,
+  time,
+  userId: idOf('usr', 1),
+  username: 'Ada',
+  action: 'sessions.create',
+  target: idOf('ses', seq),
+  result: 'ok',
+  code: null,
+  address: '127.0.0.1',
+  requestId: idOf('req', seq),
+  credential: 'login',
+  detail: {},
+  hash: `hash ${seq}`,
   ...changes,
 })
 

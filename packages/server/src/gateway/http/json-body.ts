@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { refuseDeepJson } from '../json-depth.ts'
+import { refuseHostileJson } from '../json-text.ts'
 
 /** JSON is the only body there is; an empty one counts as none. */
 export const acceptJsonOnly = (app: FastifyInstance): void => {
@@ -8,7 +8,7 @@ export const acceptJsonOnly = (app: FastifyInstance): void => {
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     const text = body.toString()
     if (text === '') return done(null, undefined)
-    refuseDeepJson(text)
+    refuseHostileJson(text)
     return parse(request, text, done)
   })
 }

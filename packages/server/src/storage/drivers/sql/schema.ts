@@ -16,6 +16,7 @@ export type Schema = {
     disabled_at: number | null
     created_at: number
   }
+  user_quotas: { user_id: string; overrides: string }
   logins: {
     id: string
     user_id: string

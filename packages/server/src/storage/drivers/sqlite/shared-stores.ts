@@ -50,6 +50,10 @@ export const createSharedStores = ({ file, read }: Connection): SqlStores => {
       move: async (id, from, changes) => (await stores()).tasks.move(id, from, changes),
       delete: async (id) => (await stores()).tasks.delete(id),
     },
+    quotas: {
+      get: async (userId) => (await stores()).quotas.get(userId),
+      set: async (userId, overrides) => (await stores()).quotas.set(userId, overrides),
+    },
     users: {
       create: async (record) => (await stores()).users.create(record),
       get: async (id) => (await stores()).users.get(id),

@@ -1,0 +1,19 @@
+import type { Bench } from '../../bench/lib/row.ts'
+import type { Chaos } from '../../chaos/lib/trial.ts'
+import type { Attack } from './row.ts'
+import { openTarget, type Target } from './target.ts'
+
+/** What the rows of a run share. */
+export const createAttack = (settings: Bench & Pick<Chaos, 'size' | 'note'>): Attack => {
+  let shared: Promise<Target> | undefined
+  return {
+    ...settings,
+    shared: async () => {
+      shared ??= openTarget(settings, { flags: ['--allow-origin', 'https://aicm.example.org'] })
+      const target = await shared
+      await target.renew()
+      return target
+    },
+    own: (options) => openTarget(settings, options),
+  }
+}
