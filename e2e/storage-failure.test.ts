@@ -12,7 +12,7 @@ import {
 import { join } from 'node:path'
 import { tokensText } from '@aicm/broker'
 import type { Client } from '@aicm/client'
-import type { Message } from '@aicm/protocol'
+import { routes, type Message } from '@aicm/protocol'
 import { requires } from '@aicm/testing/requires'
 import { mountSmallDisk } from '@aicm/testing/small-disk'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
@@ -87,6 +87,11 @@ test('garbage in the middle of the database after kill -9: the server rebuilds i
     }
     expect(await say(client, id, '@text(still here)')).toMatchObject({ result: 'success', text: 'still here' })
   }
+  // The audit log is carried along, and what became of it is an entry of its own.
+  const { entries } = await client.call(routes.audit.list, { query: { limit: 2000 } })
+  expect(entries.filter(({ action }) => action === 'sessions.create').length).toBeGreaterThan(0)
+  const [rebuilt] = entries.filter(({ action }) => action === 'server.rebuild')
+  expect(rebuilt).toMatchObject({ result: 'failed', detail: { audit: { entries: (rebuilt?.seq ?? 0) - 2 } } })
   const all = before.flat().length
   expect(reportOf(server).refilled.messages.lost).toBe(lost)
   expect(same / all).toBeGreaterThan(0.7)
@@ -106,6 +111,10 @@ requires('claude', 'linux')(
     const before = conversation(await logOf(client, id))
     const { turnId } = await client.session(id).execute('@tokens(150,20)').accepted
     await until('claude answers', async () => (await client.session(id).info()).status === 'running')
+    await until(
+      'the end of the audit log is noted',
+      async () => (await client.call(routes.audit.head, {})).anchor !== null,
+    )
     await server.kill9()
     writeFileSync(databaseOf(server), garbage(500_000))
     for (const suffix of ['-wal', '-shm']) rmSync(databaseOf(server) + suffix, { force: true })
@@ -114,6 +123,9 @@ requires('claude', 'linux')(
     await server.restart()
     const { sessions: items } = await client.sessions.list()
     expect(items.map((session) => session.id)).toContain(id)
+    // Of the audit log nothing is left, and the new one says so.
+    const { entries } = await client.call(routes.audit.list, { query: {} })
+    expect(entries.slice(0, 3).map(({ action }) => action)).toEqual(['audit.gap', 'server.start', 'server.rebuild'])
     expect(items).toHaveLength(2)
     // What a reader had seen of it lies at other places now: it reads anew.
     await until('the turn that was running has ended', async () => {

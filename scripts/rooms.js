@@ -20,6 +20,7 @@ const isolation = `${server}/isolation`
 const claude = `${server}/claude`
 const session = `${server}/session`
 const auth = `${server}/auth`
+const audit = `${server}/audit`
 const workspaces = `${server}/workspaces`
 const brokerProcess = `${server}/broker`
 
@@ -49,12 +50,14 @@ export const rooms = [
   { path: claude, may: [...machine, `${claude}/wire.ts`] },
   { path: session, may: [...machine, claude] },
   // What a damaged database has lost, from wherever else it can be found.
-  { path: `${server}/rebuild`, may: [...machine, claude, session] },
+  { path: `${server}/rebuild`, may: [...machine, claude, session, audit] },
   { path: auth, may: ground },
+  { path: audit, may: ground },
   { path: workspaces, may: [...ground, process, isolation, auth] },
   { path: brokerProcess, may: [...ground, process, broker] },
   { path: `${server}/health`, may: [...machine, claude, session, brokerProcess] },
   { path: `${server}/rate-limit`, may: ground },
+  { path: `${server}/quotas`, may: ground },
   { path: `${server}/observability`, may: ground },
   { path: `${server}/tasks`, may: [...machine, session, auth] },
   { path: `${server}/plugins`, may: [...machine, session, auth] },
@@ -65,8 +68,11 @@ export const rooms = [
       ...machine,
       session,
       auth,
+      audit,
       workspaces,
+      brokerProcess,
       `${server}/rate-limit`,
+      `${server}/quotas`,
       `${server}/observability`,
       `${server}/tasks`,
       `${server}/plugins`,

@@ -43,7 +43,7 @@ export const serverCommand = (
     node,
     ...(options.imports ?? []),
     ...bench.serverProgram,
-    ...['--port', '0', '--model-api', 'demo'],
+    ...['--port', '0', '--model-api', 'demo', '--rate-limit', 'off', '--quota', 'off'],
     ...['--data-dir', options.dataDir, '--claude', options.claude, '--warm-min', '0'],
     ...(options.flags ?? []),
   ] as const satisfies string[],

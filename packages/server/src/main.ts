@@ -1,3 +1,4 @@
+import { isLoopback } from './config/gateway.ts'
 import { ConfigError, readConfig, type Config } from './config/config.ts'
 import { helpText } from './config/help.ts'
 import { AppError } from './lib/app-error.ts'
@@ -27,6 +28,10 @@ const explain = (error: unknown, config: Config): string => {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   if (code === 'EADDRINUSE')
     return `Port ${config.port} on ${config.host} is in use. Choose another with --port (0 takes any free one).`
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+    return `${config.host} is no address of this machine. Choose another with --host (0.0.0.0 or :: takes all).`
+  if (code === 'EACCES' && config.port < 1024)
+    return `No permission to listen on port ${config.port}. Choose one from 1024 up with --port.`
   if (code === 'EACCES') return `No permission: ${error instanceof Error ? error.message : ''}`
   return error instanceof Error ? error.message : String(error)
 }
@@ -43,6 +48,13 @@ const recoveryLines = ({ recovery }: RunningServer): string[] => {
   ]
 }
 
+const networkOf = ({ host, gateway }: Config): string => {
+  if (gateway.tls !== undefined) return `HTTPS and HTTP/2 (${gateway.tls.cert})`
+  return isLoopback(host)
+    ? 'HTTP, from this machine only'
+    : 'INSECURE: HTTP without TLS, passwords can be read on the way'
+}
+
 const banner = async (config: Config, server: RunningServer): Promise<string> => {
   const [claude, isolation] = await Promise.all([server.claude, server.isolation])
   const line = (name: string, text: string): string => `  ${name.padEnd(10)} ${text}`
@@ -54,6 +66,7 @@ const banner = async (config: Config, server: RunningServer): Promise<string> =>
     line('claude', claude.error ?? `${claude.version} (${claude.path})`),
     line('model API', modelApi),
     line('isolation', [isolation.level, ...isolation.missing.map((missing) => `(missing: ${missing})`)].join(' ')),
+    line('network', networkOf(config)),
     line('data', config.dataDir),
     ...recoveryLines(server),
     ...(server.firstAdminPassword === undefined

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { mintSessionToken, tokenKey } from '@aicm/broker'
 import { pino } from 'pino'
+import { openAudit } from './audit/audit.ts'
 import { createAccessChanges } from './auth/access-changes.ts'
 import { createAccounts } from './auth/accounts.ts'
 import { createApiKeys } from './auth/api-keys.ts'
@@ -12,15 +13,21 @@ import { createShares } from './auth/shares.ts'
 import { openSigningKeys } from './auth/signing-keys.ts'
 import { createTickets } from './auth/tickets.ts'
 import { accessLifeSeconds, createAccessTokens } from './auth/tokens.ts'
-import { createBrokerProcess } from './broker/broker-process.ts'
+import { readSecretKey } from './broker/secret-key.ts'
+import { createSpending } from './broker/spending.ts'
 import { createClaudeProgram, findClaude, type ClaudeProgram } from './claude/find.ts'
 import type { Config } from './config/config.ts'
 import { createHealthChecker } from './health/checker.ts'
 import { createHealth } from './health/health.ts'
 import { createStorageCheck, untilDiskWorks } from './health/storage-check.ts'
 import { pressureOf, readMemory } from './health/system.ts'
+import { createOrigins } from './gateway/client-address.ts'
+import { readCertificate, watchCertificate } from './gateway/http/certificate.ts'
+import { connectionsOfMachine, limitConnections } from './gateway/http/connection-limits.ts'
+import { createListener } from './gateway/http/listener.ts'
 import { createHttpServer } from './gateway/http/server.ts'
 import { originRules } from './gateway/origin.ts'
+import { createRequestLimits } from './gateway/request-limits.ts'
 import type { Services } from './gateway/services.ts'
 import { createWebSocketServer } from './gateway/ws/server.ts'
 import { probeIsolation, type Isolation } from './isolation/level.ts'
@@ -33,8 +40,13 @@ import { once } from './lib/once.ts'
 import { createMetrics } from './observability/metrics.ts'
 import { openStorage, type Recovery } from './open-storage.ts'
 import { defaultLimits } from './process/limits.ts'
+import { createUserQuotas } from './quotas/quotas.ts'
+import { createStoredBytes } from './quotas/stored-bytes.ts'
+import { createGuard } from './rate-limit/guard.ts'
+import { createMemoryLimiter } from './rate-limit/limiter.ts'
+import { createLoginLimiter } from './rate-limit/login-limiter.ts'
 import { createProcesses } from './session/processes.ts'
-import { createRegistry } from './session/registry.ts'
+import { createRegistry, type Registry } from './session/registry.ts'
 import { lockFolder } from './storage/drivers/sqlite/folder-lock.ts'
 import { createWorkspaces } from './workspaces/workspaces.ts'
 
@@ -93,15 +105,21 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   }
   const storage = opened.use(await openStorage(config, { clock, log, onSyncFailed }))
   const { database, kv, recovery } = storage
+  const audit = opened.use(await openAudit({ store: database.audit, kv, clock, log }))
+  void audit.record({ action: 'server.start', detail: { version: assets.version, settings: config.given } })
+  if (recovery !== undefined) {
+    const { reason, refilled } = recovery
+    await audit.record({ action: 'server.rebuild', result: 'failed', detail: { reason, ...refilled } })
+  }
 
   const brokerDir = join(config.dataDir, 'broker')
-  const broker = createBrokerProcess({
-    dir: brokerDir,
-    main: assets.brokerMain,
-    config: config.modelApi,
-    extraCaCerts: config.extraCaCerts,
-    log,
+  const spending = createSpending({
+    ...{ config, database, brokerDir, clock, log },
+    secretKey: await readSecretKey(config),
+    brokerMain: assets.brokerMain,
+    peek: (id) => registry.peek(id),
   })
+  const { broker } = spending
   const brokerKey = await tokenKey(brokerDir)
 
   const find = () => findClaude({ setting: config.claude, path: config.path })
@@ -144,16 +162,17 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     token: (session) => mintSessionToken(brokerKey, session),
   })
   const workspaces = createWorkspaces(database, { dataDir: config.dataDir, roots: config.workspaceRoots, clock, log })
-  const registry = createRegistry(database, {
+  const registry: Registry = createRegistry(database, {
     processes,
     policy: { ...settings.retry, continue: settings.continue },
-    billed: config.modelApi.mode === 'live',
+    billed: spending.isBilled,
     limits: { ...settings.watch, ...liveness, resultMs: resultWaitMs, graceMs: stopGraceMs },
     starts,
     sentBytes: broker.sentBytes,
     slotLimits: {
       maxLive: settings.maxProcesses ?? Math.max(4, Math.floor(readMemory().totalBytes / memoryOfProcess)),
       maxStarting: 2 * availableParallelism(),
+      maxOf: (userId) => quotas.processes(userId),
     },
     shortage,
     rest: { idleMs: settings.idleMs, closeMs: settings.closeMs, journalBytes: longJournal },
@@ -169,13 +188,22 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     log,
   })
 
+  const sinceStart = (): number => performance.now()
+  const quotas = createUserQuotas(database, {
+    defaults: config.gateway.quotas,
+    usageOf: registry.usageOf,
+    storedBytes: createStoredBytes(database, { now: sinceStart, log }),
+  })
+
   const signingKeys = await openSigningKeys(config.dataDir, { clock, lifeMs: accessLifeSeconds * 1000 })
   const accessTokens = createAccessTokens(signingKeys, clock)
   const accessChanges = createAccessChanges()
   const logins = await createLogins(database, { accessTokens, changes: accessChanges, clock, log })
   const apiKeys = createApiKeys(database.apiKeys, { changes: accessChanges, clock, log })
   const accounts = createAccounts(database.users, { logins, changes: accessChanges, clock })
+  const isFirst = (await database.users.count()) === 0
   const firstAdmin = await accounts.createFirstAdmin(config.adminPassword, recovery?.refilled.lostUsers[0])
+  if (isFirst) void audit.record({ action: 'server.first_admin', target: 'admin' })
 
   const metrics = createMetrics(registry.counts)
   storage.breaker.onChange((state) => metrics.breakerChanged('storage', state))
@@ -205,6 +233,14 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     log,
   })
 
+  const { gateway } = config
+  const limiter = createMemoryLimiter(gateway.rateLimits, sinceStart)
+  const guard = createGuard({
+    limit: gateway.rateLimits.failure,
+    now: sinceStart,
+    onBlock: ({ source, ms }) => log.warn({ source, seconds: ms / 1000 }, 'a source of failing requests is blocked'),
+  })
+
   const services: Services = {
     database,
     registry,
@@ -217,10 +253,16 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     signingKeys,
     accessTokens,
     tickets: createTickets(clock),
+    audit,
+    spending,
     health,
     healthChecker,
     metrics,
     assertCanStart: () => void program(),
+    limits: createRequestLimits(limiter, guard),
+    loginLimiter: createLoginLimiter(limiter, { enabled: gateway.rateLimits.login !== undefined, now: sinceStart }),
+    quotas,
+    origins: createOrigins(gateway.trustedProxies),
     removeUserFiles: async (userId) => {
       for (const folder of ['users', 'workspaces'])
         await rm(join(config.dataDir, folder, userId), { recursive: true, force: true })
@@ -232,13 +274,28 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
 
   const restored = await registry.restore()
   const rules = originRules(config)
+  const { tls } = gateway
+  const listener = createListener({
+    requestMs: gateway.requestMs,
+    certificate: tls && (await readCertificate(tls)),
+    limit: limitConnections({
+      most: gateway.maxConnections ?? connectionsOfMachine(),
+      mostOfAddress: gateway.maxConnectionsOfAddress,
+      isProxy: services.origins.isProxy,
+      log,
+    }),
+  })
+  if (tls !== undefined) watchCertificate({ files: tls, use: listener.use, log, signal: stopping.signal })
   const http = await createHttpServer(services, {
     rules,
     webRoot: assets.webRoot,
     logRequests: config.logLevel === 'debug',
+    settings: gateway,
+    listener,
   })
   const webSockets = createWebSocketServer(http.server, services, rules)
-  const url = await http.listen({ host: config.host, port: config.port })
+  const address = await http.listen({ host: config.host, port: config.port })
+  const url = tls === undefined ? address : address.replace('http:', 'https:')
   // Not before the server listens: a start that fails leaves nothing running.
   broker.up().catch((error: unknown) => log.error({ err: error }, 'the broker could not be started'))
   broker.watch(stopping.signal)
@@ -269,6 +326,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     await http.close()
     if (settings.stopWithServer && !keepSessions) await registry.stopAll()
     await registry.release()
+    await audit.record({ action: 'server.stop' })
     log.info({}, 'stopped')
     await resources.disposeAsync()
   }

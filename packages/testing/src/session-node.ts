@@ -120,7 +120,7 @@ export const openSessionNode = async (): Promise<SessionNode> => {
         policy: { ...policy, ...options.policy },
         clock: systemClock,
         log,
-        billed: true,
+        billed: () => true,
         limits: {
           pingMs: 60_000,
           pongMs: 60_000,

@@ -62,6 +62,8 @@ export type TestServer = AsyncDisposable & {
 
 const password = 'correct horse battery staple'
 const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+/** Tests ask more at once than people do; those of the limits set their own. */
+const noLimits = { AICM_RATE_LIMITS: 'off', AICM_QUOTAS: 'off' }
 /** A client under test waits less than people may. */
 const timing = { backoffBaseMs: 20, backoffMaxMs: 200, idleMs: 50 }
 
@@ -123,7 +125,12 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
         '0',
         ...(options.args ?? []),
       ],
-      env: { PATH: systemPath, HOME: home, AICM_ADMIN_PASSWORD: password, ...options.env },
+      // No test reaches the real API, whatever credential it stores.
+      env: {
+        ...{ PATH: systemPath, HOME: home, AICM_ADMIN_PASSWORD: password, ANTHROPIC_BASE_URL: 'http://127.0.0.1:9' },
+        ...noLimits,
+        ...options.env,
+      },
       cwd: home,
     })
 
@@ -162,10 +169,11 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
     for (const client of clients) client.close()
     await end('SIGTERM')
     for (const info of all()) if (!isBroker(info)) kill(info.pid, 'SIGKILL')
-    await brokerControl(join(dataDir, 'broker'))
-      .stop()
-      .catch(() => undefined)
-    await until(`nothing of ${base} runs any more`, () => {
+    await until(`nothing of ${base} runs any more`, async () => {
+      // Again and again: one that is being started just now takes no orders yet.
+      await brokerControl(join(dataDir, 'broker'))
+        .stop()
+        .catch(() => undefined)
       for (const info of all()) if (!isBroker(info)) kill(info.pid, 'SIGKILL')
       return all().length === 0
     }).catch(endAllAtOnce)

@@ -47,6 +47,18 @@ export const Health = Type.Object({
       Type.Boolean({ description: 'Whether the broker could connect, at most 30 s ago; null where it is not known' }),
     ),
     error: nullable(Type.String({ description: 'Why it could not' })),
+    credentials: Type.Array(
+      Type.Object({
+        id: Type.String(),
+        kind: Type.String(),
+        state: Type.Enum(['ready', 'resting', 'auth_required', 'failing']),
+        until: nullable(Type.String()),
+        active: Type.Integer({ description: 'Calls under way' }),
+        waiting: Type.Integer({ description: 'Calls that wait for one of them to end' }),
+      }),
+      { description: 'The shared ones' },
+    ),
+    brokerRestarts: Type.Integer({ description: 'How often this server had to start the broker again' }),
   }),
   isolation: Type.Object({
     level: Type.Union([Type.Literal('process'), Type.Literal('sandbox')]),

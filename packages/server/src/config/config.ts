@@ -1,6 +1,7 @@
 import { homedir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import { parseDuration } from '../lib/duration.ts'
+import { isLoopback, limitsOf, type GatewaySettings } from './gateway.ts'
 import { optionTable, type OptionName, type OptionSpec } from './options.ts'
 
 export type Credential = { kind: 'api-key' | 'auth-token' | 'oauth-token'; value: string }
@@ -27,13 +28,27 @@ export type Config = {
   dataDir: string
   fallbackDataDir: string | undefined
   claude: string | undefined
-  modelApi: { mode: 'demo' } | { mode: 'live'; upstream: string; credential: Credential | { kind: 'none' } }
+  /** `only`: the demo was asked for, and credentials that are stored are not used. */
+  modelApi: { upstream: string } & (
+    | { mode: 'demo'; only: boolean }
+    | { mode: 'live'; credential: Credential | { kind: 'none' } }
+  )
+  /** The name of the user whom the subscription's token of the environment serves. */
+  oauthOwner: string
+  /** Where subscriptions' tokens are renewed. */
+  oauth: { tokenUrl: string; clientId: string } | undefined
+  pricesFile: string | undefined
+  secretKey: string | undefined
+  secretKeyFile: string | undefined
   workspaceRoots: string[]
   allowedOrigins: string[]
   logLevel: 'debug' | 'info' | 'warn' | 'error'
   healthIntervalMs: number
   adminPassword: string | undefined
   sessions: SessionSettings
+  /** What was set, by its name: no secrets. */
+  given: Record<string, string>
+  gateway: GatewaySettings
   /** For finding programs only. */
   path: string
   /** More certificate authorities for the way to the upstream (NODE_EXTRA_CA_CERTS). */
@@ -69,7 +84,13 @@ const parseEnvironment = (environment: Environment): Values => {
   for (const [name, spec] of specs) {
     const value = environment[spec.env]
     if (value === undefined || value === '') continue
-    values[name] = spec.many ? value.split(name === 'allowedOrigins' ? ',' : ':').filter(Boolean) : [value]
+    values[name] =
+      spec.many === undefined
+        ? [value]
+        : value
+            .split(spec.many)
+            .map((part) => part.trim())
+            .filter(Boolean)
   }
   return values
 }
@@ -101,12 +122,14 @@ const modelApiOf = (values: Values): Config['modelApi'] => {
         ? { kind: 'oauth-token', value: values.oauthToken[0] ?? '' }
         : undefined
   const mode = values.modelApi === undefined ? undefined : oneOf('modelApi', values.modelApi[0] ?? '', ['live', 'demo'])
-  if (mode === 'demo' || (mode === undefined && credential === undefined)) return { mode: 'demo' }
   const upstream = urlOf('upstream', values.upstream?.[0] ?? 'https://api.anthropic.com')
+  if (mode === 'demo' || (mode === undefined && credential === undefined))
+    return { mode: 'demo', only: mode === 'demo', upstream }
   return { mode: 'live', upstream, credential: credential ?? { kind: 'none' } }
 }
 
-const sessionSettingsOf = (values: Values): SessionSettings => {
+/** How the values of times and numbers are read. */
+const readerOf = (values: Values) => {
   const given = (name: OptionName): string => {
     const spec: OptionSpec = optionTable[name]
     return values[name]?.[0] ?? spec.default ?? ''
@@ -129,6 +152,11 @@ const sessionSettingsOf = (values: Values): SessionSettings => {
       )
     return value
   }
+  return { given, time, limit, number }
+}
+
+const sessionSettingsOf = (values: Values): SessionSettings => {
+  const { given, time, limit, number } = readerOf(values)
   return {
     idleMs: time('idleTimeout'),
     closeMs: time('sessionTimeout'),
@@ -145,6 +173,50 @@ const sessionSettingsOf = (values: Values): SessionSettings => {
     continue: oneOf('continueTurns', given('continueTurns'), ['auto', 'ask', 'never']),
     stopWithServer: oneOf('stopSessions', given('stopSessions'), ['0', '1']) === '1',
   }
+}
+
+/** A URL may hold a password. */
+const withoutPassword = (text: string): string => text.replaceAll(/\/\/[^/@\s]*@/g, '//')
+
+const givenOf = (values: Values): Record<string, string> =>
+  Object.fromEntries(
+    specs.flatMap(([name, spec]) =>
+      spec.secret || values[name] === undefined ? [] : [[name, withoutPassword(values[name].join(', '))]],
+    ),
+  )
+const gatewaySettingsOf = (values: Values, host: string): GatewaySettings => {
+  const { given, limit, number } = readerOf(values)
+  const [cert] = values.tlsCert ?? []
+  const [key] = values.tlsKey ?? []
+  if ((cert === undefined) !== (key === undefined))
+    throw new ConfigError(`TLS needs both ${nameOf('tlsCert')} and ${nameOf('tlsKey')}.`)
+  const insecure = oneOf('insecureHttp', given('insecureHttp'), ['0', '1']) === '1'
+  if (cert === undefined && !insecure && !isLoopback(host))
+    throw new ConfigError(
+      `Others could reach ${host}, and read every password and token on the way: there is no TLS. Give ${nameOf('tlsCert')} and ${nameOf('tlsKey')}; or leave ${nameOf('host')} at 127.0.0.1 and use a reverse proxy or an SSH tunnel; or, where the network is safe, set ${nameOf('insecureHttp')}.`,
+    )
+  const limits = limitsOf({
+    rateLimits: values.rateLimits ?? [],
+    quotas: values.quotas ?? [],
+    trustedProxies: values.trustedProxies ?? [],
+  })
+  if ('must' in limits)
+    throw new ConfigError(`${nameOf(limits.name)} is ${JSON.stringify(limits.value)}; it must be ${limits.must}.`)
+  return {
+    ...limits,
+    tls: cert === undefined || key === undefined ? undefined : { cert: resolve(cert), key: resolve(key) },
+    requestMs: limit('requestTimeout'),
+    maxConnections: values.maxConnections === undefined ? undefined : number('maxConnections', 1),
+    maxConnectionsOfAddress: number('maxConnectionsOfAddress', 1),
+  }
+}
+
+const oauthOf = ({ oauthTokenUrl, oauthClientId }: Values): Config['oauth'] => {
+  const [tokenUrl, clientId] = [oauthTokenUrl?.[0], oauthClientId?.[0]]
+  if (tokenUrl === undefined && clientId === undefined) return undefined
+  if (tokenUrl === undefined || clientId === undefined)
+    throw new ConfigError(`${nameOf('oauthTokenUrl')} and ${nameOf('oauthClientId')} belong together.`)
+  return { tokenUrl: urlOf('oauthTokenUrl', tokenUrl), clientId }
 }
 
 /** Reads flags and environment; a flag wins. Throws ConfigError. */
@@ -164,8 +236,9 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
   const relative = roots.find((root) => !isAbsolute(root))
   if (relative !== undefined)
     throw new ConfigError(`${nameOf('workspaceRoots')} is ${JSON.stringify(relative)}; it must be an absolute path.`)
+  const host = values.host?.[0] ?? optionTable.host.default
   return {
-    host: values.host?.[0] ?? optionTable.host.default,
+    host,
     port,
     dataDir: resolve(
       values.dataDir?.[0] ?? join(environment['XDG_STATE_HOME'] || join(homedir(), '.local', 'state'), 'aicm'),
@@ -173,12 +246,19 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
     fallbackDataDir: values.fallbackDataDir?.[0] === undefined ? undefined : resolve(values.fallbackDataDir[0]),
     claude: values.claude?.[0] === undefined ? undefined : resolve(values.claude[0]),
     modelApi: modelApiOf(values),
+    oauthOwner: values.oauthOwner?.[0] ?? optionTable.oauthOwner.default,
+    oauth: oauthOf(values),
+    pricesFile: values.prices?.[0],
+    secretKey: values.secretKey?.[0],
+    secretKeyFile: values.secretKeyFile?.[0] === undefined ? undefined : resolve(values.secretKeyFile[0]),
     workspaceRoots: roots,
     allowedOrigins: (values.allowedOrigins ?? []).map((origin) => new URL(urlOf('allowedOrigins', origin)).origin),
     logLevel: oneOf('logLevel', values.logLevel?.[0] ?? 'info', ['debug', 'info', 'warn', 'error']),
     healthIntervalMs: healthInterval * 1000,
     adminPassword: values.adminPassword?.[0],
     sessions: sessionSettingsOf(values),
+    given: givenOf(values),
+    gateway: gatewaySettingsOf(values, host),
     path: environment['PATH'] ?? '',
     extraCaCerts: environment['NODE_EXTRA_CA_CERTS'],
   }

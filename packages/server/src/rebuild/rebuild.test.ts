@@ -79,6 +79,7 @@ test('a conversation that nothing else is known of becomes a session that goes o
     messages: { found: 5, lost: 0 },
     lostSessions: [],
     lostUsers: ['usr_1'],
+    audit: { entries: 0, breaks: 0, first: [] },
   })
   const [session] = await node.database.sessions.list({ userId: 'usr_1', limit: 5 })
   expect(session).toMatchObject({

@@ -3,6 +3,7 @@ import { basename, dirname, join } from 'node:path'
 import type { Message } from '@aicm/protocol'
 import { readTranscript, type Said, type Transcript } from '../claude/read-transcript.ts'
 import { listTranscripts } from '../claude/transcript.ts'
+import { findBreaks } from '../audit/check.ts'
 import { newId, newUuid } from '../lib/id.ts'
 import { initialState } from '../session/initial-state.ts'
 import type { Log } from '../lib/log.ts'
@@ -24,7 +25,11 @@ export type RebuildReport = {
   lostSessions: string[]
   /** Users who have files here and no account any more, oldest first. */
   lostUsers: string[]
+  /** What is left of the audit log, and the first places where entries are missing or are not what was written. */
+  audit: { entries: number; breaks: number; first: string[] }
 }
+
+const toldBreaks = 20
 
 type Deps = { dataDir: string; kv: KeyValueStore; now: number; log: Log }
 
@@ -66,6 +71,7 @@ export const createRefill =
       messages: { found: 0, lost: 0 },
       lostSessions: [],
       lostUsers: [],
+      audit: await auditLeft(database),
     }
     const sessionDir = (id: string): string => join(dataDir, 'sessions', id)
 
@@ -260,6 +266,15 @@ export const createRefill =
       if ((await database.users.get(userId)) === undefined) report.lostUsers.push(userId)
     return report
   }
+
+const auditLeft = async ({ audit }: Database): Promise<RebuildReport['audit']> => {
+  const breaks = await findBreaks(audit)
+  return {
+    entries: (await audit.readHead()).seq,
+    breaks: breaks.length,
+    first: breaks.slice(0, toldBreaks).map(({ reason }) => reason),
+  }
+}
 
 const claimedConversations = async ({ sessions }: Database, userIds: string[]): Promise<Set<string>> => {
   const claimed = new Set<string>()

@@ -127,6 +127,8 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
       permissionMode: 'default',
       systemPrompt: null,
       maxTurns: null,
+      budget: null,
+      waitsUntil: null,
       status: 'idle',
       reason: null,
       process: 'ready',
@@ -224,7 +226,10 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
     version: options.version ?? '0.0.0-fake',
     uptimeSeconds: 1,
     claude: { path: '/usr/bin/claude', version: '2.1.330', error: null },
-    modelApi: { mode: 'demo', upstream: 'scripted', credential: 'none', broker: 'up', reachable: true, error: null },
+    modelApi: {
+      ...{ mode: 'demo', upstream: 'scripted', credential: 'none', broker: 'up', reachable: true, error: null },
+      ...{ credentials: [], brokerRestarts: 0 },
+    },
     isolation: { level: 'process', missing: ['bwrap'] },
     storage: { database: 'memory', keyValue: 'memory', schemaVersion: '1', writable: true, error: null },
     system: {

@@ -20,11 +20,12 @@ const refusal = (error: FastifyError): AppError => {
   return toAppError(error)
 }
 
-/** Every error of a route leaves by here: one form, one table of codes, the cause in the log only. */
+/** Every error of a route leaves by here: one form, one table of codes, the cause in the log only. Returns what it said. */
 export const createReplyError =
-  (log: Log) =>
-  (error: FastifyError, request: FastifyRequest, reply: FastifyReply): void => {
+  (log: Log, onRefused: (error: AppError, request: FastifyRequest) => void) =>
+  (error: FastifyError, request: FastifyRequest, reply: FastifyReply): AppError => {
     const refused = refusal(error)
+    onRefused(refused, request)
     if (refused.status >= 500)
       log.error({ err: refused, cause: refused.cause, requestId: request.id }, 'request failed')
     if (refused.retryAfter !== undefined) reply.header('retry-after', String(refused.retryAfter))
@@ -35,4 +36,5 @@ export const createReplyError =
       request.raw.resume()
     }
     void reply.code(refused.status).send(refused.toBody(request.id))
+    return refused
   }

@@ -5,6 +5,8 @@ import type { Identity } from '../../auth/identity.ts'
 import { assertMay, authenticate, userOf, type Caller as User } from '../access.ts'
 import type { Services } from '../services.ts'
 import { createCheck } from '../validate.ts'
+import { recordAct, recordedAction } from './audit.ts'
+import { limitClassOf } from './limit-requests.ts'
 
 type Caller = { user: User; identity: Identity }
 
@@ -35,10 +37,12 @@ export const createRegister =
       query: createCheck(route.query ?? emptyQuery, 'query'),
       body: route.body && createCheck(route.body, 'body'),
     }
+    const action = recordedAction(route)
     app.route({
       method: route.method,
       url: route.path,
       bodyLimit: options.bodyLimit,
+      config: { limitClass: limitClassOf(route) },
       schema: {
         operationId: route.id,
         summary: route.summary,
@@ -57,8 +61,8 @@ export const createRegister =
         if (route.auth === 'none') return
         const identity = await authenticate(services, request.headers)
         const user = await userOf(services, identity)
-        if (route.auth !== 'token') assertMay(user, route.auth)
         request.caller = { identity, user }
+        if (route.auth !== 'token') assertMay(user, route.auth)
       },
       handler: async (request, reply) => {
         const call = {
@@ -70,6 +74,7 @@ export const createRegister =
           reply,
         }
         const answer = await handler(call as unknown as Input<R> & Context<R>)
+        if (action !== undefined) await recordAct(services, action, { request, answer })
         if (answer === streamed) return reply
         return reply.code(route.status).send(answer)
       },

@@ -20,9 +20,12 @@ import { answerApproval } from '../approvals.ts'
 import { deliver } from '../deliver.ts'
 import { refuseHostileJson } from '../json-text.ts'
 import { promptOf } from '../prompt.ts'
+import { countedCaller } from '../request-limits.ts'
 import type { Services } from '../services.ts'
 import { createCheck } from '../validate.ts'
+import { createMessageLimits } from './limit-messages.ts'
 import { watchAccess } from '../watch-access.ts'
+import { createSocketAudit } from './audit.ts'
 import { createOutgoing } from './outgoing.ts'
 
 /** Requests, and bytes of them, that may wait for their turn; past that the socket is not read. */
@@ -51,26 +54,33 @@ export const createFrames = (): Frames => {
   }
 }
 
+/** Who may open it. */
+export type Admitted = { identity: Identity; user: Caller; address: string }
+
 /** Serves one WebSocket until it closes: requests in their order, subscriptions beside them. */
 export const serveConnection = (
   socket: WebSocket,
-  { identity, user: opener }: { identity: Identity; user: Caller },
+  { identity, user: opener, address }: Admitted,
   services: Services,
   frames: Frames,
 ): void => {
+  const audit = createSocketAudit(services, { identity, user: opener, address })
   const subscriptions = new Map<string, AbortController>()
   const outgoing = createOutgoing(socket)
   const { send } = outgoing
+  const limits = createMessageLimits(services.limits, countedCaller(identity), address)
   let alive = performance.now()
   const waiting = { requests: 0, bytes: 0 }
   let lastRequest: Promise<void> = Promise.resolve()
 
-  const refuse = (error: unknown, ref: string | undefined): void => {
+  const refuse = (error: unknown, ref: string | undefined, message?: UpMessage): void => {
     const refused = toAppError(error)
     const requestId = newId('req', services.clock.now())
     if (refused.status >= 500)
       services.log.error({ err: refused, cause: refused.cause, requestId }, 'a WebSocket request failed')
+    audit.refused(message, { error: refused, requestId })
     send({ type: 'error', ref, ...refused.toBody(requestId) })
+    if (limits.refused(refused.code)) socket.close(1008, 'too many requests')
   }
 
   const stopAll = (): void => {
@@ -171,20 +181,28 @@ export const serveConnection = (
       case 'execute': {
         const { sessionId } = message
         const session = await sessionOf(services, user, sessionId, 'sessions.write')
+        await services.quotas.assertPrompt(session.record().userId)
         const accepted = await session.execute({ ...promptOf(message), userId: user.id })
+        await audit.done(message, { target: sessionId, detail: { turnId: accepted.turnId } })
         return send({ type: 'accepted', ref, sessionId, ...accepted })
       }
       case 'interrupt': {
         const { sessionId } = message
         const session = await sessionOf(services, user, sessionId, 'sessions.write')
-        return send({ type: 'interrupted', ref, sessionId, ...(await session.interrupt()) })
+        const interrupted = await session.interrupt()
+        await audit.done(message, { target: sessionId, detail: interrupted })
+        return send({ type: 'interrupted', ref, sessionId, ...interrupted })
       }
-      case 'approve':
-        return send({
-          type: 'approved',
-          ref,
-          approval: await answerApproval(services, user, message.approvalId, message.decision),
+      case 'approve': {
+        const { approvalId, decision } = message
+        const approval = await answerApproval(services, user, approvalId, decision)
+        const { sessionId, tool } = approval
+        await audit.done(message, {
+          target: approvalId,
+          detail: { decision: decision.decision, remember: decision.remember, sessionId, tool },
         })
+        return send({ type: 'approved', ref, approval })
+      }
       case 'ping':
         return send({ type: 'pong', ref })
       default:
@@ -204,12 +222,20 @@ export const serveConnection = (
   }
 
   const take = async (data: Buffer, isBinary: boolean): Promise<void> => {
+    // What came before the flood was ended.
+    if (socket.readyState !== socket.OPEN) return
     let value: unknown
+    let message: UpMessage | undefined
     try {
-      value = parse(data, isBinary)
-      await handle(checkUp(value))
+      try {
+        value = parse(data, isBinary)
+      } finally {
+        await limits.take(value)
+      }
+      message = checkUp(value)
+      await handle(message)
     } catch (error) {
-      refuse(error, refOf(value))
+      refuse(error, refOf(value), message)
     }
     // Who asks without reading the answers is not asked for more questions.
     await outgoing.room()

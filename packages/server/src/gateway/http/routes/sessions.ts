@@ -9,6 +9,7 @@ import { listSessionsFor, viewSessionFor } from '../../shared-views.ts'
 import { watchAccess } from '../../watch-access.ts'
 import { promptOf } from '../../prompt.ts'
 import type { Services } from '../../services.ts'
+import { recordAct } from '../audit.ts'
 import { sendEventStream, wantsEventStream } from '../event-stream.ts'
 import { streamed, type Register } from '../register.ts'
 
@@ -19,7 +20,10 @@ const defaultPage = 50
 export const registerSessions = (register: Register, services: Services): void => {
   const { database, registry, workspaces } = services
 
-  const createSession = async (user: Caller, body: CreateSession, oneShot: boolean): Promise<Session> => {
+  const createSession = (user: Caller, body: CreateSession, oneShot: boolean): Promise<Session> =>
+    services.quotas.session(user.id, () => makeSession(user, body, oneShot))
+
+  const makeSession = async (user: Caller, body: CreateSession, oneShot: boolean): Promise<Session> => {
     services.assertCanStart()
     const known =
       body.workspaceId === undefined ? undefined : await workspaceOf(services, user, body.workspaceId, 'sessions.write')
@@ -36,7 +40,10 @@ export const registerSessions = (register: Register, services: Services): void =
     try {
       const workspace =
         known ?? (await workspaces.claim(user.id, spare?.workspace ?? (await workspaces.reserve(user.id))))
-      return await registry.create({ ...body, workspaceId: workspace.id, userId: user.id, oneShot }, spare)
+      const session = await registry.create({ ...body, workspaceId: workspace.id, userId: user.id, oneShot }, spare)
+      // Before its first prompt: what it may spend is the broker's to know.
+      if (body.budget !== undefined) await services.spending.broker.reconfigure()
+      return session
     } catch (error) {
       if (spare !== undefined) await registry.discard(spare)
       throw error
@@ -106,8 +113,10 @@ export const registerSessions = (register: Register, services: Services): void =
     routes.sessions.execute,
     async ({ user, identity, params, body, request, reply }) => {
       const session = await sessionOf(services, user, params.id, routes.sessions.execute.auth)
+      await services.quotas.assertPrompt(session.record().userId)
       const accepted = await session.execute({ ...promptOf(body), userId: user.id })
       if (!wantsEventStream(request)) return accepted
+      await recordAct(services, 'sessions.execute', { request, answer: accepted })
       await streamTurn({ reply, request, identity }, session, accepted)
       return streamed
     },
@@ -124,15 +133,18 @@ export const registerSessions = (register: Register, services: Services): void =
         true,
       )
       const accepted = await session.execute({ ...promptOf({ prompt }), userId: user.id })
+      // Now, and not when the turn has ended.
+      const sessionId = session.record().id
+      await recordAct(services, 'sessions.once', { request, answer: { ...accepted, sessionId } })
       if (wantsEventStream(request)) {
         await streamTurn({ reply, request, identity }, session, accepted)
         return streamed
       }
       const gone = new AbortController()
       reply.raw.on('close', () => gone.abort())
-      const stopWatching = watching(identity, session.record().id)((error) => gone.abort(error))
+      const stopWatching = watching(identity, sessionId)((error) => gone.abort(error))
       const complete = await endOfTurn(session, accepted, gone.signal).finally(stopWatching)
-      return { sessionId: session.record().id, turnId: accepted.turnId, complete }
+      return { sessionId, turnId: accepted.turnId, complete }
     },
     { bodyLimit: promptBytes },
   )

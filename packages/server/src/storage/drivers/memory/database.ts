@@ -1,4 +1,5 @@
 import type { Database } from '../../database.ts'
+import { createAudit } from './audit.ts'
 import { createLog } from './log.ts'
 import { createStores } from './stores.ts'
 
@@ -6,6 +7,7 @@ import { createStores } from './stores.ts'
 export const openMemoryDatabase = (): Database => ({
   ...createLog(),
   ...createStores(),
+  audit: createAudit(),
   describe: () => ({ kind: 'memory', schemaVersion: 'none' }),
   [Symbol.asyncDispose]: async () => {},
 })

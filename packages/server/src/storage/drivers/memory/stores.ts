@@ -4,11 +4,13 @@ import type { ApiKeyRecord } from '../../api-key-store.ts'
 import type { Database } from '../../database.ts'
 import type { LoginRecord } from '../../login-store.ts'
 import type { ProjectRecord } from '../../project-store.ts'
+import type { QuotaOverrides } from '../../quota-store.ts'
 import type { ShareRecord } from '../../share-store.ts'
 import type { TaskRecord } from '../../task-store.ts'
 import type { UserRecord } from '../../user-store.ts'
 import type { WorkspaceRecord } from '../../workspace-store.ts'
 import { copy } from './copy.ts'
+import { createSpending } from './spending.ts'
 import { createTable } from './table.ts'
 
 const createWorkspaces = (): Database['workspaces'] => {
@@ -162,12 +164,22 @@ const createAccounts = (): Pick<Database, 'users' | 'logins' | 'apiKeys' | 'shar
   }
 }
 
+const createQuotas = (): Database['quotas'] => {
+  const byUser = new Map<string, QuotaOverrides>()
+  return {
+    get: async (userId) => byUser.get(userId),
+    set: async (userId, overrides) => void byUser.set(userId, copy(overrides)),
+  }
+}
+
 export const createStores = (): Omit<
   Database,
-  'events' | 'sessions' | 'approvals' | 'describe' | typeof Symbol.asyncDispose
+  'events' | 'sessions' | 'approvals' | 'audit' | 'describe' | typeof Symbol.asyncDispose
 > => ({
   workspaces: createWorkspaces(),
   projects: createProjects(),
   tasks: createTasks(),
   ...createAccounts(),
+  quotas: createQuotas(),
+  ...createSpending(),
 })

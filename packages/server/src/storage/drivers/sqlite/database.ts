@@ -4,6 +4,7 @@ import type { Database } from '../../database.ts'
 import { mapStores } from '../../map-stores.ts'
 import { newestMigration } from '../../migrations/index.ts'
 import { createApprovals } from './approvals.ts'
+import { createAudit } from './audit.ts'
 import { createConnection } from './connection.ts'
 import { createEvents } from './events.ts'
 import { findDamage, noteDamage, type Look } from './find-damage.ts'
@@ -58,6 +59,7 @@ export const openSqliteDatabase = async (options: Options): Promise<Database> =>
       sessions: createSessions(connection),
       approvals: createApprovals(connection),
       ...createSharedStores(connection),
+      audit: createAudit(connection),
       describe: () => ({ kind: 'sqlite', schemaVersion: newestMigration }),
       [Symbol.asyncDispose]: () => connection.close(),
     }

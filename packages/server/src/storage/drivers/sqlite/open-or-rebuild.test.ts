@@ -1,12 +1,14 @@
 import {
   appendOf,
   approvalMessage,
+  auditEntry,
   promptMessage,
   sessionRecord,
   textMessage,
   userRecord,
   workspaceRecord,
 } from '@aicm/testing/conformance'
+import { emptyAudit } from '@aicm/protocol'
 import { tempDir } from '@aicm/testing/temp-dir'
 import BetterSqlite from 'better-sqlite3'
 import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
@@ -224,6 +226,33 @@ test('damage that is met while the server runs is refused with advice, and the n
   const second = await open(path)
   expect(second.rebuilt?.reason).toBeTypeOf('string')
   await second.database[Symbol.asyncDispose]()
+})
+
+test('a page of the audit log: what is left of it is kept as it was, still append-only, and goes on behind its end', async () => {
+  await using dir = await tempDir()
+  const path = join(dir.path, 'aicm.db')
+  await fill(path)
+  const entries = Array.from({ length: 200 }, (_, at) => auditEntry(at + 1))
+  {
+    await using database = await openSqliteDatabase({ path })
+    await database.audit.append({ after: emptyAudit, entries })
+  }
+  overwrite(path, pageOf(path, 'audit_log') * 4096, garbage(4096))
+  leaveOpen(path)
+  const { database, rebuilt } = await open(path)
+  expect(rebuilt?.tables['audit_log']?.broken).toBe(true)
+  const left = await database.audit.read({ limit: 1000 })
+  expect(left.length).toBe(rebuilt?.tables['audit_log']?.rows)
+  expect(left.length).toBeGreaterThan(150)
+  expect(left.length).toBeLessThan(200)
+  expect(left).toEqual(left.map(({ seq }) => entries[seq - 1]))
+  const head = await database.audit.readHead()
+  expect(head.seq).toBe(200)
+  await database.audit.append({ after: head, entries: [auditEntry(201)] })
+  await database[Symbol.asyncDispose]()
+  const file = new BetterSqlite(path)
+  expect(() => file.exec('DELETE FROM audit_log')).toThrow('append-only')
+  file.close()
 })
 
 test('a rebuilding that was cut off is done again, and one that was finished is put in its place', async () => {

@@ -1,0 +1,121 @@
+import type { FastifyRequest } from 'fastify'
+import { actionOfRoute, type AuditAction, type Route } from '@aicm/protocol'
+import type { Act } from '../../audit/act.ts'
+import { credentialOf } from '../../auth/identity.ts'
+import type { AppError } from '../../lib/app-error.ts'
+import type { Services } from '../services.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** What it has done is in the audit log already. */
+    audited: boolean
+  }
+}
+
+/** Changes nothing by itself: what its ticket is used for is recorded. */
+const quiet = new Set<AuditAction>(['auth.ticket', 'audit.head'])
+/** What is read there is worth knowing. */
+const watched = /^(?:audit|users|files)\./
+
+/** The action of a route whose success is recorded. */
+export const recordedAction = ({ id, method }: Route): AuditAction | undefined => {
+  const action = actionOfRoute(id)
+  if (action === undefined || quiet.has(action)) return undefined
+  return method !== 'GET' || watched.test(action) ? action : undefined
+}
+
+type Told = { body?: string[]; answer?: string[] }
+
+/** What an entry tells beside the target, from a body and an answer that were checked. Nothing that somebody wrote, no URL. */
+const told: Partial<Record<AuditAction, Told>> = {
+  'sessions.create': { body: ['model', 'permissionMode', 'maxTurns'], answer: ['workspaceId'] },
+  'sessions.update': { body: ['model', 'permissionMode'] },
+  'sessions.execute': { answer: ['turnId'] },
+  'sessions.once': { body: ['model', 'permissionMode'], answer: ['turnId'] },
+  'sessions.interrupt': { answer: ['turnId'] },
+  'workspaces.create': { answer: ['name', 'source', 'path'] },
+  'approvals.answer': { body: ['decision', 'remember'], answer: ['sessionId', 'tool'] },
+}
+
+const property = (value: unknown, name: string): unknown =>
+  typeof value === 'object' && value !== null ? Reflect.get(value, name) : undefined
+
+const pick = (value: unknown, names: string[] = []): Record<string, unknown> =>
+  Object.fromEntries(names.flatMap((name) => [[name, property(value, name)]]).filter(([, part]) => part !== undefined))
+
+const idPattern = /^[a-z]{2,5}_[0-9a-z]{26}$/
+/** What stands in an address may be anything, so only what looks like an id is told. */
+const idIn = (value: unknown): string | undefined =>
+  typeof value === 'string' && idPattern.test(value) ? value : undefined
+
+const targetOf = (action: AuditAction, { params, body }: FastifyRequest, answer?: unknown): string | undefined => {
+  if (action === 'auth.login') {
+    const tried = property(body, 'username')
+    return typeof tried === 'string' ? tried : undefined
+  }
+  const inPath = Object.values(params ?? {}).map(idIn)
+  return inPath.find((id) => id !== undefined) ?? idIn(property(answer, 'id')) ?? idIn(property(answer, 'sessionId'))
+}
+
+/** Who asks, and from where. */
+const askerOf = ({ caller, ip, id }: FastifyRequest): Pick<Act, 'address' | 'requestId'> & Partial<Act> => ({
+  address: ip,
+  requestId: id,
+  ...(caller !== null && {
+    userId: caller.user.id,
+    username: caller.user.username,
+    credential: credentialOf(caller.identity),
+  }),
+})
+
+/** A log-in makes known who it was. */
+const newcomerOf = async (services: Services, answer: unknown): Promise<Partial<Act>> => {
+  const token = property(answer, 'accessToken')
+  if (typeof token !== 'string') return {}
+  const { userId } = await services.accessTokens.verify(token)
+  const user = await services.database.users.get(userId)
+  return { userId, ...(user !== undefined && { username: user.username }) }
+}
+
+/**
+ * Records what a request has done, once. The request waits for it: whoever reads the answer knows that a crash of the server
+ * does not undo the entry.
+ */
+export const recordAct = async (
+  services: Services,
+  action: AuditAction,
+  { request, answer }: { request: FastifyRequest; answer: unknown },
+): Promise<void> => {
+  if (request.audited) return
+  request.audited = true
+  const names = told[action] ?? {}
+  await services.audit.record({
+    ...askerOf(request),
+    ...(request.caller === null && (await newcomerOf(services, answer))),
+    action,
+    target: targetOf(action, request, answer),
+    detail: { ...pick(request.body, names.body), ...pick(answer, names.answer) },
+  })
+}
+
+/** Refusals that are told of whatever was asked: who may not, who came too often, who came by a name or page not ours. */
+const telling = new Set([401, 403, 421, 429])
+
+/** Records what was not done. Nobody waits for that. */
+export const recordRefusal = (services: Services, request: FastifyRequest, { code, status }: AppError): void => {
+  const reading = ['GET', 'HEAD', 'OPTIONS'].includes(request.method)
+  if (request.audited === true || (reading && !telling.has(status))) return
+  const action = actionOfRoute(operationOf(request)) ?? 'http.other'
+  const target = targetOf(action, request)
+  void services.audit.record({
+    ...askerOf(request),
+    ...(action === 'auth.login' && { username: target }),
+    ...{ action, target, code },
+    result: status >= 500 ? 'failed' : 'refused',
+  })
+}
+
+const operationOf = ({ routeOptions }: FastifyRequest): string | undefined => {
+  const id = property(routeOptions.schema, 'operationId')
+  return typeof id === 'string' ? id : undefined
+}
