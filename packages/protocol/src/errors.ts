@@ -55,6 +55,11 @@ export const errorTable = {
   },
   queue_full: { status: 429, retryable: true, hint: 'Wait until queued prompts have run.' },
   too_many_requests: { status: 429, retryable: true, hint: 'Slow down and retry after the time in Retry-After.' },
+  isolation_unavailable: {
+    status: 503,
+    retryable: false,
+    hint: 'The operator sees in `aicm health` which isolation works here, and what more would need.',
+  },
   internal: { status: 500, retryable: true, hint: 'Look for the request id in the server log.' },
   claude_unavailable: {
     status: 503,

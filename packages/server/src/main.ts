@@ -1,7 +1,10 @@
+import type { Isolation } from '@aicm/protocol'
 import { ConfigError, readConfig, type Config } from './config/config.ts'
 import { helpText } from './config/help.ts'
+import { missingText } from './isolation/isolation.ts'
 import { AppError } from './lib/app-error.ts'
 import { assets } from './lib/assets.ts'
+import { closeInherited } from './lib/inheritable.ts'
 import type { RunningServer } from './start-server.ts'
 
 /** How long a stop may take before it is forced. */
@@ -43,6 +46,15 @@ const recoveryLines = ({ recovery }: RunningServer): string[] => {
   ]
 }
 
+const isolationText = ({ level, wanted, uidPerUser, limits, kill, credentials }: Isolation): string =>
+  [
+    level === wanted ? level : `${level} (wanted ${wanted})`,
+    uidPerUser ? 'a uid for each user' : 'one uid for all users',
+    `limits: ${limits}`,
+    `kill: ${kill}`,
+    `credentials: ${credentials}`,
+  ].join(', ')
+
 const banner = async (config: Config, server: RunningServer): Promise<string> => {
   const [claude, isolation] = await Promise.all([server.claude, server.isolation])
   const line = (name: string, text: string): string => `  ${name.padEnd(10)} ${text}`
@@ -53,7 +65,8 @@ const banner = async (config: Config, server: RunningServer): Promise<string> =>
   return [
     line('claude', claude.error ?? `${claude.version} (${claude.path})`),
     line('model API', modelApi),
-    line('isolation', [isolation.level, ...isolation.missing.map((missing) => `(missing: ${missing})`)].join(' ')),
+    line('isolation', isolationText(isolation)),
+    ...isolation.missing.map((missing) => line('', `missing: ${missingText(missing)}`)),
     line('data', config.dataDir),
     ...recoveryLines(server),
     ...(server.firstAdminPassword === undefined
@@ -90,4 +103,7 @@ const main = async (argv: string[]): Promise<void> => {
   process.stdout.write(await banner(config, server))
 }
 
+closeInherited(process.env['NODE_CHANNEL_FD'])
+// What it makes is nobody else's, unless it says so.
+process.umask(0o077)
 await main(process.argv.slice(2))

@@ -1,4 +1,4 @@
-import { copyFileSync, linkSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, linkSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -99,6 +99,8 @@ const realClaude = (): string => {
 /** Starts a server and waits until it listens. Stop it, or dispose of it: else its processes outlive the test. */
 export const startTestServer = async (options: TestServerOptions = {}): Promise<TestServer> => {
   const base = mkdtempSync(join(options.within ?? tmpdir(), 'aicm-e2e-'))
+  // As root, sessions run as other users: they may pass through.
+  chmodSync(base, 0o711)
   const dataDir = options.dataDir ?? join(base, 'data')
   const home = join(base, 'home')
   mkdirSync(home)

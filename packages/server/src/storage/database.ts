@@ -1,4 +1,5 @@
 import type { ApprovalStore } from './approval-store.ts'
+import type { ConfinementStore } from './confinement-store.ts'
 import type { EventStore } from './event-store.ts'
 import type { ProjectStore } from './project-store.ts'
 import type { SessionStore } from './session-store.ts'
@@ -15,6 +16,7 @@ export type Database = {
   projects: ProjectStore
   tasks: TaskStore
   users: UserStore
+  confinement: ConfinementStore
   /** For /v1/health: the kind of database, and its newest migration. */
   describe(): { kind: string; schemaVersion: string }
   [Symbol.asyncDispose](): Promise<void>

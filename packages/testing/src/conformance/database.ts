@@ -1,6 +1,7 @@
 import type { Database } from '@aicm/server/storage/database'
 import { describe } from 'vitest'
 import { approvalTests } from './database/approvals.ts'
+import { confinementTests } from './database/confinement.ts'
 import { eventTests } from './database/events.ts'
 import { projectTests } from './database/projects.ts'
 import { sessionTests } from './database/sessions.ts'
@@ -20,4 +21,5 @@ export const databaseConformance = (name: string, open: OpenDatabase): void => {
   describe(`${name}: projects`, () => projectTests(open))
   describe(`${name}: tasks`, () => taskTests(open))
   describe(`${name}: users`, () => userTests(open))
+  describe(`${name}: confinement`, () => confinementTests(open))
 }

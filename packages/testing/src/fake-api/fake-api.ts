@@ -220,7 +220,10 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
     uptimeSeconds: 1,
     claude: { path: '/usr/bin/claude', version: '2.1.330', error: null },
     modelApi: { mode: 'demo', upstream: 'scripted', credential: 'none', broker: 'up', reachable: true, error: null },
-    isolation: { level: 'process', missing: ['bwrap'] },
+    isolation: {
+      ...{ level: 'process', wanted: 'sealed', uidPerUser: false, limits: 'rlimit', kill: 'group' },
+      ...{ credentials: 'broker', missing: [{ part: 'sealed', error: 'no bwrap', fix: 'Install it.' }] },
+    },
     storage: { database: 'memory', keyValue: 'memory', schemaVersion: '1', writable: true, error: null },
     system: {
       cpu: { count: 2, load: 0.5, waiting: null },

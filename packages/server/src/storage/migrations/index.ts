@@ -5,6 +5,7 @@
  */
 export const migrations = {
   '0001-initial': () => import('./0001-initial.ts'),
+  '0005-isolation': () => import('./0005-isolation.ts'),
 } as const
 
 export const migrationNames: string[] = Object.keys(migrations).sort()

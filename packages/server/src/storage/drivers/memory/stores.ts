@@ -1,5 +1,6 @@
 import { AppError } from '../../../lib/app-error.ts'
 import { foldCase } from '../../fold-case.ts'
+import { noUidLeft } from '../../confinement-store.ts'
 import type { Database } from '../../database.ts'
 import type { ProjectRecord } from '../../project-store.ts'
 import type { TaskRecord } from '../../task-store.ts'
@@ -97,9 +98,24 @@ const createUsers = (): Database['users'] => {
   }
 }
 
-export const createStores = (): Pick<Database, 'workspaces' | 'projects' | 'tasks' | 'users'> => ({
+const createConfinement = (): Database['confinement'] => {
+  const uids = new Map<string, number>()
+  return {
+    getUid: async (userId) => uids.get(userId),
+    giveUid: async (userId, { first, last }) => {
+      const taken = [...uids.values()].filter((uid) => uid >= first && uid <= last)
+      const uid = uids.get(userId) ?? Math.max(first - 1, ...taken) + 1
+      if (uid > last) throw noUidLeft(first, last)
+      uids.set(userId, uid)
+      return uid
+    },
+  }
+}
+
+export const createStores = (): Pick<Database, 'workspaces' | 'projects' | 'tasks' | 'users' | 'confinement'> => ({
   workspaces: createWorkspaces(),
   projects: createProjects(),
   tasks: createTasks(),
   users: createUsers(),
+  confinement: createConfinement(),
 })

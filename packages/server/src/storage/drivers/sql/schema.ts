@@ -12,6 +12,7 @@ export type Schema = {
     role: UserRecord['role']
     created_at: number
   }
+  confined_users: { user_id: string; uid: number | null }
   refresh_tokens: {
     token_hash: string
     family_id: string

@@ -52,5 +52,9 @@ export const createSharedStores = ({ file, read }: Connection): SqlStores => {
       count: async () => read(() => countUsers.get()) ?? 0,
       saveRefreshToken: async (record) => (await stores()).users.saveRefreshToken(record),
     },
+    confinement: {
+      getUid: async (userId) => (await stores()).confinement.getUid(userId),
+      giveUid: async (userId, range) => (await stores()).confinement.giveUid(userId, range),
+    },
   }
 }
