@@ -56,6 +56,7 @@ export const bareWalls: SessionWalls = {
   of: async () => ({ level: 'process', owner: undefined, limits: defaultLimits }),
   give: async () => undefined,
   accountsDir: '/etc',
+  readOnly: [],
 }
 const policy = { baseDelay: 5, maxDelay: 20, factor: 2, maxRetries: 3, continue: 'auto' as const }
 const userId = 'usr_00000000000000000000000001'

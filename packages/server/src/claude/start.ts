@@ -25,6 +25,7 @@ export type StartClaude = {
   /** Makes a folder belong to whom it runs as. */
   give(path: string): Promise<void>
   accountsDir: string
+  readOnly: readonly string[]
   brokerDir: string
   token: string
   makeFifo?: MakeFifo
@@ -34,14 +35,14 @@ export const markerName = 'AICM_PROCESS'
 
 /** Starts a claude that needs neither this server nor any key. Rejects when it cannot be started at all. */
 export const startClaude = async (options: StartClaude): Promise<SessionProcess> => {
-  const { workspace, home, program, brokerDir, accountsDir } = options
+  const { workspace, home, program, brokerDir, accountsDir, readOnly } = options
   const tmp = join(options.sessionDir, 'tmp')
   await Promise.all([tmp, home].map((path) => mkdir(path, { recursive: true, mode: 0o700 })))
   await Promise.all([tmp, home, ...(options.exactWorkspace ? [] : [workspace])].map(options.give))
   const marker = `${options.sessionId}/${options.generation}`
   const { inside, ...confined } = confine({
     walls: options.walls,
-    view: { workspace, home, tmp, brokerDir, program, accountsDir, readOnly: [] },
+    view: { workspace, home, tmp, brokerDir, program, accountsDir, readOnly },
     exact: options.exactWorkspace,
     command: [
       program,

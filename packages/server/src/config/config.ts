@@ -28,6 +28,8 @@ export type IsolationSettings = {
   required: IsolationLevel | undefined
   /** For the users' own uids, on a server that is root. Undefined: they have none. */
   uidRange: { first: number; last: number } | undefined
+  /** Folders that every session may read. */
+  readOnlyMounts: string[]
 }
 
 /** The settings, complete and checked. */
@@ -172,7 +174,11 @@ const isolationSettingsOf = (values: Values): IsolationSettings => {
   const required = level('requireIsolation')
   if (required !== undefined && isolationLevels.indexOf(required) > isolationLevels.indexOf(wanted))
     throw new ConfigError(`${nameOf('requireIsolation')} demands ${required}, and ${nameOf('isolation')} is ${wanted}.`)
-  return { wanted, required, uidRange: uidRangeOf(values) }
+  const readOnlyMounts = values.readOnlyMounts ?? []
+  const relative = readOnlyMounts.find((path) => !isAbsolute(path))
+  if (relative !== undefined)
+    throw new ConfigError(`${nameOf('readOnlyMounts')} is ${JSON.stringify(relative)}; it must be an absolute path.`)
+  return { wanted, required, uidRange: uidRangeOf(values), readOnlyMounts: readOnlyMounts.map((path) => resolve(path)) }
 }
 
 const uidRangeOf = (values: Values): IsolationSettings['uidRange'] => {

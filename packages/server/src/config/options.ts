@@ -191,6 +191,13 @@ export const optionTable = {
     default: '1900000000-1900065535; none with --workspace-root',
     doc: "For a server that is root: each user's sessions run as a uid of their own from this range.",
   },
+  readOnlyMounts: {
+    flag: '--read-only-mount',
+    env: 'AICM_READ_ONLY_MOUNTS',
+    value: 'FOLDER',
+    many: true,
+    doc: 'A folder that every session may read, besides /usr: where tools are, for example. Can be given several times.',
+  },
   logLevel: {
     flag: '--log-level',
     env: 'AICM_LOG_LEVEL',

@@ -22,6 +22,8 @@ export type SessionWalls = {
   /** Gives a user's folder, below the data folder, to whom their processes run as. */
   give(path: string, owner: Owner | undefined): Promise<void>
   accountsDir: string
+  /** Folders that every session may read. */
+  readOnly: readonly string[]
 }
 
 const missingOf = (
@@ -113,6 +115,7 @@ export const createSessionWalls = (options: {
 
   return {
     accountsDir,
+    readOnly: settings.readOnlyMounts,
     state,
     of: async (userId) => {
       const { level, uidPerUser } = await state()

@@ -180,6 +180,7 @@ export const createProcesses = (
         walls,
         give: (path) => settings.walls.give(path, walls.owner),
         accountsDir: settings.walls.accountsDir,
+        readOnly: settings.walls.readOnly,
         brokerDir: settings.brokerDir,
         token: settings.token({ sessionId: record.id, userId: record.userId }),
         makeFifo,
