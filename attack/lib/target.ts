@@ -1,5 +1,3 @@
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { createClient, type Client } from '@aicm/client'
 import type { Tokens, User } from '@aicm/protocol'
 import { addUser } from '@aicm/testing/add-user'
@@ -53,12 +51,9 @@ export const openTarget = async (
     const client = createClient({ url: server.url, getToken: () => somebody.token })
     opened.defer(async () => client.close())
     const { id } = await server.call<User>('GET', '/v1/auth/me', undefined, token)
-    claude.furnish(server.home(id))
     const somebody: Person = { username, password, token, client, userId: id }
     return somebody
   }
-  // Alice's home was furnished when the server began.
-  await rm(join(server.home(), 'fake'), { recursive: true, force: true })
   const [alice, bob] = [await person('admin', adminPassword), await person('bob', bobsPassword)]
   let renewed = performance.now()
   const ask: Target['ask'] = (path, options) => send(server.url, path, options)
