@@ -1,12 +1,10 @@
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
 import { createClient, type Client } from '@aicm/client'
-import type { User } from '@aicm/protocol'
+import type { Tokens, User } from '@aicm/protocol'
 import { addUser } from '@aicm/testing/add-user'
 import type { Program } from '../../bench/lib/fake-claude.ts'
 import { realClaude } from '../../bench/lib/programs.ts'
 import { adminPassword } from '../../bench/lib/server.ts'
-import { logIn, openServer, type Life, type MortalServer } from '../../chaos/lib/server.ts'
+import { openServer, type Life, type MortalServer } from '../../chaos/lib/server.ts'
 import type { Attack } from './row.ts'
 import { send, type Answer, type Ask } from './http.ts'
 
@@ -29,6 +27,13 @@ export type Target = {
 
 export type TargetOptions = { flags?: readonly string[]; life?: Life; claude?: Program }
 
+/** An access token, as people have one: it tells more about itself than an API key does. */
+const logIn = async (url: string, username: string, password: string): Promise<string> => {
+  const { body, seen } = await send(url, '/v1/auth/login', { method: 'POST', body: { username, password } })
+  if (!seen.startsWith('200')) throw new Error(`${username} could not log in: ${seen}`)
+  return (body as Tokens).accessToken
+}
+
 const renewMs = 5 * 60_000
 const bobsPassword = 'the second user of an attack'
 
@@ -46,12 +51,9 @@ export const openTarget = async (
     const client = createClient({ url: server.url, getToken: () => somebody.token })
     opened.defer(async () => client.close())
     const { id } = await server.call<User>('GET', '/v1/auth/me', undefined, token)
-    claude.furnish(server.home(id))
     const somebody: Person = { username, password, token, client, userId: id }
     return somebody
   }
-  // Alice's home was furnished when the server began.
-  await rm(join(server.home(), 'fake'), { recursive: true, force: true })
   const [alice, bob] = [await person('admin', adminPassword), await person('bob', bobsPassword)]
   let renewed = performance.now()
   const ask: Target['ask'] = (path, options) => send(server.url, path, options)

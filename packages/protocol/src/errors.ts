@@ -74,6 +74,11 @@ export const errorTable = {
     hint: 'See GET /v1/quotas for what you have and may have. Close or delete what you no longer need, or ask an administrator for more.',
   },
   too_many_requests: { status: 429, retryable: true, hint: 'Slow down and retry after the time in Retry-After.' },
+  isolation_unavailable: {
+    status: 503,
+    retryable: false,
+    hint: 'The operator sees in `aicm health` which isolation works here, and what more would need.',
+  },
   internal: { status: 500, retryable: true, hint: 'Look for the request id in the server log.' },
   claude_unavailable: {
     status: 503,

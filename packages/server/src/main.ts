@@ -1,8 +1,11 @@
 import { isLoopback } from './config/gateway.ts'
+import type { Isolation } from '@aicm/protocol'
 import { ConfigError, readConfig, type Config } from './config/config.ts'
 import { helpText } from './config/help.ts'
+import { missingText } from './isolation/isolation.ts'
 import { AppError } from './lib/app-error.ts'
 import { assets } from './lib/assets.ts'
+import { closeInherited } from './lib/inheritable.ts'
 import type { RunningServer } from './start-server.ts'
 
 /** How long a stop may take before it is forced. */
@@ -54,6 +57,14 @@ const networkOf = ({ host, gateway }: Config): string => {
     ? 'HTTP, from this machine only'
     : 'INSECURE: HTTP without TLS, passwords can be read on the way'
 }
+const isolationText = ({ level, wanted, uidPerUser, limits, kill, credentials }: Isolation): string =>
+  [
+    level === wanted ? level : `${level} (wanted ${wanted})`,
+    uidPerUser ? 'a uid for each user' : 'one uid for all users',
+    `limits: ${limits}`,
+    `kill: ${kill}`,
+    `credentials: ${credentials}`,
+  ].join(', ')
 
 const banner = async (config: Config, server: RunningServer): Promise<string> => {
   const [claude, isolation] = await Promise.all([server.claude, server.isolation])
@@ -65,7 +76,8 @@ const banner = async (config: Config, server: RunningServer): Promise<string> =>
   return [
     line('claude', claude.error ?? `${claude.version} (${claude.path})`),
     line('model API', modelApi),
-    line('isolation', [isolation.level, ...isolation.missing.map((missing) => `(missing: ${missing})`)].join(' ')),
+    line('isolation', isolationText(isolation)),
+    ...isolation.missing.map((missing) => line('', `missing: ${missingText(missing)}`)),
     line('network', networkOf(config)),
     line('data', config.dataDir),
     ...recoveryLines(server),
@@ -119,4 +131,7 @@ const main = async (argv: string[]): Promise<void> => {
   process.stdout.write(await banner(config, server))
 }
 
+closeInherited(process.env['NODE_CHANNEL_FD'])
+// What it makes is nobody else's, unless it says so.
+process.umask(0o077)
 await main(process.argv.slice(2))

@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { mintSessionToken, tokenKey } from '@aicm/broker'
+import type { Isolation } from '@aicm/protocol'
 import { pino } from 'pino'
 import { openAudit } from './audit/audit.ts'
 import { createAccessChanges } from './auth/access-changes.ts'
@@ -30,13 +31,12 @@ import { originRules } from './gateway/origin.ts'
 import { createRequestLimits } from './gateway/request-limits.ts'
 import type { Services } from './gateway/services.ts'
 import { createWebSocketServer } from './gateway/ws/server.ts'
-import { probeIsolation, type Isolation } from './isolation/level.ts'
+import { assertRequired, createSessionWalls } from './isolation/isolation.ts'
 import { AppError } from './lib/app-error.ts'
 import { assets } from './lib/assets.ts'
 import { createBreaker } from './lib/breaker.ts'
 import { systemClock } from './lib/clock.ts'
 import { openLogFile } from './lib/log-file.ts'
-import { once } from './lib/once.ts'
 import { createMetrics } from './observability/metrics.ts'
 import { openStorage, type Recovery } from './open-storage.ts'
 import { defaultLimits } from './process/limits.ts'
@@ -135,7 +135,18 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   // Both start programs, which would slow the start down: they are asked for when the server listens, or when needed.
   const askClaude = createClaudeProgram(find)
   const claude = async (): Promise<ClaudeProgram> => (told = await askClaude())
-  const isolation = once(() => probeIsolation(join(config.dataDir, 'probe')))
+  const walls = createSessionWalls({
+    dataDir: config.dataDir,
+    settings: config.isolation,
+    limits: defaultLimits,
+    store: database.confinement,
+    countUsers: database.users.count,
+    program: () => {
+      const found = find()
+      // Whoever installs one puts it where it can be reached, or is told by the session that cannot.
+      return 'path' in found ? found.path : '/bin/sh'
+    },
+  })
 
   const settings = config.sessions
   const shortage = (): string | undefined => {
@@ -152,12 +163,13 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   })
   starts.onChange((state) => log.warn({ state, reason: starts.reason() }, 'the circuit breaker for starting claude'))
 
+  if (config.isolation.required !== undefined) assertRequired(await walls.state(), config.isolation.required)
+
   const processes = createProcesses(kv, database.workspaces, {
     dataDir: config.dataDir,
-    limits: defaultLimits,
+    walls,
     brokerDir: broker.apiDir,
     program,
-    isolation: async () => (await isolation()).level,
     brokerUp: broker.up,
     token: (session) => mintSessionToken(brokerKey, session),
   })
@@ -221,7 +233,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     breakers: { storage: storage.breaker, claude: starts },
     diverted: storage.diverted,
     claude,
-    isolation,
+    isolation: walls.state,
   })
   const healthChecker = createHealthChecker({
     health: async () => {
@@ -335,7 +347,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     firstAdminPassword: firstAdmin?.password,
     recovery,
     claude: claude(),
-    isolation: isolation(),
+    isolation: walls.state(),
     worn: worn.promise,
     close: (options) => (closed ??= close(options?.keepSessions === true)),
   }

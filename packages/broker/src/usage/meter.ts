@@ -8,7 +8,7 @@ export type Meter = {
   take(chunk: Buffer): void
   /**
    * Undefined as long as it has said nothing. An answer that was `cut` off never says how long it got: what has passed is
-   * counted then, at four bytes a token, or who breaks off each answer would pay for none.
+   * counted then, roughly, or who breaks off each answer would pay for none.
    */
   metered(cut: boolean): Metered | undefined
 }
@@ -16,9 +16,8 @@ export type Meter = {
 const mostLine = 256 * 1024
 const mostWhole = 256 * 1024
 const newline = 10
-const bytesOfToken = 4
-/** Of an event's line, what is not the model's words. */
-const frameBytes = 90
+/** Of a stream, with all that is around the model's words: events carry some words each. */
+const bytesOfToken = 32
 
 type Fields = { readonly [key: string]: unknown }
 const fields = (value: unknown): Fields =>
@@ -61,12 +60,12 @@ export const createMeter = (contentType: string, onBegin: () => void): Meter => 
     if (begun) onBegin()
   }
   let passed = 0
-  const pass = (bytes: number): void => {
-    passed += bytes
-  }
-  const take = contentType.startsWith('text/event-stream') ? streamReader(learn, pass) : wholeReader(learn)
+  const read = contentType.startsWith('text/event-stream') ? streamReader(learn) : wholeReader(learn)
   return {
-    take,
+    take: (chunk) => {
+      passed += chunk.length
+      read(chunk)
+    },
     metered: (cut) => {
       if (metered === undefined || !cut) return metered
       const { model, tokens } = metered
@@ -79,12 +78,19 @@ type Learn = (model: unknown, usage: unknown) => void
 
 const wantedEvents = ['event: message_start', 'event: message_delta', 'event:message_start', 'event:message_delta']
 const wantedData = ['data: {"type":"message_start"', 'data: {"type":"message_delta"']
+/** In every line that counts, and in few others. */
+const needle = Buffer.from('message_')
 const longestHead = Math.max(...[...wantedEvents, ...wantedData].map(({ length }) => length)) + 1
 
-/** Of the many lines of a stream two are parsed; of the others nothing is looked at but the first letters. */
-const streamReader = (learn: Learn, pass: (bytes: number) => void): Meter['take'] => {
+/**
+ * Of the many lines of a stream a handful are looked at, and two are parsed: where nothing in a piece can be one of them it is
+ * not even cut into lines, or the broker would be slower than the model API.
+ */
+const streamReader = (learn: Learn): Meter['take'] => {
+  /** The line that the last piece ended in. */
   let parts: Buffer[] = []
   let length = 0
+  /** The next line is the data of an event that counts. */
   let wanted = false
 
   const endLine = (line: Buffer): void => {
@@ -97,7 +103,6 @@ const streamReader = (learn: Learn, pass: (bytes: number) => void): Meter['take'
       wanted = wantedEvents.includes(head)
       return
     }
-    if (line.length > frameBytes) pass(line.length - frameBytes)
     if (!head.startsWith('data:') || !(wanted || wantedData.some((start) => head.startsWith(start)))) return
     const event = parse(line.toString('utf8', 'data:'.length))
     const message = fields(event['message'])
@@ -107,15 +112,20 @@ const streamReader = (learn: Learn, pass: (bytes: number) => void): Meter['take'
 
   return (chunk) => {
     let from = 0
-    for (let at = chunk.indexOf(newline); at !== -1; at = chunk.indexOf(newline, from)) {
-      const end = chunk.subarray(from, at)
-      endLine(parts.length === 0 ? end : Buffer.concat([...parts, end]))
+    const first = chunk.indexOf(newline)
+    if (first !== -1 && length > 0) {
+      endLine(Buffer.concat([...parts, chunk.subarray(0, first)]))
+      from = first + 1
       parts = []
       length = 0
+    }
+    if (first !== -1 && !wanted && chunk.indexOf(needle, from) === -1) from = chunk.lastIndexOf(newline) + 1
+    for (let at = chunk.indexOf(newline, from); at !== -1; at = chunk.indexOf(newline, from)) {
+      endLine(chunk.subarray(from, at))
       from = at + 1
     }
     if (from === chunk.length) return
-    // A line that is cut in two. One too long to keep is none of the two that count.
+    // One too long to keep is none of the two that count.
     if (length < mostLine) parts.push(chunk.subarray(from))
     length += chunk.length - from
   }

@@ -1,5 +1,6 @@
 import { homedir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
+import type { IsolationLevel } from '@aicm/protocol'
 import { parseDuration } from '../lib/duration.ts'
 import { isLoopback, limitsOf, type GatewaySettings } from './gateway.ts'
 import { optionTable, type OptionName, type OptionSpec } from './options.ts'
@@ -19,6 +20,17 @@ export type SessionSettings = {
   retry: { baseDelay: number; maxDelay: number; factor: number; maxRetries: number }
   continue: 'auto' | 'ask' | 'never'
   stopWithServer: boolean
+}
+
+export type IsolationSettings = {
+  /** Nothing stronger is used. */
+  wanted: IsolationLevel
+  /** Without it the server does not start. Undefined: whatever there is, but never none for more than one user. */
+  required: IsolationLevel | undefined
+  /** For the users' own uids, on a server that is root. Undefined: they have none. */
+  uidRange: { first: number; last: number } | undefined
+  /** Folders that every session may read. */
+  readOnlyMounts: string[]
 }
 
 /** The settings, complete and checked. */
@@ -49,6 +61,7 @@ export type Config = {
   /** What was set, by its name: no secrets. */
   given: Record<string, string>
   gateway: GatewaySettings
+  isolation: IsolationSettings
   /** For finding programs only. */
   path: string
   /** More certificate authorities for the way to the upstream (NODE_EXTRA_CA_CERTS). */
@@ -219,6 +232,40 @@ const oauthOf = ({ oauthTokenUrl, oauthClientId }: Values): Config['oauth'] => {
   return { tokenUrl: urlOf('oauthTokenUrl', tokenUrl), clientId }
 }
 
+const isolationLevels = ['none', 'process', 'sandbox', 'sealed'] as const
+/** Above what systems give to accounts, containers and services. */
+const defaultUids = { first: 1_900_000_000, last: 1_900_065_535 }
+/** One user, and the two that serve to find out whether it works. */
+const fewestUids = 3
+const mostUid = 2 ** 31 - 1
+
+const isolationSettingsOf = (values: Values): IsolationSettings => {
+  const level = (name: OptionName): IsolationLevel | undefined =>
+    values[name]?.[0] === undefined ? undefined : oneOf(name, values[name][0], isolationLevels)
+  const wanted = level('isolation') ?? 'sealed'
+  const required = level('requireIsolation')
+  if (required !== undefined && isolationLevels.indexOf(required) > isolationLevels.indexOf(wanted))
+    throw new ConfigError(`${nameOf('requireIsolation')} demands ${required}, and ${nameOf('isolation')} is ${wanted}.`)
+  const readOnlyMounts = values.readOnlyMounts ?? []
+  const relative = readOnlyMounts.find((path) => !isAbsolute(path))
+  if (relative !== undefined)
+    throw new ConfigError(`${nameOf('readOnlyMounts')} is ${JSON.stringify(relative)}; it must be an absolute path.`)
+  return { wanted, required, uidRange: uidRangeOf(values), readOnlyMounts: readOnlyMounts.map((path) => resolve(path)) }
+}
+
+const uidRangeOf = (values: Values): IsolationSettings['uidRange'] => {
+  const text = values.uidRange?.[0]
+  // What lies there belongs to people who work there too: to give each session a uid of its own would lock it out.
+  if (text === undefined) return (values.workspaceRoots ?? []).length > 0 ? undefined : defaultUids
+  if (text === 'none') return undefined
+  const [, first = 0, last = 0] = (/^(\d{1,10})-(\d{1,10})$/.exec(text) ?? []).map(Number)
+  if (first < 1000 || last - first + 1 < fewestUids || last > mostUid)
+    throw new ConfigError(
+      `${nameOf('uidRange')} is ${JSON.stringify(text)}; it must be "none", or at least ${fewestUids} uids from 1000 up, like 1900000000-1900065535.`,
+    )
+  return { first, last }
+}
+
 /** Reads flags and environment; a flag wins. Throws ConfigError. */
 export const readConfig = (argv: string[], environment: Environment): Config => {
   const values: Values = { ...parseEnvironment(environment), ...parseFlags(argv) }
@@ -259,6 +306,7 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
     sessions: sessionSettingsOf(values),
     given: givenOf(values),
     gateway: gatewaySettingsOf(values, host),
+    isolation: isolationSettingsOf(values),
     path: environment['PATH'] ?? '',
     extraCaCerts: environment['NODE_EXTRA_CA_CERTS'],
   }

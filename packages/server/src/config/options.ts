@@ -230,6 +230,33 @@ export const optionTable = {
     default: '0',
     doc: "When the server is stopped, its sessions' processes are ended too. Else they go on, and the next server takes them over.",
   },
+  isolation: {
+    flag: '--isolation',
+    env: 'AICM_ISOLATION',
+    value: 'sealed|sandbox|process|none',
+    default: 'sealed, or the strongest that works',
+    doc: 'The walls around sessions: docs/isolation.md. Sessions in the network of the host need `sandbox`.',
+  },
+  requireIsolation: {
+    flag: '--require-isolation',
+    env: 'AICM_REQUIRE_ISOLATION',
+    value: 'LEVEL',
+    doc: 'Without this level the server does not start.',
+  },
+  uidRange: {
+    flag: '--uid-range',
+    env: 'AICM_UID_RANGE',
+    value: 'FIRST-LAST|none',
+    default: '1900000000-1900065535; none with --workspace-root',
+    doc: "For a server that is root: each user's sessions run as a uid of their own from this range.",
+  },
+  readOnlyMounts: {
+    flag: '--read-only-mount',
+    env: 'AICM_READ_ONLY_MOUNTS',
+    value: 'FOLDER',
+    many: ':',
+    doc: 'A folder that every session may read, besides /usr: where tools are, for example. Can be given several times.',
+  },
   logLevel: {
     flag: '--log-level',
     env: 'AICM_LOG_LEVEL',

@@ -1,8 +1,7 @@
-import type { Health } from '@aicm/protocol'
+import type { Health, Isolation } from '@aicm/protocol'
 import type { BrokerProcess } from '../broker/broker-process.ts'
 import type { ClaudeProgram } from '../claude/find.ts'
 import type { Config } from '../config/config.ts'
-import type { Isolation } from '../isolation/level.ts'
 import { toAppError } from '../lib/app-error.ts'
 import type { Breaker } from '../lib/breaker.ts'
 import type { RunningProcesses } from '../session/processes.ts'
@@ -75,7 +74,9 @@ export const createHealth =
       ...(parts.diverted() === 0
         ? []
         : ['The newest messages are in the fallback store, until the database can be written.']),
-      ...(isolation.level === 'sandbox' ? [] : [`Isolation is "${isolation.level}" only.`]),
+      ...(isolation.level === isolation.wanted
+        ? []
+        : [`Isolation is "${isolation.level}" only, not "${isolation.wanted}".`]),
     ]
     return {
       status: reasons.length === 0 ? 'ok' : 'degraded',

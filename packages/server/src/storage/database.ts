@@ -3,6 +3,7 @@ import type { ApprovalStore } from './approval-store.ts'
 import type { AuditStore } from './audit-store.ts'
 import type { BudgetStore } from './budget-store.ts'
 import type { CredentialStore } from './credential-store.ts'
+import type { ConfinementStore } from './confinement-store.ts'
 import type { EventStore } from './event-store.ts'
 import type { LoginStore } from './login-store.ts'
 import type { ProjectStore } from './project-store.ts'
@@ -31,6 +32,7 @@ export type Database = {
   usage: UsageStore
   credentials: CredentialStore
   budgets: BudgetStore
+  confinement: ConfinementStore
   /** For /v1/health: the kind of database, and its newest migration. */
   describe(): { kind: string; schemaVersion: string }
   [Symbol.asyncDispose](): Promise<void>

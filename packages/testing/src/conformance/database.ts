@@ -3,6 +3,7 @@ import { describe } from 'vitest'
 import { apiKeyTests, loginTests, shareTests } from './database/accounts.ts'
 import { approvalTests } from './database/approvals.ts'
 import { auditTests } from './database/audit.ts'
+import { confinementTests } from './database/confinement.ts'
 import { eventTests } from './database/events.ts'
 import { projectTests } from './database/projects.ts'
 import { quotaTests } from './database/quotas.ts'
@@ -30,4 +31,5 @@ export const databaseConformance = (name: string, open: OpenDatabase): void => {
   describe(`${name}: API keys`, () => apiKeyTests(open))
   describe(`${name}: shares`, () => shareTests(open))
   describe(`${name}: audit`, () => auditTests(open))
+  describe(`${name}: confinement`, () => confinementTests(open))
 }

@@ -230,7 +230,10 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
       ...{ mode: 'demo', upstream: 'scripted', credential: 'none', broker: 'up', reachable: true, error: null },
       ...{ credentials: [], brokerRestarts: 0 },
     },
-    isolation: { level: 'process', missing: ['bwrap'] },
+    isolation: {
+      ...{ level: 'process', wanted: 'sealed', uidPerUser: false, limits: 'rlimit', kill: 'group' },
+      ...{ credentials: 'broker', missing: [{ part: 'sealed', error: 'no bwrap', fix: 'Install it.' }] },
+    },
     storage: { database: 'memory', keyValue: 'memory', schemaVersion: '1', writable: true, error: null },
     system: {
       cpu: { count: 2, load: 0.5, waiting: null },

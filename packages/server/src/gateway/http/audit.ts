@@ -42,12 +42,15 @@ const told: Partial<Record<AuditAction, Told>> = {
   'shares.shareWorkspace': { answer: ['userId', 'username', 'access'] },
   'shares.unshareSession': { params: ['userId'] },
   'shares.unshareWorkspace': { params: ['userId'] },
-  'sessions.create': { body: ['model', 'permissionMode', 'maxTurns'], answer: ['workspaceId'] },
+  'sessions.create': { body: ['model', 'permissionMode', 'maxTurns', 'budget'], answer: ['workspaceId'] },
   'sessions.update': { body: ['model', 'permissionMode'], changed: true },
   'sessions.execute': { answer: ['turnId'] },
   'sessions.once': { body: ['model', 'permissionMode'], answer: ['turnId'] },
   'sessions.interrupt': { answer: ['turnId'] },
   'workspaces.create': { answer: ['name', 'source', 'path'] },
+  'credentials.create': { answer: ['kind', 'shared'] },
+  'credentials.update': { body: ['enabled'] },
+  'budgets.set': { body: ['of', 'day', 'month'] },
   'approvals.answer': { body: ['decision', 'remember'], answer: ['sessionId', 'tool'] },
 }
 

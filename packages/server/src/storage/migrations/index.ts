@@ -8,6 +8,7 @@ export const migrations = {
   '0002-accounts': () => import('./0002-accounts.ts'),
   '0003-audit': () => import('./0003-audit.ts'),
   '0004-usage': () => import('./0004-usage.ts'),
+  '0005-isolation': () => import('./0005-isolation.ts'),
   '0006-gateway': () => import('./0006-gateway.ts'),
 } as const
 

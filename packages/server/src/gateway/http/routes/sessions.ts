@@ -20,8 +20,12 @@ const defaultPage = 50
 export const registerSessions = (register: Register, services: Services): void => {
   const { database, registry, workspaces } = services
 
-  const createSession = (user: Caller, body: CreateSession, oneShot: boolean): Promise<Session> =>
-    services.quotas.session(user.id, () => makeSession(user, body, oneShot))
+  const createSession = async (user: Caller, body: CreateSession, oneShot: boolean): Promise<Session> => {
+    const session = await services.quotas.session(user.id, () => makeSession(user, body, oneShot))
+    // Before its first prompt: what it may spend is the broker's to know.
+    if (body.budget !== undefined) await services.spending.broker.reconfigure()
+    return session
+  }
 
   const makeSession = async (user: Caller, body: CreateSession, oneShot: boolean): Promise<Session> => {
     services.assertCanStart()
@@ -40,10 +44,7 @@ export const registerSessions = (register: Register, services: Services): void =
     try {
       const workspace =
         known ?? (await workspaces.claim(user.id, spare?.workspace ?? (await workspaces.reserve(user.id))))
-      const session = await registry.create({ ...body, workspaceId: workspace.id, userId: user.id, oneShot }, spare)
-      // Before its first prompt: what it may spend is the broker's to know.
-      if (body.budget !== undefined) await services.spending.broker.reconfigure()
-      return session
+      return await registry.create({ ...body, workspaceId: workspace.id, userId: user.id, oneShot }, spare)
     } catch (error) {
       if (spare !== undefined) await registry.discard(spare)
       throw error

@@ -1,6 +1,7 @@
 import { AppError } from '../../../lib/app-error.ts'
 import { foldCase } from '../../fold-case.ts'
 import type { ApiKeyRecord } from '../../api-key-store.ts'
+import { noUidLeft } from '../../confinement-store.ts'
 import type { Database } from '../../database.ts'
 import type { LoginRecord } from '../../login-store.ts'
 import type { ProjectRecord } from '../../project-store.ts'
@@ -164,6 +165,20 @@ const createAccounts = (): Pick<Database, 'users' | 'logins' | 'apiKeys' | 'shar
   }
 }
 
+const createConfinement = (): Database['confinement'] => {
+  const uids = new Map<string, number>()
+  return {
+    getUid: async (userId) => uids.get(userId),
+    giveUid: async (userId, { first, last }) => {
+      const taken = [...uids.values()].filter((uid) => uid >= first && uid <= last)
+      const uid = uids.get(userId) ?? Math.max(first - 1, ...taken) + 1
+      if (uid > last) throw noUidLeft(first, last)
+      uids.set(userId, uid)
+      return uid
+    },
+  }
+}
+
 const createQuotas = (): Database['quotas'] => {
   const byUser = new Map<string, QuotaOverrides>()
   return {
@@ -181,5 +196,6 @@ export const createStores = (): Omit<
   tasks: createTasks(),
   ...createAccounts(),
   quotas: createQuotas(),
+  confinement: createConfinement(),
   ...createSpending(),
 })

@@ -7,6 +7,7 @@ import { createCredentials } from './credentials.ts'
 import { createProjects } from './projects.ts'
 import { createQuotas } from './quotas.ts'
 import type { SqlErrors } from './run-query.ts'
+import { createConfinement } from './confinement.ts'
 import type { Schema } from './schema.ts'
 import { createShares } from './shares.ts'
 import { createTasks } from './tasks.ts'
@@ -28,6 +29,7 @@ export type SqlStores = Pick<
   | 'usage'
   | 'credentials'
   | 'budgets'
+  | 'confinement'
 >
 
 export const createSqlStores = (db: Kysely<Schema>, errors: SqlErrors): SqlStores => ({
@@ -42,4 +44,5 @@ export const createSqlStores = (db: Kysely<Schema>, errors: SqlErrors): SqlStore
   usage: createUsage(db, errors),
   credentials: createCredentials(db, errors),
   budgets: createBudgets(db, errors),
+  confinement: createConfinement(db, errors),
 })

@@ -102,5 +102,9 @@ export const createSharedStores = ({ file, read }: Connection): SqlStores => {
       put: async (record) => (await stores()).budgets.put(record),
       listAll: async () => (read(() => hasBudgets.get()) === 1 ? (await stores()).budgets.listAll() : []),
     },
+    confinement: {
+      getUid: async (userId) => (await stores()).confinement.getUid(userId),
+      giveUid: async (userId, range) => (await stores()).confinement.giveUid(userId, range),
+    },
   }
 }
