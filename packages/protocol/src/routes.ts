@@ -3,6 +3,7 @@ import { auditRoutes } from './http/audit.ts'
 import { authRoutes } from './http/auth.ts'
 import { healthRoutes } from './http/health.ts'
 import { keyRoutes } from './http/keys.ts'
+import { oidcRoutes } from './http/oidc.ts'
 import { sessionRoutes } from './http/sessions.ts'
 import { shareRoutes } from './http/shares.ts'
 import { userRoutes } from './http/users.ts'
@@ -11,6 +12,7 @@ import { workspaceRoutes } from './http/workspaces.ts'
 /** The whole HTTP API. */
 export const routes = {
   auth: authRoutes,
+  oidc: oidcRoutes,
   users: userRoutes,
   keys: keyRoutes,
   workspaces: workspaceRoutes,

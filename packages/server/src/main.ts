@@ -1,4 +1,5 @@
-import { ConfigError, readConfig, type Config } from './config/config.ts'
+import { ConfigError } from './config/config-error.ts'
+import { readConfig, type Config } from './config/config.ts'
 import { helpText } from './config/help.ts'
 import { AppError } from './lib/app-error.ts'
 import { assets } from './lib/assets.ts'
@@ -104,6 +105,8 @@ const main = async (argv: string[]): Promise<void> => {
   })
   process.stdout.write(`AICode Manager ${assets.version} listens on ${server.url}\n`)
   process.stdout.write(await banner(config, server))
+  const problem = await server.oidcProblem
+  if (problem !== undefined) process.stdout.write(`Log-in by OpenID does not work yet: ${problem}\n`)
 }
 
 await main(process.argv.slice(2))

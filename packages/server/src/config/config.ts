@@ -1,6 +1,8 @@
 import { homedir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import { parseDuration } from '../lib/duration.ts'
+import { ConfigError } from './config-error.ts'
+import { oidcSettingsOf, type OidcSettings } from './oidc.ts'
 import { optionTable, type OptionName, type OptionSpec } from './options.ts'
 
 export type Credential = { kind: 'api-key' | 'auth-token' | 'oauth-token'; value: string }
@@ -33,6 +35,7 @@ export type Config = {
   logLevel: 'debug' | 'info' | 'warn' | 'error'
   healthIntervalMs: number
   adminPassword: string | undefined
+  oidc: OidcSettings | undefined
   sessions: SessionSettings
   /** What was set, by its name: no secrets. */
   given: Record<string, string>
@@ -42,14 +45,13 @@ export type Config = {
   extraCaCerts: string | undefined
 }
 
-/** Says what is wrong with the settings, and how it should look. */
-export class ConfigError extends Error {}
-
 const longestTimer = 2 ** 31 - 1
 
 type Environment = Record<string, string | undefined>
 type Values = Partial<Record<OptionName, string[]>>
 
+/** What holds colons by itself. */
+const commaSeparated = new Set<OptionName>(['allowedOrigins', 'oidcRoles'])
 const specs = Object.entries(optionTable) as [OptionName, OptionSpec][]
 
 const parseFlags = (argv: string[]): Values => {
@@ -71,7 +73,7 @@ const parseEnvironment = (environment: Environment): Values => {
   for (const [name, spec] of specs) {
     const value = environment[spec.env]
     if (value === undefined || value === '') continue
-    values[name] = spec.many ? value.split(name === 'allowedOrigins' ? ',' : ':').filter(Boolean) : [value]
+    values[name] = spec.many ? value.split(commaSeparated.has(name) ? ',' : ':').filter(Boolean) : [value]
   }
   return values
 }
@@ -190,6 +192,7 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
     logLevel: oneOf('logLevel', values.logLevel?.[0] ?? 'info', ['debug', 'info', 'warn', 'error']),
     healthIntervalMs: healthInterval * 1000,
     adminPassword: values.adminPassword?.[0],
+    oidc: oidcSettingsOf(values),
     sessions: sessionSettingsOf(values),
     given: givenOf(values),
     path: environment['PATH'] ?? '',

@@ -17,6 +17,7 @@ import { registerAudit } from './routes/audit.ts'
 import { registerAuth } from './routes/auth.ts'
 import { registerHealth } from './routes/health.ts'
 import { registerKeys } from './routes/keys.ts'
+import { registerOidc } from './routes/oidc.ts'
 import { registerSessions } from './routes/sessions.ts'
 import { registerShares } from './routes/shares.ts'
 import { registerUsers } from './routes/users.ts'
@@ -121,6 +122,7 @@ export const createHttpServer = async (
       known.push({ method: one, pattern: new RegExp(`^${url.replaceAll(/:[a-z]+/gi, '[^/]+')}$`) })
   })
   registerAuth(register, services)
+  registerOidc(register, services)
   registerUsers(register, services)
   registerKeys(register, services)
   registerWorkspaces(register, services)

@@ -7,6 +7,7 @@ export const migrations = {
   '0001-initial': () => import('./0001-initial.ts'),
   '0002-accounts': () => import('./0002-accounts.ts'),
   '0003-audit': () => import('./0003-audit.ts'),
+  '0007-oidc': () => import('./0007-oidc.ts'),
 } as const
 
 export const migrationNames: string[] = Object.keys(migrations).sort()
