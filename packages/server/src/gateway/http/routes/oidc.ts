@@ -66,7 +66,9 @@ export const registerOidc = (register: Register, { oidc, audit, log }: Services)
       return toPage(reply, { next: arrival.next, hash: `oidc=${arrival.code}` })
     } catch (error) {
       const refused = toAppError(error)
-      log.warn({ err: refused, cause: refused.cause, requestId: request.id }, 'a log-in by OpenID did not succeed')
+      // Not the cause itself: it may hold what the provider has answered, tokens too.
+      const cause = refused.cause instanceof Error ? refused.cause.message : undefined
+      log.warn({ reason: refused.message, cause, requestId: request.id }, 'a log-in by OpenID did not succeed')
       await record(request, refused)
       return toPage(reply, { hash: `oidc-error=${refused.code}` })
     }
