@@ -7,7 +7,9 @@ const strongestFirst = ['admin', 'member', 'viewer'] as const satisfies Role[]
 
 /** The strongest that a mapped group gives; `*` counts for who is in none. Undefined: the user may not log in. */
 export const roleOfGroups = (groups: unknown, roles: ReadonlyMap<string, Role>): Role | undefined => {
-  const given = new Set([groups].flat().map((group) => (group === '*' ? undefined : roles.get(String(group)))))
+  const roleOf = (group: unknown): Role | undefined =>
+    typeof group === 'string' && group !== '*' ? roles.get(group) : undefined
+  const given = new Set((Array.isArray(groups) ? groups : [groups]).map(roleOf))
   return strongestFirst.find((role) => given.has(role)) ?? roles.get('*')
 }
 
