@@ -23,7 +23,16 @@ beforeAll(async () => {
   issuer = `http://127.0.0.1:${port}`
   server = await startTestServer({
     claude: 'fake',
-    args: ['--oidc-issuer', issuer, '--oidc-client-id', 'aicm', '--oidc-role', 'ops=admin', '--oidc-role', 'dev=member'],
+    args: [
+      '--oidc-issuer',
+      issuer,
+      '--oidc-client-id',
+      'aicm',
+      '--oidc-role',
+      'ops=admin',
+      '--oidc-role',
+      'dev=member',
+    ],
     env: { AICM_OIDC_CLIENT_SECRET: secret },
   })
   // Nothing listens at the issuer yet.
@@ -239,7 +248,10 @@ describe('an answer that does not belong to the log-in is refused', () => {
   })
 
   test("another issuer's, and one that does not say whose it is", async () => {
-    for (const change of [(url: URL) => url.searchParams.set('iss', 'https://evil.example'), (url: URL) => url.searchParams.delete('iss')]) {
+    for (const change of [
+      (url: URL) => url.searchParams.set('iss', 'https://evil.example'),
+      (url: URL) => url.searchParams.delete('iss'),
+    ]) {
       const browser = openBrowser()
       const back = await handedBack(browser)
       change(back)
@@ -270,7 +282,14 @@ test('a code for the page works once, and in the browser that started the log-in
 })
 
 test('there is no way on to another site', async () => {
-  for (const next of ['https://evil.example', '//evil.example', '/\\evil.example', 'evil', '/\t/evil.example', '/a\\b']) {
+  for (const next of [
+    'https://evil.example',
+    '//evil.example',
+    '/\\evil.example',
+    'evil',
+    '/\t/evil.example',
+    '/a\\b',
+  ]) {
     const url = `${server.url}${routes.oidc.start.path}?next=${encodeURIComponent(next)}`
     expectRefusal(await send(url, 'GET'), 'invalid_request')
   }
@@ -287,8 +306,5 @@ test('without an issuer there is no such log-in', async () => {
   expect((await send(`${plain.url}${routes.oidc.status.path}`, 'GET')).body).toEqual({ enabled: false, name: null })
   for (const { path } of [routes.oidc.start, routes.oidc.callback])
     expectRefusal(await send(`${plain.url}${path}`, 'GET'), 'not_found')
-  expectRefusal(
-    await send(`${plain.url}${routes.oidc.finish.path}`, 'POST', { body: { code: 'x' } }),
-    'not_found',
-  )
+  expectRefusal(await send(`${plain.url}${routes.oidc.finish.path}`, 'POST', { body: { code: 'x' } }), 'not_found')
 })
