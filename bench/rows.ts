@@ -1,4 +1,5 @@
 import type { RowGroup } from './lib/row.ts'
+import { brokerRows } from './rows/broker.ts'
 import { manySubscribers, oneSubscriber } from './rows/deliveries.ts'
 import { acceptedPrompts, getSession } from './rows/http.ts'
 import { newSession, secondPrompt, wholeTurn } from './rows/real-claude.ts'
@@ -21,5 +22,6 @@ export const rowGroups: readonly RowGroup[] = [
   wake,
   warmSession,
   sleepingMemory,
+  brokerRows,
   cliHelp,
 ]

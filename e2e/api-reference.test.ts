@@ -120,8 +120,10 @@ test('/v1/health says what the server runs on, truthfully', async () => {
     storage: { database: 'sqlite', keyValue: 'lmdb', schemaVersion: expect.stringMatching(/^\d{4}-/) },
     sessions: { total: 0, running: 0, processes: 0 },
   })
-  expect(['process', 'sandbox']).toContain(health.isolation.level)
-  expect(health.isolation.missing.length === 0).toBe(health.isolation.level === 'sandbox')
+  expect(health.isolation).toMatchObject({ wanted: 'sealed', credentials: 'broker' })
+  const parts = health.isolation.missing.map(({ part }) => part)
+  expect(parts.includes('sealed')).toBe(health.isolation.level !== 'sealed')
+  expect(parts.includes('a uid for each user')).toBe(!health.isolation.uidPerUser)
   expect(health.status).toBe(health.reasons.length === 0 ? 'ok' : 'degraded')
 
   const { id } = await client.sessions.create()

@@ -80,7 +80,7 @@ requires(
   'linux',
   'bwrap',
 )('in a sandbox it sees neither the server, nor its files, nor its neighbours', async () => {
-  expect((await client.health()).isolation.level).toBe('sandbox')
+  expect((await client.health()).isolation.level).toBe('sealed')
   const output = await bash("touch asked; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline | tr '\\0' '\\n'")
   expect(output).toContain('AICM_PROCESS=')
   expect(output).not.toContain(canary)

@@ -8,7 +8,12 @@ export const createAttack = (settings: Bench & Pick<Chaos, 'size' | 'note'>): At
   let shared: Promise<Target> | undefined
   return {
     ...settings,
-    shared: () => (shared ??= openTarget(settings, { flags: ['--allow-origin', 'https://aicm.example.org'] })),
+    shared: async () => {
+      shared ??= openTarget(settings, { flags: ['--allow-origin', 'https://aicm.example.org'] })
+      const target = await shared
+      await target.renew()
+      return target
+    },
     own: (options) => openTarget(settings, options),
   }
 }

@@ -33,7 +33,7 @@ export const registration: Row = {
     // A server as its first user starts it: nobody has said a password.
     await using folder = await temporaryFolder(attack.scope)
     await using _ = attack.scope.own(() => endLeftovers(folder.path))
-    const command = serverCommand(attack, { dataDir: folder.path, claude: realClaude().path })
+    const command = serverCommand(attack, { dataDir: folder.path, claude: realClaude() })
     const { AICM_ADMIN_PASSWORD: __, ...env } = command.env
     const printed: string[] = []
     for (const life of [1, 2]) {

@@ -1,9 +1,9 @@
 import type { Tokens } from '@aicm/protocol'
-import { frame, openFrames, opcodes } from '../lib/frames.ts'
+import { openFrames, opcodes } from '../lib/frames.ts'
 import { seenOfFeature, type Answer } from '../lib/http.ts'
 import { notBuilt, type Row, type Try } from '../lib/row.ts'
 import type { Person, Target } from '../lib/target.ts'
-import { request, seenOfFrame } from '../lib/ws-cases.ts'
+import { seenOfFrame } from '../lib/ws-cases.ts'
 
 /** An open WebSocket is to be told within this. */
 const closeMs = 1000
@@ -72,8 +72,6 @@ export const revocation: Row = {
     await dead(target, attempt, 'removal of its user', third, () =>
       ask(`/v1/users/${bob.userId}`, { method: 'DELETE', token: alice.token }),
     )
-    using other = await openFrames(target.url, alice.token)
-    other.write(frame(opcodes.text, request()))
     attempt("another's token", '200', (await ask('/v1/auth/me', { token: alice.token })).seen)
   },
 }

@@ -1,18 +1,19 @@
-import { chmodSync, constants, copyFileSync, linkSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { chmodSync, constants, copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fakeClaudePath } from '@aicm/testing/fake-claude'
 import { temporaryFolder } from './folder.ts'
 import { node } from './programs.ts'
 import type { Scope } from './scope.ts'
 
-/** A program in claude's place. A sandbox shows the file and the home folder: what else it needs is put there. */
-export type Program = { path: string; furnish(home: string): void }
+/** A program in claude's place, and the server's flags that let a sandbox see what it needs. */
+export type Program = { path: string; flags: readonly string[] }
 
 const install = async (scope: Scope, script: string): Promise<AsyncDisposable & { path: string; folder: string }> => {
   const { path: folder, ...owned } = await temporaryFolder(scope)
   const path = join(folder, 'claude')
   writeFileSync(path, `#!/bin/sh\n${script}`)
-  chmodSync(path, 0o755)
+  // Sessions run as other users where the server is root.
+  for (const reachable of [folder, path]) chmodSync(reachable, 0o755)
   return { path, folder, ...owned }
 }
 
@@ -21,17 +22,10 @@ const installOnNode = async (
   scope: Scope,
   files: Record<string, string | Buffer>,
 ): Promise<Program & AsyncDisposable> => {
-  const { folder, ...installed } = await install(scope, `exec "$HOME/fake/node" "$HOME/fake/claude.mjs" "$@"\n`)
-  const nodeCopy = join(folder, 'node')
-  copyFileSync(node, nodeCopy, constants.COPYFILE_FICLONE)
-  return {
-    ...installed,
-    furnish: (home) => {
-      mkdirSync(join(home, 'fake'), { recursive: true })
-      linkSync(nodeCopy, join(home, 'fake', 'node'))
-      for (const [name, content] of Object.entries(files)) writeFileSync(join(home, 'fake', name), content)
-    },
-  }
+  const { folder, ...installed } = await install(scope, `exec "\${0%/*}/node" "\${0%/*}/claude.mjs" "$@"\n`)
+  copyFileSync(node, join(folder, 'node'), constants.COPYFILE_FICLONE)
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content)
+  return { ...installed, flags: ['--read-only-mount', folder] }
 }
 
 /** The stand-in for claude of the tests: what it does is said in the prompt. */
@@ -64,5 +58,5 @@ ${answer}END
 done
 `
   const { folder: _, ...installed } = await install(scope, script)
-  return { ...installed, furnish: () => undefined }
+  return { ...installed, flags: [] }
 }

@@ -23,5 +23,5 @@ export const plainEnvironment = (home: string): Record<string, string> => ({
 export const realClaude = (): Program => {
   const found = findClaude({ setting: undefined, path: process.env['PATH'] ?? systemPath })
   if ('error' in found) throw new Error(found.error)
-  return { path: found.path, furnish: () => undefined }
+  return { path: found.path, flags: [] }
 }

@@ -1,6 +1,6 @@
 import { brokerControl } from '@aicm/broker'
 import { join } from 'node:path'
-import type { Health, Session, User } from '@aicm/protocol'
+import type { Health, Session } from '@aicm/protocol'
 import { firstMatch, startChild } from './child.ts'
 import type { Program } from './fake-claude.ts'
 import { temporaryFolder } from './folder.ts'
@@ -37,14 +37,15 @@ export const endLeftovers = async (dataDir: string): Promise<void> => {
 
 export const serverCommand = (
   bench: Bench,
-  options: { dataDir: string; claude: string; flags?: readonly string[]; imports?: readonly string[] },
+  options: { dataDir: string; claude: Program; flags?: readonly string[]; imports?: readonly string[] },
 ) => ({
   argv: [
     node,
     ...(options.imports ?? []),
     ...bench.serverProgram,
-    ...['--port', '0', '--model-api', 'demo'],
-    ...['--data-dir', options.dataDir, '--claude', options.claude, '--warm-min', '0'],
+    ...['--port', '0', '--model-api', 'demo', '--rate-limit', 'off', '--quota', 'off'],
+    ...['--data-dir', options.dataDir, '--claude', options.claude.path, '--warm-min', '0'],
+    ...options.claude.flags,
     ...(options.flags ?? []),
   ] as const satisfies string[],
   env: { ...plainEnvironment(options.dataDir), AICM_ADMIN_PASSWORD: adminPassword, NODE_NO_WARNINGS: '1' },
@@ -70,7 +71,7 @@ export const startServer = async (
   const folder = started.use(await temporaryFolder(bench.scope))
   const dataDir = folder.path
   started.use(bench.scope.own(() => endLeftovers(dataDir)))
-  const { argv, env } = serverCommand(bench, { dataDir, claude: claude.path, ...more })
+  const { argv, env } = serverCommand(bench, { dataDir, claude, ...more })
   const child = started.use(await startChild(bench.scope, { argv, env }))
   const url = await firstMatch(child, /listens on (\S+)/)
   const { accessToken: token } = await request<{ accessToken: string }>(`${url}/v1/auth/login`, {
@@ -96,8 +97,6 @@ export const startServer = async (
     }
   }
 
-  const me = await call<User>('GET', '/v1/auth/me')
-  claude.furnish(join(dataDir, 'users', me.id, 'home'))
   // Answered when the start's own probes are done: they must not run into a measurement.
   while ((await call<Health>('GET', '/v1/health')).modelApi.broker === 'down')
     await new Promise((resolve) => setTimeout(resolve, 20))

@@ -67,7 +67,6 @@ const deliver = async (
   })
 
   await using folder = await temporaryFolder(bench.scope)
-  claude.furnish(folder.path)
   await using relay = await startChild(bench.scope, {
     argv: [node, program('bare-relay'), claude.path, ...claudeArguments()],
     env: {

@@ -27,7 +27,7 @@ export const serverStart: RowGroup = {
   run: async (bench) => {
     await using folder = await temporaryFolder(bench.scope)
     await using _ = bench.scope.own(() => endLeftovers(folder.path))
-    const server = serverCommand(bench, { dataDir: folder.path, claude: realClaude().path })
+    const server = serverCommand(bench, { dataDir: folder.path, claude: realClaude() })
     const bare = { argv: [node, bareServer] as const, env: plainEnvironment(folder.path) }
     const values = await interleave({
       rounds: bench.quick ? 6 : 15,

@@ -85,7 +85,7 @@ export const openServer = async (
   opened.use(chaos.scope.own(() => endLeftovers(dataDir)))
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
-  const { argv, env } = serverCommand(chaos, { dataDir, claude: claude.path, flags })
+  const { argv, env } = serverCommand(chaos, { dataDir, claude, flags })
   let child: Child | undefined
   let token = ''
   let userId = ''
@@ -166,7 +166,6 @@ export const openServer = async (
     ).ready
     token = await logIn(url, 'admin', adminPassword)
     userId = (await call<User>('GET', '/v1/auth/me')).id
-    claude.furnish(home())
   }
 
   const home = (id = userId): string => join(dataDir, 'users', id, 'home')

@@ -5,7 +5,7 @@ import { until } from '@aicm/testing/until'
 export type Part = 'claude' | 'outer' | 'inner'
 
 const isClaude = ({ argv }: ProcessInfo): boolean =>
-  argv[0]?.endsWith('/claude') === true || argv[1]?.endsWith('/fake/claude.mjs') === true
+  argv[0]?.endsWith('/claude') === true || argv[1]?.endsWith('/claude.mjs') === true
 
 const find = (sessionId: string, part: Part): number | undefined => {
   const all = findProcesses(({ environment }) =>

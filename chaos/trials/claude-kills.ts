@@ -29,7 +29,9 @@ export const claudeKills: Trial = {
     await using server = await openServer(chaos, claude)
     await server.begin()
     const { isolation } = await server.insist<{ isolation: { level: string } }>('GET', '/v1/health')
-    const parts: Part[] = isolation.level === 'sandbox' ? ['claude', 'outer', 'inner'] : ['claude', 'outer']
+    const parts: Part[] = ['sandbox', 'sealed'].includes(isolation.level)
+      ? ['claude', 'outer', 'inner']
+      : ['claude', 'outer']
 
     await inLanes(sessions, count, async (kills, lane) => {
       const random = seeded(chaos.seed + lane)

@@ -1,4 +1,4 @@
-import type { Session, User } from '@aicm/protocol'
+import type { Session } from '@aicm/protocol'
 import { addUser } from '@aicm/testing/add-user'
 import { installFakeClaude } from '../../bench/lib/fake-claude.ts'
 import { median } from '../../bench/lib/stats.ts'
@@ -25,7 +25,6 @@ export const startStorm: Trial = {
     await server.begin()
     await addUser({ url: server.url, token: server.token() }, { username, password })
     const second = await logIn(server.url, username, password)
-    claude.furnish(server.home((await server.call<User>('GET', '/v1/auth/me', undefined, second)).id))
 
     /** Resolves with the milliseconds until each of a user's sessions took prompts. */
     const storm = async (token: string, sessions: number): Promise<number[]> => {

@@ -35,14 +35,15 @@ export const expectRefusal = (
   answer: { asked?: string; status: number; body: unknown },
   ...codes: ErrorCode[]
 ): void => {
+  const { error } = answer.body as { error: { code: ErrorCode } }
   expect(answer.body, answer.asked).toEqual({
     error: {
       code: expect.toBeOneOf(codes),
       message: expect.stringMatching(/./),
       hint: expect.stringMatching(/./),
       requestId: expect.stringMatching(/^req_/),
+      ...('retryAfter' in error ? { retryAfter: expect.any(Number) } : {}),
     },
   })
-  const { error } = answer.body as { error: { code: ErrorCode } }
   expect(answer.status, answer.asked).toBe(errorTable[error.code].status)
 }

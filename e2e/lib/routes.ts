@@ -30,18 +30,23 @@ export const validBody = ({ id }: Route): Record<string, unknown> => {
       return { prompt: 'hello' }
     case 'answerApproval':
       return { decision: 'allow' }
+    case 'createCredential':
+      return { kind: 'api-key', value: 'sk-not-a-real-key' }
+    case 'setBudget':
+      return { of: 'server', month: { usd: 1_000_000 } }
     default:
       return {}
   }
 }
 
-type Kind = 'ses' | 'wsp' | 'apr' | 'usr' | 'key' | 'lgn'
+type Kind = 'ses' | 'wsp' | 'apr' | 'usr' | 'key' | 'lgn' | 'crd'
 
 const kindOf = ({ path }: Route): Kind => {
   if (path.startsWith('/v1/workspaces/')) return 'wsp'
   if (path.startsWith('/v1/approvals/')) return 'apr'
   if (path.startsWith('/v1/users/')) return 'usr'
   if (path.startsWith('/v1/keys/')) return 'key'
+  if (path.startsWith('/v1/credentials/')) return 'crd'
   return path.startsWith('/v1/auth/logins/') ? 'lgn' : 'ses'
 }
 
@@ -52,6 +57,7 @@ const codes: Record<Kind, ErrorCode> = {
   usr: 'user_not_found',
   key: 'key_not_found',
   lgn: 'login_not_found',
+  crd: 'credential_not_found',
 }
 
 /** What a route says of an id that does not exist. */

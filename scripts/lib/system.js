@@ -17,6 +17,7 @@ const parts = {
   curl: { command: 'curl', debian: 'curl' },
   git: { command: 'git', debian: 'git' },
   'net-namespace': { command: 'unshare', debian: 'util-linux' },
+  openssl: { command: 'openssl', debian: 'openssl' },
   prlimit: { command: 'prlimit', debian: 'util-linux' },
   'python3-jwt': { file: `${pythonModules}/jwt`, debian: 'python3-jwt' },
   'python3-websockets': { file: `${pythonModules}/websockets`, debian: 'python3-websockets' },

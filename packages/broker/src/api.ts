@@ -15,10 +15,10 @@ export type ApiOptions = {
 }
 
 /**
- * Letters, digits, _ and - only: with no dot, no percent sign, no empty segment and no backslash there is nothing that
- * somebody behind us could read as another path.
+ * Compared as they are written: nothing that somebody behind us could read as another path. Batches are not among them: what
+ * they cost is known long after they were sent.
  */
-const messagesPath = /^\/v1\/messages(?:\/[A-Za-z0-9_-]+)*$/
+const forwarded = ['/v1/messages', '/v1/messages/count_tokens']
 
 /** `claude` looks whether somebody is there (HEAD / or /api/hello). That is answered here, the upstream is not asked. */
 const greetings = ['/', '/api/hello']
@@ -56,13 +56,14 @@ export const apiHandler =
     }
     if (identity === null) return refuse(401, 'This broker wants the token of a session.')
     if (!url.startsWith('/')) return refuse(400, 'Only paths are taken, not whole addresses.')
-    if (!messagesPath.test(path)) return refuse(404, 'This broker forwards /v1/messages only.')
+    if (!forwarded.includes(path))
+      return refuse(404, 'This broker forwards /v1/messages and /v1/messages/count_tokens only.')
     if (method !== 'POST') return refuse(405, 'Only POST is forwarded.', { allow: 'POST' })
     if (stopping()) return refuse(503, 'The broker is restarting.', { 'retry-after': '1', connection: 'close' })
     const chosen = backend()
     if (chosen === null) return refuse(503, 'The broker has not been configured yet.', { 'retry-after': '1' })
     onAnswer(identity.sessionId, response)
-    chosen.answer(request, response, query === undefined ? path : `${path}?${query}`)
+    chosen.answer({ request, response, identity, path: query === undefined ? path : `${path}?${query}` })
   }
 
 const splitUrl = (url: string): [string, string?] => {

@@ -1,14 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { BreakerState, CredentialKind } from './config.ts'
+import type { CredentialStatus } from './status.ts'
+import type { SessionIdentity } from './token.ts'
 
-/** Who answers the requests that were let in: the model API, or the demo. */
+/** A call that was let in. `path` is its path and query, checked. */
+export type Call = { request: IncomingMessage; response: ServerResponse; path: string; identity: SessionIdentity }
+
+/** Who answers the requests that were let in: the model API, the demo, or each for some. */
 export type Backend = {
-  mode: 'live' | 'demo'
-  upstream: string | null
-  credential: CredentialKind
-  breaker: () => BreakerState
-  /** Owns the response from here on; must not throw. `path` is the request's path and query, checked. */
-  answer: (request: IncomingMessage, response: ServerResponse, path: string) => void
+  /** Owns the response from here on; must not throw. */
+  answer: (call: Call) => void
+  credentials: () => CredentialStatus[]
 }
 
 /** In the order of cockatiel's CircuitState; `isolated` is never used. */

@@ -11,7 +11,7 @@ import { tokensText } from './demo/directives.ts'
 import { brokerMain } from './index.ts'
 import { openBroker } from './broker.ts'
 import { prepareFolders, socketPaths } from './paths.ts'
-import { ask, eventsOf, messages, open, testBroker, textOf } from './testing.ts'
+import { ask, eventsOf, live, messages, open, testBroker, textOf } from './testing.ts'
 import { mintSessionToken, tokenKey } from './token.ts'
 
 const start = (dir: string) => {
@@ -47,9 +47,7 @@ test('it starts unconfigured, says so in the API’s own words, and tells its st
   expect(await broker.control.status()).toMatchObject({
     pid: process.pid,
     mode: null,
-    upstream: null,
-    credential: 'none',
-    breaker: 'closed',
+    credentials: [],
     activeRequests: 0,
     answering: [],
   })
@@ -57,15 +55,15 @@ test('it starts unconfigured, says so in the API’s own words, and tells its st
 
 test('a configuration is shown without its secret, and can be changed while it runs', async () => {
   await using broker = await testBroker()
-  const credential = { kind: 'oauth-token', value: 'secret' } as const
-  const status = await broker.control.configure({ mode: 'live', upstream: 'https://api.example.com', credential })
-  expect(status).toMatchObject({ mode: 'live', upstream: 'https://api.example.com', credential: 'oauth-token' })
-  expect(JSON.stringify(status)).not.toContain('secret')
-  expect(await broker.control.configure({ mode: 'demo' })).toMatchObject({
-    mode: 'demo',
-    upstream: null,
-    credential: 'none',
+  const status = await broker.control.configure(
+    live('https://api.example.com', { kind: 'oauth-token', value: 'secret' }, { userId: 'usr_2' }),
+  )
+  expect(status).toMatchObject({
+    mode: 'live',
+    credentials: [{ upstream: 'https://api.example.com', kind: 'oauth-token', state: 'ready' }],
   })
+  expect(JSON.stringify(status)).not.toContain('secret')
+  expect(await broker.control.configure({ mode: 'demo' })).toMatchObject({ mode: 'demo', credentials: [] })
   const answer = await ask(broker.socket, { headers: { 'x-api-key': broker.token }, body: messages('@text(hello)') })
   expect(textOf(eventsOf(answer.body))).toBe('hello')
 })
@@ -77,7 +75,7 @@ test('the control socket refuses what it does not know, and repeats nothing of i
     status: 400,
     body: expect.not.stringContaining('secret'),
   })
-  expect((await ask(control, { method: 'PUT', path: '/config', body: 'x'.repeat(100_000) })).status).toBe(400)
+  expect((await ask(control, { method: 'PUT', path: '/config', body: 'x'.repeat(17 * 1024 * 1024) })).status).toBe(400)
   expect((await ask(control, { method: 'GET', path: '/config' })).status).toBe(404)
   expect((await broker.control.status()).mode).toBeNull()
 })

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { chmodSync, rmSync, statSync } from 'node:fs'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import { once } from 'node:events'
@@ -5,15 +6,23 @@ import { join, resolve } from 'node:path'
 import { apiHandler } from './api.ts'
 import type { Backend } from './backend.ts'
 import { brokerControl } from './client.ts'
-import type { BrokerConfig, BrokerStatus } from './config.ts'
+import type { BrokerConfig } from './config.ts'
 import { controlHandler } from './control.ts'
+import { createLane, type Lane } from './credentials/lane.ts'
+import type { Renewed } from './credentials/source.ts'
 import { demoBackend } from './demo/demo-backend.ts'
 import { liveBackend } from './live.ts'
 import { openLog } from './log.ts'
 import { lockFolder } from './only-one.ts'
 import { prepareFolders } from './paths.ts'
+import { openRenewed, type RenewedTokens } from './renewed.ts'
+import type { BrokerStatus } from './status.ts'
 import { tokenKey } from './token.ts'
 import { createUpstreamCheck } from './upstream-check.ts'
+import { createAccount } from './usage/account.ts'
+import type { Reserved } from './usage/budgets.ts'
+import { openLedger } from './usage/ledger.ts'
+import { createPricing } from './usage/prices.ts'
 import { brokerVersion } from './version.ts'
 
 export type BrokerOptions = {
@@ -43,6 +52,13 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
   const startedAt = new Date().toISOString()
   const stopped = Promise.withResolvers<void>()
   let backend: Backend | null = null
+  let config: BrokerConfig | null = null
+  let renewed: RenewedTokens | undefined
+  const ledger = openLedger(join(resolve(dir), 'ledger'), {
+    keeps: (sessionId) => config?.budgets?.sessions?.[sessionId] !== undefined,
+  })
+  const reserved: Reserved = new Map()
+  const demo = demoBackend()
   let active = 0
   const answering = new Map<ServerResponse, { sessionId: string; sentBefore: number }>()
   let stopping = false
@@ -51,26 +67,50 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
     pid: process.pid,
     startedAt,
     version: brokerVersion,
-    mode: backend?.mode ?? null,
-    upstream: backend?.upstream ?? null,
-    credential: backend?.credential ?? 'none',
-    breaker: backend?.breaker() ?? 'closed',
+    mode: config?.mode ?? null,
+    credentials: backend?.credentials() ?? [],
     activeRequests: active,
     answering: [...answering].map(([{ socket }, { sessionId, sentBefore }]) => ({
       sessionId,
       sentBytes: (socket?.bytesWritten ?? sentBefore) - sentBefore,
     })),
+    ledger: { id: ledger.id, lastSeq: ledger.lastSeq(), error: ledger.error() },
+    renewed: renewed?.ids() ?? [],
   })
-  const configure = (config: BrokerConfig) => {
-    backend = config.mode === 'live' ? liveBackend(config) : backend?.mode === 'demo' ? backend : demoBackend()
-    log.write('configured', { mode: backend.mode, upstream: backend.upstream, credential: backend.credential })
+
+  const configure = (next: BrokerConfig) => {
+    const { credentials = [], budgets = {}, prices, sealKey } = next
+    renewed = sealKey === undefined ? undefined : openRenewed(resolve(dir), Buffer.from(sealKey, 'base64'))
+    const before = lanes
+    lanes = credentials.map((given) => {
+      const credential = { ...given, ...(given.kind === 'oauth' ? renewed?.read(given.id) : {}) }
+      // What is known of a credential, its calls and its newest tokens, outlives a new configuration that leaves it as it is.
+      const same = before.find((lane) => isDeepStrictEqual(lane.credential, credential))
+      return same ?? createLane(credential, (tokens) => keepRenewed(credential.id, tokens))
+    })
+    backend = liveBackend({
+      lanes,
+      account: createAccount({ budgets, pricing: createPricing(prices), ledger, reserved }),
+      ...(next.mode === 'demo' ? { otherwise: demo } : {}),
+      onError: (error) => log.write('failed', { error: error instanceof Error ? (error.stack ?? '') : String(error) }),
+    })
+    config = next
+    log.write('configured', { mode: next.mode, credentials: credentials.length })
+  }
+  let lanes: Lane[] = []
+  const keepRenewed = (id: string, tokens: Renewed): void => {
+    log.write('renewed', { credentialId: id })
+    renewed?.keep(id, tokens)
   }
 
   const onAnswer = (sessionId: string, response: ServerResponse): void => {
     answering.set(response, { sessionId, sentBefore: response.socket?.bytesWritten ?? 0 })
   }
   const check = createUpstreamCheck()
-  const checkUpstream = async () => (backend?.upstream == null ? null : check(backend.upstream))
+  const checkUpstream = async () => {
+    const upstream = config?.credentials?.[0]?.upstream
+    return upstream === undefined ? null : check(upstream)
+  }
 
   // `claude` thinks between requests: a connection kept for a minute is one it need not make again.
   const api = createServer(
@@ -90,7 +130,23 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
       answering.delete(response)
     })
   })
-  const control = createServer(controlHandler({ status, configure, checkUpstream, stop: () => void stop() }))
+  const control = createServer(
+    controlHandler({
+      status,
+      configure,
+      checkUpstream,
+      ledger: (after, limit) => ({ id: ledger.id, entries: ledger.read(after, limit) }),
+      forget: ledger.forget,
+      sums: (keys) =>
+        Object.fromEntries(
+          keys.map((key) => {
+            const { usd = 0, tokens = 0 } = ledger.sums.get(key) ?? {}
+            return [key, { usd, tokens }]
+          }),
+        ),
+      stop: () => void stop(),
+    }),
+  )
 
   const stop = (): Promise<void> => {
     if (!stopping) {
@@ -111,6 +167,7 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
     await closed
     clearInterval(idle)
     clearTimeout(deadline)
+    ledger.close()
     log.write('stopped')
     log.close()
     stopped.resolve()

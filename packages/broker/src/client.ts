@@ -1,6 +1,8 @@
 import { request } from 'node:http'
-import type { BrokerConfig, BrokerStatus } from './config.ts'
+import type { BrokerConfig } from './config.ts'
 import { socketPaths } from './paths.ts'
+import type { BrokerStatus } from './status.ts'
+import type { UsageEntry } from './usage/entry.ts'
 import type { UpstreamCheck } from './upstream-check.ts'
 
 export type BrokerControl = {
@@ -9,6 +11,12 @@ export type BrokerControl = {
   configure: (config: BrokerConfig, options?: { signal?: AbortSignal }) => Promise<BrokerStatus>
   /** Whether its upstream can be reached, as of at most 30 s ago; null where it has none. A broker older than this rejects. */
   upstream: (options?: { signal?: AbortSignal }) => Promise<UpstreamCheck | null>
+  /** The ledger's entries behind `after`, a page of them; `id` tells one ledger from another. */
+  ledger: (after: number) => Promise<{ id: string; entries: UsageEntry[] }>
+  /** Those are stored elsewhere, and need not be kept. */
+  forget: (upTo: number) => Promise<void>
+  /** What was spent, by keys of `sumKeys`. */
+  sums: (keys: string[]) => Promise<Record<string, { usd: number; tokens: number }>>
   /** Resolves when it has stopped accepting; answers that are being streamed have ten seconds more. */
   stop: (options?: { signal?: AbortSignal }) => Promise<void>
 }
@@ -45,6 +53,13 @@ export const brokerControl = (dir: string): BrokerControl => {
     status: async (options) => parseStatus(await ask('GET', '/status', undefined, options?.signal)),
     configure: async (config, options) => parseStatus(await ask('PUT', '/config', config, options?.signal)),
     upstream: async (options) => parseCheck(await ask('GET', '/upstream', undefined, options?.signal)),
+    // The version was looked at before: from here on it is a broker like ours.
+    ledger: async (after) => (await ask('POST', '/ledger', { after })) as { id: string; entries: UsageEntry[] },
+    forget: async (upTo) => {
+      await ask('POST', '/ledger/forget', { upTo })
+    },
+    sums: async (keys) =>
+      ((await ask('POST', '/sums', { keys })) as { sums: Record<string, { usd: number; tokens: number }> }).sums,
     stop: async (options) => {
       await ask('POST', '/stop', undefined, options?.signal)
     },

@@ -1,80 +1,133 @@
-export type CredentialKind = 'none' | 'api-key' | 'auth-token' | 'oauth-token'
-export type Credential = { kind: 'none' } | { kind: Exclude<CredentialKind, 'none'>; value: string }
+import { parseBudgets, type Budgets } from './usage/budgets.ts'
+import { InvalidConfig, onlyKeys, record, wholeNumber } from './parse.ts'
+import { parsePrices, type PriceTable } from './usage/prices.ts'
+
+/** `oauth`: a subscription's tokens, the access token renewed with the refresh token. */
+export type Secret =
+  | { kind: 'none' }
+  | { kind: 'api-key' | 'auth-token' | 'oauth-token'; value: string }
+  | {
+      kind: 'oauth'
+      accessToken: string
+      refreshToken: string
+      /** Milliseconds since 1970; 0 where it is not known. */
+      expiresAt: number
+      tokenUrl: string
+      clientId: string
+    }
+
+export type CredentialKind = Secret['kind']
+
+/** A way to the model API: a secret and the one upstream that it is ever sent to. */
+export type Credential = {
+  id: string
+  /** Whose sessions it serves; null for everybody's. */
+  userId: string | null
+  upstream: string
+  /** Calls at once. */
+  maxConcurrent?: number
+} & Secret
 
 /** What the broker is told to do. It lives in memory only: a restarted broker must be told again. */
-export type BrokerConfig = { mode: 'demo' } | { mode: 'live'; upstream: string; credential: Credential }
-
-export type BreakerState = 'closed' | 'open' | 'half-open'
-
-export type BrokerStatus = {
-  pid: number
-  /** ISO 8601. */
-  startedAt: string
-  version: string
-  /** null until it has been configured. */
-  mode: 'live' | 'demo' | null
-  /** The upstream's address; null unless live. */
-  upstream: string | null
-  credential: CredentialKind
-  /** Open: the upstream failed again and again, and is left alone for a moment. */
-  breaker: BreakerState
-  activeRequests: number
-  /** Answers that are being given, and how much of each has been sent: who asks twice sees which of them go on. */
-  answering: { sessionId: string; sentBytes: number }[]
+export type BrokerConfig = {
+  /** What a session gets that no credential serves: a refusal, or the scripted API. */
+  mode: 'live' | 'demo'
+  /** In the order in which they are tried. */
+  credentials?: Credential[]
+  budgets?: Budgets
+  /** By the beginning of a model's name; over the built-in table. */
+  prices?: PriceTable
+  /** Base64 of 32 bytes: what renewed tokens are sealed with, which the server finds in the broker's folder. */
+  sealKey?: string
 }
 
-/** A message for whoever sent the configuration. Never contains the credential. */
-export class InvalidConfig extends Error {}
+/** Subscriptions serve their owner alone, whatever the configuration says. */
+export const isSubscription = ({ kind }: { kind: CredentialKind }): boolean =>
+  kind === 'oauth-token' || kind === 'oauth'
 
-/** Throws InvalidConfig, which says what to change. Unknown keys are refused. */
+/** Throws InvalidConfig, which says what to change. Unknown keys are refused. Never repeats a secret. */
 export const parseConfig = (value: unknown): BrokerConfig => {
   const config = record(value, 'The configuration')
-  if (config.mode === 'demo') {
-    onlyKeys(config, ['mode'])
-    return { mode: 'demo' }
+  if (config.mode !== 'live' && config.mode !== 'demo') throw new InvalidConfig('mode must be "live" or "demo"')
+  onlyKeys(config, ['mode', 'credentials', 'budgets', 'prices', 'sealKey'])
+  const { mode, credentials = [], budgets, prices, sealKey } = config
+  if (!Array.isArray(credentials)) throw new InvalidConfig('credentials must be a list')
+  if (sealKey !== undefined && (typeof sealKey !== 'string' || Buffer.from(sealKey, 'base64').length !== 32))
+    throw new InvalidConfig('sealKey must be base64 of 32 bytes')
+  return {
+    mode,
+    credentials: credentials.map(parseCredential),
+    ...(budgets === undefined ? {} : { budgets: parseBudgets(budgets) }),
+    ...(prices === undefined ? {} : { prices: parsePrices(prices) }),
+    ...(sealKey === undefined ? {} : { sealKey }),
   }
-  if (config.mode !== 'live') throw new InvalidConfig('mode must be "live" or "demo"')
-  onlyKeys(config, ['mode', 'upstream', 'credential'])
-  return { mode: 'live', upstream: parseUpstream(config.upstream), credential: parseCredential(config.credential) }
 }
 
-const parseUpstream = (value: unknown): string => {
+const parseUrl = (value: unknown, name: string): string => {
   const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : null
-  if (url === null) throw new InvalidConfig('upstream must be a URL')
+  if (url === null) throw new InvalidConfig(`${name} must be a URL`)
   if (url.protocol !== 'https:' && url.protocol !== 'http:')
-    throw new InvalidConfig('upstream must be an http or https URL')
+    throw new InvalidConfig(`${name} must be an http or https URL`)
   // They would show in status and logs.
   if (url.username !== '' || url.password !== '')
-    throw new InvalidConfig('upstream must not contain a user name or password')
-  if (url.search !== '' || url.hash !== '') throw new InvalidConfig('upstream must not contain a query or a fragment')
+    throw new InvalidConfig(`${name} must not contain a user name or password`)
+  if (url.search !== '' || url.hash !== '') throw new InvalidConfig(`${name} must not contain a query or a fragment`)
   return url.origin + url.pathname.replace(/\/+$/, '')
 }
 
+const common = ['id', 'userId', 'upstream', 'maxConcurrent', 'kind']
+
 const parseCredential = (value: unknown): Credential => {
-  const credential = record(value, 'credential')
+  const credential = record(value, 'a credential')
+  const { id, userId, maxConcurrent } = credential
+  if (typeof id !== 'string' || !/^[A-Za-z0-9_-]{1,64}$/.test(id))
+    throw new InvalidConfig('credential.id must be letters, digits, _ and -')
+  if (userId !== null && typeof userId !== 'string') throw new InvalidConfig('credential.userId must be an id or null')
+  const parsed = {
+    id,
+    userId,
+    upstream: parseUrl(credential.upstream, 'credential.upstream'),
+    ...(maxConcurrent === undefined
+      ? {}
+      : { maxConcurrent: wholeNumber(maxConcurrent, 'credential.maxConcurrent', 1) }),
+    ...parseSecret(credential),
+  }
+  if (isSubscription(parsed) && userId === null)
+    throw new InvalidConfig(
+      "credential.userId is missing: a subscription's token serves the sessions of its owner only",
+    )
+  return parsed
+}
+
+const parseSecret = (credential: Record<string, unknown>): Secret => {
   const { kind } = credential
-  if (kind === 'none') {
-    onlyKeys(credential, ['kind'])
-    return { kind }
+  switch (kind) {
+    case 'none':
+      onlyKeys(credential, common)
+      return { kind }
+    case 'api-key':
+    case 'auth-token':
+    case 'oauth-token':
+      onlyKeys(credential, [...common, 'value'])
+      return { kind, value: parseToken(credential.value, 'credential.value') }
+    case 'oauth':
+      onlyKeys(credential, [...common, 'accessToken', 'refreshToken', 'expiresAt', 'tokenUrl', 'clientId'])
+      return {
+        kind,
+        accessToken: credential.accessToken === '' ? '' : parseToken(credential.accessToken, 'credential.accessToken'),
+        refreshToken: parseToken(credential.refreshToken, 'credential.refreshToken'),
+        expiresAt: wholeNumber(credential.expiresAt, 'credential.expiresAt', 0),
+        tokenUrl: parseUrl(credential.tokenUrl, 'credential.tokenUrl'),
+        clientId: parseToken(credential.clientId, 'credential.clientId'),
+      }
+    default:
+      throw new InvalidConfig('credential.kind must be "api-key", "auth-token", "oauth-token", "oauth" or "none"')
   }
-  if (kind !== 'api-key' && kind !== 'auth-token' && kind !== 'oauth-token') {
-    throw new InvalidConfig('credential.kind must be "api-key", "auth-token", "oauth-token" or "none"')
-  }
-  onlyKeys(credential, ['kind', 'value'])
+}
+
+const parseToken = (value: unknown, name: string): string => {
   // Checked here because a header with other characters would fail at each request, far from whoever could correct it.
-  if (typeof credential.value !== 'string' || !/^[\x21-\x7e]{1,8192}$/.test(credential.value)) {
-    throw new InvalidConfig('credential.value must be printable ASCII without spaces or line breaks')
-  }
-  return { kind, value: credential.value }
-}
-
-const record = (value: unknown, name: string): Record<string, unknown> => {
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new InvalidConfig(`${name} must be a JSON object`)
-  return { ...value }
-}
-
-const onlyKeys = (value: Record<string, unknown>, allowed: string[]): void => {
-  const unknown = Object.keys(value).find((key) => !allowed.includes(key))
-  if (unknown !== undefined) throw new InvalidConfig(`unknown key ${JSON.stringify(unknown.slice(0, 40))}`)
+  if (typeof value !== 'string' || !/^[\x21-\x7e]{1,8192}$/.test(value))
+    throw new InvalidConfig(`${name} must be printable ASCII without spaces or line breaks`)
+  return value
 }

@@ -1,19 +1,29 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
-import { InvalidConfig, parseConfig, type BrokerConfig, type BrokerStatus } from './config.ts'
+import { parseConfig, type BrokerConfig } from './config.ts'
+import { InvalidConfig, record, wholeNumber } from './parse.ts'
+import type { BrokerStatus } from './status.ts'
+import type { UsageEntry } from './usage/entry.ts'
 import type { UpstreamCheck } from './upstream-check.ts'
 
-const maxBody = 64 * 1024
+/** Room for the budgets and credentials of many users and sessions. */
+const maxBody = 16 * 1024 * 1024
+const ledgerPage = 1000
 
 export type ControlActions = {
   status: () => BrokerStatus
   configure: (config: BrokerConfig) => void
   /** null where there is no upstream. */
   checkUpstream: () => Promise<UpstreamCheck | null>
+  ledger: (after: number, limit: number) => { id: string; entries: UsageEntry[] }
+  /** The server has the ledger up to there. */
+  forget: (upTo: number) => void
+  /** Sums by their keys, see usage/sums.ts. */
+  sums: (keys: string[]) => Record<string, { usd: number; tokens: number }>
   /** Called once the answer is on its way. Must be harmless when called again. */
   stop: () => void
 }
 
-/** The control API: `GET /status`, `GET /upstream`, `PUT /config`, `POST /stop`. Who may connect is decided by the socket's mode, 0600. */
+/** The control API. Who may connect is decided by the socket's mode, 0600. */
 export const controlHandler =
   (actions: ControlActions): RequestListener =>
   async (request, response) => {
@@ -29,12 +39,32 @@ export const controlHandler =
           actions.configure(parseConfig(await readJson(request)))
           send(response, 200, actions.status())
           return
+        case 'POST /ledger': {
+          const { after } = record(await readJson(request), 'The request')
+          send(response, 200, actions.ledger(wholeNumber(after, 'after', 0), ledgerPage))
+          return
+        }
+        case 'POST /ledger/forget': {
+          const { upTo } = record(await readJson(request), 'The request')
+          actions.forget(wholeNumber(upTo, 'upTo', 0))
+          send(response, 200, {})
+          return
+        }
+        case 'POST /sums': {
+          const { keys } = record(await readJson(request), 'The request')
+          if (!Array.isArray(keys)) throw new InvalidConfig('keys must be a list')
+          send(response, 200, { sums: actions.sums(keys.map(String)) })
+          return
+        }
         case 'POST /stop':
           response.once('close', actions.stop)
           send(response, 200, actions.status())
           return
         default:
-          send(response, 404, { error: 'There are GET /status, GET /upstream, PUT /config and POST /stop.' })
+          send(response, 404, {
+            error:
+              'There are GET /status, GET /upstream, PUT /config, POST /ledger, POST /ledger/forget, POST /sums and POST /stop.',
+          })
       }
     } catch (error) {
       send(response, error instanceof InvalidConfig ? 400 : 500, {

@@ -11,8 +11,9 @@ const fromChild = {
   'transfer-encoding': 'chunked',
   'anthropic-beta': 'one,two',
   'anthropic-version': '2023-06-01',
+  'accept-encoding': 'gzip, br',
 }
-const kept = { 'anthropic-beta': 'one,two', 'anthropic-version': '2023-06-01' }
+const kept = { 'anthropic-beta': 'one,two', 'anthropic-version': '2023-06-01', 'accept-encoding': 'identity' }
 
 test('what the child says about itself and its connection stays behind', () => {
   expect(upstreamHeaders(fromChild, { kind: 'none' })).toEqual(kept)

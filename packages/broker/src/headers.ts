@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from 'node:http'
-import type { Credential } from './config.ts'
+import type { Material } from './credentials/source.ts'
 
 /** Headers that speak about one connection, not about the message (RFC 9110, section 7.6.1). */
 const hopByHop = [
@@ -13,8 +13,8 @@ const hopByHop = [
   'expect',
 ]
 
-/** What a child must not be able to tell the upstream: who it is, and which host it meant. */
-const notTheChilds = ['x-api-key', 'authorization', 'proxy-authorization', 'cookie', 'host']
+/** What a child must not be able to tell the upstream: who it is, and which host it meant. What it is paid for must be readable. */
+const notTheChilds = ['x-api-key', 'authorization', 'proxy-authorization', 'cookie', 'host', 'accept-encoding']
 
 const oauthBeta = 'oauth-2025-04-20'
 
@@ -25,8 +25,8 @@ const without = (headers: IncomingHttpHeaders, names: string[]): OutgoingHttpHea
 }
 
 /** The child's headers with its session token replaced by the real credential. */
-export const upstreamHeaders = (headers: IncomingHttpHeaders, credential: Credential): OutgoingHttpHeaders => {
-  const kept = without(headers, [...hopByHop, ...notTheChilds])
+export const upstreamHeaders = (headers: IncomingHttpHeaders, credential: Material): OutgoingHttpHeaders => {
+  const kept = { ...without(headers, [...hopByHop, ...notTheChilds]), 'accept-encoding': 'identity' }
   switch (credential.kind) {
     case 'none':
       return kept

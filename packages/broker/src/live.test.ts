@@ -7,10 +7,10 @@ import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import { scriptedApi } from './demo/scripted-api.ts'
 import { tokensText } from './demo/directives.ts'
-import { ask, eventsOf, messages, open, testBroker, textOf } from './testing.ts'
+import { ask, eventsOf, live, messages, open, testBroker, textOf } from './testing.ts'
 
 const secret = 'sk-the-real-one'
-const live = (upstream: string) => ({ mode: 'live', upstream, credential: { kind: 'api-key', value: secret } }) as const
+const key = { kind: 'api-key', value: secret } as const
 
 const upstreamWith = async (listener: RequestListener) => {
   const server = createServer(listener).listen(0, '127.0.0.1')
@@ -27,7 +27,7 @@ const upstreamWith = async (listener: RequestListener) => {
 test('the session’s token goes in, the real credential goes out, and the answer streams through', async () => {
   const api = scriptedApi()
   await using upstream = await api.listen()
-  await using broker = await testBroker(live(upstream.url))
+  await using broker = await testBroker(live(upstream.url, key))
   const headers = { authorization: `Bearer ${broker.token}`, 'x-claude-code-session-id': 'cli' }
   const answer = await ask(broker.socket, { path: '/v1/messages?beta=true', headers, body: messages('@tokens(50)') })
 
@@ -49,7 +49,7 @@ test('an upstream with a path prefix gets it, and its status, headers and refusa
     })
     response.end(request.url)
   })
-  await using broker = await testBroker(live(`${upstream.url}/team/a/`))
+  await using broker = await testBroker(live(`${upstream.url}/team/a/`, key))
   const answer = await ask(broker.socket, {
     path: '/v1/messages/count_tokens?x=1',
     headers: { 'x-api-key': broker.token },
@@ -66,7 +66,7 @@ test('a large request arrives whole', async () => {
   await using upstream = await upstreamWith(async (request, response) =>
     response.end(String((await text(request)).length)),
   )
-  await using broker = await testBroker(live(upstream.url))
+  await using broker = await testBroker(live(upstream.url, key))
   const answer = await ask(broker.socket, { headers: { 'x-api-key': broker.token }, body: 'x'.repeat(5_000_000) })
   expect(answer.body).toBe('5000000')
 })
@@ -86,7 +86,7 @@ test('a child that does not read stops the upstream, and misses nothing when it 
     }
     response.end()
   })
-  await using broker = await testBroker(live(upstream.url))
+  await using broker = await testBroker(live(upstream.url, key))
   const answer = await open(broker.socket, { headers: { 'x-api-key': broker.token }, body: '{}' })
   await stalled.promise
   expect(written).toBeLessThan(size / 2)
@@ -103,7 +103,7 @@ test('when the child goes away the upstream’s request is aborted', async () =>
     response.writeHead(200)
     response.write('first')
   })
-  await using broker = await testBroker(live(upstream.url))
+  await using broker = await testBroker(live(upstream.url, key))
   const answer = await open(broker.socket, { headers: { 'x-api-key': broker.token }, body: '{}' })
   await once(answer, 'data')
   answer.destroy()
@@ -116,7 +116,7 @@ test('headers arrive before the first byte of the body does', async () => {
     response.writeHead(200)
     response.flushHeaders()
   })
-  await using broker = await testBroker(live(upstream.url))
+  await using broker = await testBroker(live(upstream.url, key))
   const answer = await open(broker.socket, { headers: { 'x-api-key': broker.token }, body: '{}' })
   expect(answer.statusCode).toBe(200)
   answer.destroy()
@@ -125,7 +125,7 @@ test('headers arrive before the first byte of the body does', async () => {
 test('a stream that breaks off upstream breaks off for the child, it does not end', async () => {
   const api = scriptedApi()
   await using upstream = await api.listen()
-  await using broker = await testBroker(live(upstream.url))
+  await using broker = await testBroker(live(upstream.url, key))
   const headers = { 'x-api-key': broker.token }
   const body = messages('@reset(5)')
   await expect(ask(broker.socket, { headers, body })).rejects.toThrow('aborted')
@@ -133,7 +133,7 @@ test('a stream that breaks off upstream breaks off for the child, it does not en
 })
 
 test('an upstream that cannot be reached is a 502 that names the cause and no secret, also after a large request', async () => {
-  await using broker = await testBroker(live('http://127.0.0.1:9'))
+  await using broker = await testBroker(live('http://127.0.0.1:9', key))
   const answer = await ask(broker.socket, { headers: { 'x-api-key': broker.token }, body: 'x'.repeat(2_000_000) })
   expect(answer.status).toBe(502)
   expect(JSON.parse(answer.body)).toMatchObject({ type: 'error', error: { type: 'api_error' } })
@@ -145,7 +145,7 @@ test('a refusal before the request was read reaches the child', async () => {
   await using upstream = await upstreamWith((_request, response) =>
     response.writeHead(413, { connection: 'close' }).end('too large'),
   )
-  await using broker = await testBroker(live(upstream.url))
+  await using broker = await testBroker(live(upstream.url, key))
   const answer = await ask(broker.socket, { headers: { 'x-api-key': broker.token }, body: 'x'.repeat(300_000) })
   expect(answer).toMatchObject({ status: 413, body: 'too large' })
 })
@@ -153,7 +153,7 @@ test('a refusal before the request was read reaches the child', async () => {
 test('without the token of a session nothing is forwarded', async () => {
   const api = scriptedApi()
   await using upstream = await api.listen()
-  await using broker = await testBroker(live(upstream.url))
+  await using broker = await testBroker(live(upstream.url, key))
   for (const headers of [
     {},
     { 'x-api-key': secret },
@@ -171,6 +171,7 @@ test.each([
   '/v1/models',
   '/v1/messagesx',
   '/v1/messages/',
+  '/v1/messages/batches',
   '/v1/messages/../models',
   '/v1/messages/..%2fmodels',
   '/v1/messages/%2e%2e/models',
@@ -184,7 +185,7 @@ test.each([
 ])('the path %s is not forwarded', async (path) => {
   const api = scriptedApi()
   await using upstream = await api.listen()
-  await using broker = await testBroker(live(upstream.url))
+  await using broker = await testBroker(live(upstream.url, key))
   expect(
     (await ask(broker.socket, { path, headers: { 'x-api-key': broker.token }, body: messages('hello') })).status,
   ).toBe(404)
@@ -194,7 +195,7 @@ test.each([
 test('only POST is forwarded, and a look whether somebody is there is answered here', async () => {
   const api = scriptedApi()
   await using upstream = await api.listen()
-  await using broker = await testBroker(live(upstream.url))
+  await using broker = await testBroker(live(upstream.url, key))
   const headers = { 'x-api-key': broker.token }
   expect(await ask(broker.socket, { method: 'GET', headers })).toMatchObject({
     status: 405,
@@ -211,7 +212,7 @@ test.each([
 ])('%s is refused', async (line, refusal) => {
   const api = scriptedApi()
   await using upstream = await api.listen()
-  await using broker = await testBroker(live(upstream.url))
+  await using broker = await testBroker(live(upstream.url, key))
   const socket = connect(broker.socket)
   socket.write(
     `${line}\r\nHost: example.com\r\nx-api-key: ${broker.token}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`,
@@ -226,14 +227,14 @@ test('an upstream that fails again and again is left alone, and asked again afte
     asked++
     response.writeHead(500).end('{}')
   })
-  await using broker = await testBroker(live(upstream.url))
+  await using broker = await testBroker(live(upstream.url, key))
   const call = () => ask(broker.socket, { path: '/v1/messages', headers: { 'x-api-key': broker.token }, body: '{}' })
   for (let failure = 0; failure < 10; failure++) expect((await call()).status).toBe(500)
   const refused = await call()
   expect(refused).toMatchObject({ status: 529, headers: { 'retry-after': '10' } })
   expect(JSON.parse(refused.body)).toMatchObject({ error: { type: 'overloaded_error' } })
   expect(asked).toBe(10)
-  expect((await broker.control.status()).breaker).toBe('open')
+  expect((await broker.control.status()).credentials[0]?.breaker).toBe('open')
 })
 
 test('refusals and children that go away are no failures of the upstream', async () => {
@@ -242,9 +243,9 @@ test('refusals and children that go away are no failures of the upstream', async
     asked++
     response.writeHead(429).end('{}')
   })
-  await using broker = await testBroker(live(upstream.url))
+  await using broker = await testBroker(live(upstream.url, key))
   for (let refusal = 0; refusal < 15; refusal++)
     await ask(broker.socket, { path: '/v1/messages', headers: { 'x-api-key': broker.token }, body: '{}' })
   expect(asked).toBe(15)
-  expect((await broker.control.status()).breaker).toBe('closed')
+  expect((await broker.control.status()).credentials[0]?.breaker).toBe('closed')
 })

@@ -8,7 +8,7 @@ import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
 import { scriptedApi } from './demo/scripted-api.ts'
 import { tokensText } from './demo/directives.ts'
-import { testBroker } from './testing.ts'
+import { live, testBroker } from './testing.ts'
 
 const findClaude = (): string | null => {
   try {
@@ -111,11 +111,9 @@ test.skipIf(claude === null)(
   async () => {
     const api = scriptedApi()
     await using upstream = await api.listen()
-    await using broker = await testBroker({
-      mode: 'live',
-      upstream: upstream.url,
-      credential: { kind: 'oauth-token', value: 'sk-real' },
-    })
+    await using broker = await testBroker(
+      live(upstream.url, { kind: 'oauth-token', value: 'sk-real' }, { userId: 'usr_1' }),
+    )
     const { result, streamed } = await run({ ...broker, prompt: '@tokens(500)' })
     expect(result).toMatchObject({ is_error: false, result: tokensText(500) })
     expect(streamed).toBe(tokensText(500))
@@ -152,7 +150,7 @@ test.skipIf(claude === null)(
   async () => {
     const api = scriptedApi()
     await using upstream = await api.listen()
-    await using broker = await testBroker({ mode: 'live', upstream: upstream.url, credential: { kind: 'none' } })
+    await using broker = await testBroker(live(upstream.url))
     const prompt = '@text(first) @bash(echo $((40 + 2))) @text(last)'
     const { result } = await run({ ...broker, prompt, args: ['--allowed-tools', 'Bash'] })
     expect(result).toMatchObject({ is_error: false, result: 'last' })
@@ -180,7 +178,7 @@ test.skipIf(claude === null)(
   async () => {
     const api = scriptedApi()
     await using upstream = await api.listen()
-    await using broker = await testBroker({ mode: 'live', upstream: upstream.url, credential: { kind: 'none' } })
+    await using broker = await testBroker(live(upstream.url))
     const { lines, result } = await run({ ...broker, prompt: '@reset(5) @text( end)' })
     expect(result).toMatchObject({ is_error: false })
     const said = lines

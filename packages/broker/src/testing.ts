@@ -5,9 +5,19 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { openBroker } from './broker.ts'
 import { brokerControl } from './client.ts'
-import type { BrokerConfig } from './config.ts'
+import type { BrokerConfig, Secret } from './config.ts'
 import { socketPaths } from './paths.ts'
 import { mintSessionToken, tokenKey } from './token.ts'
+
+/** One shared credential; with `userId` it is that user's own. */
+export const live = (
+  upstream: string,
+  secret: Secret = { kind: 'none' },
+  more: Partial<BrokerConfig> & { userId?: string; id?: string } = {},
+): BrokerConfig => {
+  const { userId = null, id = 'crd_1', ...rest } = more
+  return { mode: 'live', credentials: [{ id, userId, upstream, ...secret }], ...rest }
+}
 
 /** A broker in this process, in a folder of its own. */
 export const testBroker = async (config?: BrokerConfig, options: { drainMs?: number; watchMs?: number } = {}) => {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:net'
 import { expect, test } from 'vitest'
-import { testBroker } from './testing.ts'
+import { live, testBroker } from './testing.ts'
 
 const listen = async (): Promise<{ server: Server; port: number; connections: () => number } & AsyncDisposable> => {
   let connections = 0
@@ -17,8 +17,6 @@ const listen = async (): Promise<{ server: Server; port: number; connections: ()
   const close = async () => void server.close()
   return { server, port, connections: () => connections, [Symbol.asyncDispose]: close }
 }
-
-const live = (upstream: string) => ({ mode: 'live', upstream, credential: { kind: 'none' } }) as const
 
 test('an upstream that takes connections is reachable; however often that is asked, it is tried once', async () => {
   await using upstream = await listen()

@@ -1,2 +1,2 @@
-/** Shown in the status, so that a newer server can tell an older broker to stop. */
-export const brokerVersion = '0.1.0'
+/** Shown in the status: a server stops a broker of another version, and starts its own. */
+export const brokerVersion = '0.2.0'

@@ -6,7 +6,7 @@ import type { Io } from './io.ts'
 import { storedLogin } from './stored-login.ts'
 import { createStyle, type Style } from './style.ts'
 
-export type GlobalFlags = { server?: string; token?: string; json?: boolean; color?: boolean }
+export type GlobalFlags = { server?: string; token?: string; ca?: string; json?: boolean; color?: boolean }
 
 /** What every command gets. */
 export type Context = {

@@ -3,7 +3,10 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import type { PermissionMode, Role, SessionStatus } from '@aicm/protocol'
 import { exitCodes, usageError, type ExitCode } from './cli-error.ts'
 import type { AuditFlags } from './commands/audit.ts'
+import type { SetFlags } from './commands/budgets.ts'
+import type { AddFlags } from './commands/credentials.ts'
 import type { RunFlags } from './commands/run.ts'
+import type { UsageFlags } from './commands/usage.ts'
 import { createContext, defaultServer, type Context, type GlobalFlags } from './context.ts'
 import type { Io } from './io.ts'
 import { failureOf, reportError } from './report-error.ts'
@@ -34,6 +37,7 @@ export const runCli = async (argv: string[], io: Io): Promise<ExitCode> => {
 
   const program = createProgram(io, async (flags, command) => {
     context = createContext(io, flags)
+    if (flags.ca !== undefined) await (await import('./trust-authority.ts')).trustAuthority(flags.ca)
     exitCode = await command(context)
   })
   try {
@@ -82,6 +86,7 @@ const createProgram = (io: Io, act: Act): Command => {
     .helpOption('-h, --help', 'print help for the program or a command')
     .option('--server <url>', `the server (or AICM_SERVER; default ${defaultServer})`)
     .option('--token <token>', 'an API key or access token (or AICM_TOKEN), instead of aicm login')
+    .option('--ca <file>', "trust this authority's certificates (PEM; or NODE_EXTRA_CA_CERTS)")
     .option('--json', 'answer in JSON; errors are JSON on stderr')
     .option('--no-color', 'no colours (or NO_COLOR)')
     .addHelpText('after', examples)
@@ -247,6 +252,58 @@ const createProgram = (io: Io, act: Act): Command => {
     .command('head')
     .description('print where the log ends: keep it elsewhere, for aicm audit verify --expect')
     .action(() => start(async (context) => (await import('./commands/audit.ts')).head(context)))
+  const credentials = program.command('credentials').description('list, add and remove credentials for the model API')
+  credentials
+    .command('ls', { isDefault: true })
+    .description('list yours; administrators see the shared ones too')
+    .action(() => start(async (context) => (await import('./commands/credentials.ts')).listAll(context)))
+  credentials
+    .command('add')
+    .description('add one; the secret is read from stdin, or typed unseen')
+    .addOption(
+      new Option('-k, --kind <kind>', 'what it is')
+        .choices(['api-key', 'auth-token', 'oauth-token', 'oauth'])
+        .default('api-key'),
+    )
+    .option('-n, --name <name>', 'a name for it')
+    .option('--shared', 'it serves the sessions of all users (administrators; not a subscription)')
+    .option('--upstream <url>', "where a shared one is sent to, if not to the server's own setting")
+    .action((options: AddFlags) =>
+      start(async (context) => (await import('./commands/credentials.ts')).add(context, options)),
+    )
+  credentials
+    .command('rm')
+    .description('remove credentials')
+    .argument('<credential...>', 'their ids')
+    .action((ids: string[]) =>
+      start(async (context) => (await import('./commands/credentials.ts')).remove(context, ids)),
+    )
+
+  program
+    .command('usage')
+    .description('show what was used of the model API, by default this month')
+    .option('--from <day>', 'like 2026-11-01')
+    .option('--to <day>', 'this day too')
+    .addOption(new Option('--by <group>', 'sums by').choices(['user', 'session', 'model', 'day']).default('day'))
+    .option('--all', "everybody's (administrators)")
+    .action((options: UsageFlags) =>
+      start(async (context) => (await import('./commands/usage.ts')).usage(context, options)),
+    )
+
+  const budgets = program.command('budgets').description('show and set what may be spent')
+  budgets
+    .command('show', { isDefault: true })
+    .description('show the budgets that count for you, and what is spent')
+    .action(() => start(async (context) => (await import('./commands/budgets.ts')).show(context)))
+  budgets
+    .command('set')
+    .description('set a budget (administrators)')
+    .argument('<of>', 'server, everybody (each user), or the id of a user')
+    .option('--day <budget>', '5usd, 100000tokens, 5usd,100000tokens, or none')
+    .option('--month <budget>', 'the same for a month')
+    .action((of: string, options: SetFlags) =>
+      start(async (context) => (await import('./commands/budgets.ts')).set(context, of, options)),
+    )
 
   program
     .command('share')

@@ -1,13 +1,14 @@
 import { errorTable, type ErrorBody, type ErrorCode } from '@aicm/protocol'
 
 /**
- * The server's codes, and the client's own: `unreachable` (no connection), `unexpected_answer` (something else than the
+ * The server's codes, and the client's own: `unreachable` (no connection), `untrusted_certificate`, `unexpected_answer` (something else than the
  * server answered), `protocol_mismatch`, `stream_gap` (messages are missing and asking again did not help),
  * `read_too_slowly` (cut off by the policy `disconnect`; in the state of the connection only), `client_closed`.
  */
 export type AicmErrorCode =
   | ErrorCode
   | 'unreachable'
+  | 'untrusted_certificate'
   | 'unexpected_answer'
   | 'protocol_mismatch'
   | 'stream_gap'
@@ -55,6 +56,7 @@ export const isTransient = (error: unknown): error is AicmError =>
     error.code === 'too_many_requests' ||
     [429, 502, 503, 504].includes(error.status)) &&
   error.code !== 'queue_full' &&
+  error.code !== 'quota_exceeded' &&
   error.code !== 'claude_unavailable'
 
 const isKnown = (code: string): code is ErrorCode => Object.hasOwn(errorTable, code)

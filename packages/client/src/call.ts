@@ -80,6 +80,13 @@ const send = async (fetch: typeof globalThis.fetch, url: URL, init: RequestInit)
 
 const unreachable = (url: URL, cause: unknown): AicmError => {
   const reason = systemCode(cause)
+  if (reason !== undefined && /CERT|SIGNATURE|ALTNAME/.test(reason))
+    return new AicmError({
+      code: 'untrusted_certificate',
+      message: `The certificate of the server at ${url.origin} is not trusted (${reason}).`,
+      hint: 'Name the authority that signed it with NODE_EXTRA_CA_CERTS.',
+      cause,
+    })
   return new AicmError({
     code: 'unreachable',
     message: `Cannot reach the server at ${url.origin}${reason === undefined ? '' : ` (${reason})`}.`,

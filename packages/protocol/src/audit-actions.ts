@@ -15,8 +15,6 @@ export const otherActions = {
   'http.other': 'A request to no route of the API was refused',
   'audit.gap': 'Entries are missing, or are not those that were written',
   'audit.lost': 'So many acts could not be written down',
-  'keys.rotate': 'A signing key was replaced',
-  'credentials.change': 'A credential for the model API was set or removed',
 } as const
 
 /** Everything that the audit log may say was done. A route is an action by itself: `<group>.<name>` in `routes`. */

@@ -59,11 +59,13 @@ export const errorTable = {
   not_found: { status: 404, retryable: false, hint: 'See /docs for what exists.' },
   session_not_found: { status: 404, retryable: false, hint: 'List your sessions with GET /v1/sessions.' },
   workspace_not_found: { status: 404, retryable: false, hint: 'List your workspaces with GET /v1/workspaces.' },
+  credential_not_found: { status: 404, retryable: false, hint: 'List your credentials with GET /v1/credentials.' },
   approval_not_found: { status: 404, retryable: false, hint: 'List open approvals with GET /v1/approvals.' },
   user_not_found: { status: 404, retryable: false, hint: 'Check the name; administrators see all: GET /v1/users.' },
   login_not_found: { status: 404, retryable: false, hint: 'List your logins with GET /v1/auth/logins.' },
   key_not_found: { status: 404, retryable: false, hint: 'List your API keys with GET /v1/keys.' },
   method_not_allowed: { status: 405, retryable: false, hint: 'See /docs for the methods of this address.' },
+  request_timeout: { status: 408, retryable: true, hint: 'Send the whole request in less time.' },
   session_closed: { status: 409, retryable: false, hint: 'A closed session stays closed. Start a new one.' },
   turn_conflict: { status: 409, retryable: false, hint: 'This id was used for another prompt. Send a new UUID.' },
   no_turn_running: { status: 409, retryable: false, hint: 'There is nothing to interrupt.' },
@@ -81,7 +83,17 @@ export const errorTable = {
     hint: 'Use the address that the server prints at start, or have the operator add this host.',
   },
   queue_full: { status: 429, retryable: true, hint: 'Wait until queued prompts have run.' },
+  quota_exceeded: {
+    status: 429,
+    retryable: true,
+    hint: 'See GET /v1/quotas for what you have and may have. Close or delete what you no longer need, or ask an administrator for more.',
+  },
   too_many_requests: { status: 429, retryable: true, hint: 'Slow down and retry after the time in Retry-After.' },
+  isolation_unavailable: {
+    status: 503,
+    retryable: false,
+    hint: 'The operator sees in `aicm health` which isolation works here, and what more would need.',
+  },
   internal: { status: 500, retryable: true, hint: 'Look for the request id in the server log.' },
   oidc_unavailable: {
     status: 503,
@@ -112,6 +124,7 @@ export const ErrorBody = Type.Object({
     message: Type.String(),
     hint: Type.Optional(Type.String()),
     requestId: Type.String(),
+    retryAfter: Type.Optional(Type.Integer({ description: 'Seconds, as in the header Retry-After' })),
   }),
 })
 export type ErrorBody = Static<typeof ErrorBody>

@@ -10,6 +10,7 @@ export const ApprovalId = idOf('apr')
 export const UserId = idOf('usr')
 export const LoginId = idOf('lgn')
 export const KeyId = idOf('key')
+export const CredentialId = idOf('crd')
 
 /** A turn is named by the UUID of its prompt, so a client that repeats a request names the same turn. */
 export const TurnId = Type.String({

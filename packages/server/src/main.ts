@@ -1,8 +1,12 @@
+import { isLoopback } from './config/gateway.ts'
+import type { Isolation } from '@aicm/protocol'
 import { ConfigError } from './config/config-error.ts'
 import { readConfig, type Config } from './config/config.ts'
 import { helpText } from './config/help.ts'
+import { missingText } from './isolation/isolation.ts'
 import { AppError } from './lib/app-error.ts'
 import { assets } from './lib/assets.ts'
+import { closeInherited } from './lib/inheritable.ts'
 import type { RunningServer } from './start-server.ts'
 
 /** How long a stop may take before it is forced. */
@@ -28,6 +32,10 @@ const explain = (error: unknown, config: Config): string => {
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   if (code === 'EADDRINUSE')
     return `Port ${config.port} on ${config.host} is in use. Choose another with --port (0 takes any free one).`
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+    return `${config.host} is no address of this machine. Choose another with --host (0.0.0.0 or :: takes all).`
+  if (code === 'EACCES' && config.port < 1024)
+    return `No permission to listen on port ${config.port}. Choose one from 1024 up with --port.`
   if (code === 'EACCES') return `No permission: ${error instanceof Error ? error.message : ''}`
   return error instanceof Error ? error.message : String(error)
 }
@@ -44,6 +52,21 @@ const recoveryLines = ({ recovery }: RunningServer): string[] => {
   ]
 }
 
+const networkOf = ({ host, gateway }: Config): string => {
+  if (gateway.tls !== undefined) return `HTTPS and HTTP/2 (${gateway.tls.cert})`
+  return isLoopback(host)
+    ? 'HTTP, from this machine only'
+    : 'INSECURE: HTTP without TLS, passwords can be read on the way'
+}
+const isolationText = ({ level, wanted, uidPerUser, limits, kill, credentials }: Isolation): string =>
+  [
+    level === wanted ? level : `${level} (wanted ${wanted})`,
+    uidPerUser ? 'a uid for each user' : 'one uid for all users',
+    `limits: ${limits}`,
+    `kill: ${kill}`,
+    `credentials: ${credentials}`,
+  ].join(', ')
+
 const banner = async (config: Config, server: RunningServer): Promise<string> => {
   const [claude, isolation] = await Promise.all([server.claude, server.isolation])
   const line = (name: string, text: string): string => `  ${name.padEnd(10)} ${text}`
@@ -54,7 +77,9 @@ const banner = async (config: Config, server: RunningServer): Promise<string> =>
   return [
     line('claude', claude.error ?? `${claude.version} (${claude.path})`),
     line('model API', modelApi),
-    line('isolation', [isolation.level, ...isolation.missing.map((missing) => `(missing: ${missing})`)].join(' ')),
+    line('isolation', isolationText(isolation)),
+    ...isolation.missing.map((missing) => line('', `missing: ${missingText(missing)}`)),
+    line('network', networkOf(config)),
     line('data', config.dataDir),
     ...recoveryLines(server),
     ...(server.firstAdminPassword === undefined
@@ -109,4 +134,7 @@ const main = async (argv: string[]): Promise<void> => {
   if (problem !== undefined) process.stdout.write(`Log-in by OpenID does not work yet: ${problem}\n`)
 }
 
+closeInherited(process.env['NODE_CHANNEL_FD'])
+// What it makes is nobody else's, unless it says so.
+process.umask(0o077)
 await main(process.argv.slice(2))

@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { mintSessionToken, tokenKey } from '@aicm/broker'
+import type { Isolation } from '@aicm/protocol'
 import { pino } from 'pino'
 import { openAudit } from './audit/audit.ts'
 import { createAccessChanges } from './auth/access-changes.ts'
@@ -14,29 +15,39 @@ import { createShares } from './auth/shares.ts'
 import { openSigningKeys } from './auth/signing-keys.ts'
 import { createTickets } from './auth/tickets.ts'
 import { accessLifeSeconds, createAccessTokens } from './auth/tokens.ts'
-import { createBrokerProcess } from './broker/broker-process.ts'
+import { readSecretKey } from './broker/secret-key.ts'
+import { createSpending } from './broker/spending.ts'
 import { createClaudeProgram, findClaude, type ClaudeProgram } from './claude/find.ts'
 import type { Config } from './config/config.ts'
 import { createHealthChecker } from './health/checker.ts'
 import { createHealth } from './health/health.ts'
 import { createStorageCheck, untilDiskWorks } from './health/storage-check.ts'
 import { pressureOf, readMemory } from './health/system.ts'
+import { createOrigins } from './gateway/client-address.ts'
+import { readCertificate, watchCertificate } from './gateway/http/certificate.ts'
+import { connectionsOfMachine, limitConnections } from './gateway/http/connection-limits.ts'
+import { createListener } from './gateway/http/listener.ts'
 import { createHttpServer } from './gateway/http/server.ts'
 import { originRules } from './gateway/origin.ts'
+import { createRequestLimits } from './gateway/request-limits.ts'
 import type { Services } from './gateway/services.ts'
 import { createWebSocketServer } from './gateway/ws/server.ts'
-import { probeIsolation, type Isolation } from './isolation/level.ts'
+import { assertRequired, createSessionWalls } from './isolation/isolation.ts'
 import { AppError, toAppError } from './lib/app-error.ts'
 import { assets } from './lib/assets.ts'
 import { createBreaker } from './lib/breaker.ts'
 import { systemClock } from './lib/clock.ts'
 import { openLogFile } from './lib/log-file.ts'
-import { once } from './lib/once.ts'
 import { createMetrics } from './observability/metrics.ts'
 import { openStorage, type Recovery } from './open-storage.ts'
 import { defaultLimits } from './process/limits.ts'
+import { createUserQuotas } from './quotas/quotas.ts'
+import { createStoredBytes } from './quotas/stored-bytes.ts'
+import { createGuard } from './rate-limit/guard.ts'
+import { createMemoryLimiter } from './rate-limit/limiter.ts'
+import { createLoginLimiter } from './rate-limit/login-limiter.ts'
 import { createProcesses } from './session/processes.ts'
-import { createRegistry } from './session/registry.ts'
+import { createRegistry, type Registry } from './session/registry.ts'
 import { lockFolder } from './storage/drivers/sqlite/folder-lock.ts'
 import { createWorkspaces } from './workspaces/workspaces.ts'
 
@@ -105,13 +116,13 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   }
 
   const brokerDir = join(config.dataDir, 'broker')
-  const broker = createBrokerProcess({
-    dir: brokerDir,
-    main: assets.brokerMain,
-    config: config.modelApi,
-    extraCaCerts: config.extraCaCerts,
-    log,
+  const spending = createSpending({
+    ...{ config, database, brokerDir, clock, log },
+    secretKey: await readSecretKey(config),
+    brokerMain: assets.brokerMain,
+    peek: (id) => registry.peek(id),
   })
+  const { broker } = spending
   const brokerKey = await tokenKey(brokerDir)
 
   const find = () => findClaude({ setting: config.claude, path: config.path })
@@ -127,7 +138,18 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   // Both start programs, which would slow the start down: they are asked for when the server listens, or when needed.
   const askClaude = createClaudeProgram(find)
   const claude = async (): Promise<ClaudeProgram> => (told = await askClaude())
-  const isolation = once(() => probeIsolation(join(config.dataDir, 'probe')))
+  const walls = createSessionWalls({
+    dataDir: config.dataDir,
+    settings: config.isolation,
+    limits: defaultLimits,
+    store: database.confinement,
+    countUsers: database.users.count,
+    program: () => {
+      const found = find()
+      // Whoever installs one puts it where it can be reached, or is told by the session that cannot.
+      return 'path' in found ? found.path : '/bin/sh'
+    },
+  })
 
   const settings = config.sessions
   const shortage = (): string | undefined => {
@@ -144,26 +166,28 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   })
   starts.onChange((state) => log.warn({ state, reason: starts.reason() }, 'the circuit breaker for starting claude'))
 
+  if (config.isolation.required !== undefined) assertRequired(await walls.state(), config.isolation.required)
+
   const processes = createProcesses(kv, database.workspaces, {
     dataDir: config.dataDir,
-    limits: defaultLimits,
+    walls,
     brokerDir: broker.apiDir,
     program,
-    isolation: async () => (await isolation()).level,
     brokerUp: broker.up,
     token: (session) => mintSessionToken(brokerKey, session),
   })
   const workspaces = createWorkspaces(database, { dataDir: config.dataDir, roots: config.workspaceRoots, clock, log })
-  const registry = createRegistry(database, {
+  const registry: Registry = createRegistry(database, {
     processes,
     policy: { ...settings.retry, continue: settings.continue },
-    billed: config.modelApi.mode === 'live',
+    billed: spending.isBilled,
     limits: { ...settings.watch, ...liveness, resultMs: resultWaitMs, graceMs: stopGraceMs },
     starts,
     sentBytes: broker.sentBytes,
     slotLimits: {
       maxLive: settings.maxProcesses ?? Math.max(4, Math.floor(readMemory().totalBytes / memoryOfProcess)),
       maxStarting: 2 * availableParallelism(),
+      maxOf: (userId) => quotas.processes(userId),
     },
     shortage,
     rest: { idleMs: settings.idleMs, closeMs: settings.closeMs, journalBytes: longJournal },
@@ -177,6 +201,13 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     unreserve: workspaces.unreserve,
     clock,
     log,
+  })
+
+  const sinceStart = (): number => performance.now()
+  const quotas = createUserQuotas(database, {
+    defaults: config.gateway.quotas,
+    usageOf: registry.usageOf,
+    storedBytes: createStoredBytes(database, { now: sinceStart, log }),
   })
 
   const signingKeys = await openSigningKeys(config.dataDir, { clock, lifeMs: accessLifeSeconds * 1000 })
@@ -206,7 +237,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     breakers: { storage: storage.breaker, claude: starts },
     diverted: storage.diverted,
     claude,
-    isolation,
+    isolation: walls.state,
   })
   const healthChecker = createHealthChecker({
     health: async () => {
@@ -216,6 +247,14 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     },
     intervalMs: config.healthIntervalMs,
     log,
+  })
+
+  const { gateway } = config
+  const limiter = createMemoryLimiter(gateway.rateLimits, sinceStart)
+  const guard = createGuard({
+    limit: gateway.rateLimits.failure,
+    now: sinceStart,
+    onBlock: ({ source, ms }) => log.warn({ source, seconds: ms / 1000 }, 'a source of failing requests is blocked'),
   })
 
   const services: Services = {
@@ -232,10 +271,15 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     accessTokens,
     tickets: createTickets(clock),
     audit,
+    spending,
     health,
     healthChecker,
     metrics,
     assertCanStart: () => void program(),
+    limits: createRequestLimits(limiter, guard),
+    loginLimiter: createLoginLimiter(limiter, { enabled: gateway.rateLimits.login !== undefined, now: sinceStart }),
+    quotas,
+    origins: createOrigins(gateway.trustedProxies),
     removeUserFiles: async (userId) => {
       for (const folder of ['users', 'workspaces'])
         await rm(join(config.dataDir, folder, userId), { recursive: true, force: true })
@@ -247,13 +291,28 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
 
   const restored = await registry.restore()
   const rules = originRules(config)
+  const { tls } = gateway
+  const listener = createListener({
+    requestMs: gateway.requestMs,
+    certificate: tls && (await readCertificate(tls)),
+    limit: limitConnections({
+      most: gateway.maxConnections ?? connectionsOfMachine(),
+      mostOfAddress: gateway.maxConnectionsOfAddress,
+      isProxy: services.origins.isProxy,
+      log,
+    }),
+  })
+  if (tls !== undefined) watchCertificate({ files: tls, use: listener.use, log, signal: stopping.signal })
   const http = await createHttpServer(services, {
     rules,
     webRoot: assets.webRoot,
     logRequests: config.logLevel === 'debug',
+    settings: gateway,
+    listener,
   })
   const webSockets = createWebSocketServer(http.server, services, rules)
-  const url = await http.listen({ host: config.host, port: config.port })
+  const address = await http.listen({ host: config.host, port: config.port })
+  const url = tls === undefined ? address : address.replace('http:', 'https:')
   // Not before the server listens: a start that fails leaves nothing running.
   broker.up().catch((error: unknown) => log.error({ err: error }, 'the broker could not be started'))
   broker.watch(stopping.signal)
@@ -301,7 +360,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     firstAdminPassword: firstAdmin?.password,
     recovery,
     claude: claude(),
-    isolation: isolation(),
+    isolation: walls.state(),
     oidcProblem: Promise.resolve(oidcProblem),
     worn: worn.promise,
     close: (options) => (closed ??= close(options?.keepSessions === true)),

@@ -34,6 +34,7 @@ const probes = {
   git: () => succeeds('git', '--version'),
   linux: () => process.platform === 'linux',
   'net-namespace': () => succeeds('unshare', '--net', 'true'),
+  openssl: () => succeeds('openssl', 'version'),
   prlimit: () => succeeds('prlimit', '--version'),
   'python3-jwt': () => succeeds(debianPython, '-c', 'import jwt'),
   'python3-websockets': () => succeeds(debianPython, '-c', 'import websockets'),

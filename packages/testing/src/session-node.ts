@@ -4,6 +4,7 @@ import type { Message } from '@aicm/protocol'
 import { systemClock } from '../../server/src/lib/clock.ts'
 import { createBreaker } from '../../server/src/lib/breaker.ts'
 import type { Log } from '../../server/src/lib/log.ts'
+import type { SessionWalls } from '../../server/src/isolation/isolation.ts'
 import { defaultLimits } from '../../server/src/process/limits.ts'
 import { createProcesses } from '../../server/src/session/processes.ts'
 import type { WatchLimits } from '../../server/src/session/process-link.ts'
@@ -50,6 +51,13 @@ export type SessionNode = AsyncDisposable & {
   forgetProcesses(): Promise<void>
 }
 
+/** Level `process`, as the server's user. */
+export const bareWalls: SessionWalls = {
+  of: async () => ({ level: 'process', owner: undefined, limits: defaultLimits }),
+  give: async () => undefined,
+  accountsDir: '/etc',
+  readOnly: [],
+}
 const policy = { baseDelay: 5, maxDelay: 20, factor: 2, maxRetries: 3, continue: 'auto' as const }
 const userId = 'usr_00000000000000000000000001'
 const workspaceId = 'wsp_00000000000000000000000001'
@@ -108,9 +116,8 @@ export const openSessionNode = async (): Promise<SessionNode> => {
         },
         database.workspaces,
         {
-          ...{ dataDir: folder.path, brokerDir: join(folder.path, 'broker'), limits: defaultLimits },
+          ...{ dataDir: folder.path, brokerDir: join(folder.path, 'broker'), walls: bareWalls },
           program: () => node.program,
-          isolation: async () => 'process',
           brokerUp: async () => undefined,
           token: () => 'token',
         },
@@ -120,7 +127,7 @@ export const openSessionNode = async (): Promise<SessionNode> => {
         policy: { ...policy, ...options.policy },
         clock: systemClock,
         log,
-        billed: true,
+        billed: () => true,
         limits: {
           pingMs: 60_000,
           pongMs: 60_000,
@@ -165,9 +172,8 @@ export const openSessionNode = async (): Promise<SessionNode> => {
     [Symbol.asyncDispose]: async () => {
       for (const { registry } of servers) await registry.release()
       const last = createProcesses(kv, database.workspaces, {
-        ...{ dataDir: folder.path, brokerDir: folder.path, limits: defaultLimits },
+        ...{ dataDir: folder.path, brokerDir: folder.path, walls: bareWalls },
         program: () => node.program,
-        isolation: async () => 'process',
         brokerUp: async () => undefined,
         token: () => 'token',
       })

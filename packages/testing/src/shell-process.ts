@@ -1,8 +1,10 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { sandboxArgv } from '../../server/src/isolation/sandbox-argv.ts'
+import { writeAccounts } from '../../server/src/isolation/accounts.ts'
+import { confine } from '../../server/src/isolation/confine.ts'
 import { systemPath } from '../../server/src/lib/system-path.ts'
 import { launch } from '../../server/src/process/launch.ts'
+import { defaultLimits } from '../../server/src/process/limits.ts'
 import type { SessionProcess } from '../../server/src/process/session-process.ts'
 import { killTree } from '../../server/src/process/tree.ts'
 import { tempDir } from './temp-dir.ts'
@@ -28,16 +30,23 @@ export const shellProcess = async (
     tmp: at('tmp'),
     brokerDir: at('broker'),
     program: '/bin/sh',
+    accountsDir: at('accounts'),
+    readOnly: [],
   }
   await Promise.all([view.workspace, view.home, view.tmp, view.brokerDir].map((path) => mkdir(path)))
+  await writeAccounts(view.accountsDir)
   const marker = `test-${process.pid}-${launched++}`
+  const { inside: _, ...confined } = confine({
+    walls: { level: sandbox ? 'sandbox' : 'none', owner: undefined, limits: defaultLimits },
+    view,
+    exact: false,
+    command: ['sh', '-c', script],
+  })
   const child = await launch({
+    ...confined,
     dir: at('1'),
-    argv: sandbox ? [...sandboxArgv(view), 'sh', '-c', script] : ['sh', '-c', script],
-    cwd: view.workspace,
     env: { PATH: systemPath, AICM_PROCESS: marker, ...env },
     marker: `AICM_PROCESS=${marker}`,
-    exitStatus: sandbox ? 'descriptor' : 'shell',
   })
   return {
     process: child,

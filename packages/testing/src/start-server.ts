@@ -1,7 +1,7 @@
-import { copyFileSync, linkSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, linkSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { brokerControl } from '@aicm/broker'
 import { createClient, login, type Client, type ClientOptions } from '@aicm/client'
@@ -62,10 +62,12 @@ export type TestServer = AsyncDisposable & {
 
 const password = 'correct horse battery staple'
 const systemPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+/** Tests ask more at once than people do; those of the limits set their own. */
+const noLimits = { AICM_RATE_LIMITS: 'off', AICM_QUOTAS: 'off' }
 /** A client under test waits less than people may. */
 const timing = { backoffBaseMs: 20, backoffMaxMs: 200, idleMs: 50 }
 
-/** The stand-in's program. In a sandbox a session sees this one file and its home, so the rest is put there. */
+/** The stand-in's program, with what it runs on beside it: sessions may read that folder. */
 const installFake = (dir: string): string => {
   mkdirSync(dir)
   const program = join(dir, 'claude')
@@ -73,15 +75,9 @@ const installFake = (dir: string): string => {
   const script = [
     '#!/bin/sh',
     'test "$1" = --version && echo "2.1.330 (Claude Code)" && exit',
-    'exec "$HOME/fake/node" "$HOME/fake/fake-claude.mjs" "$@"',
+    `exec '${join(dir, 'node')}' '${join(dir, 'fake-claude.mjs')}' "$@"`,
   ]
   writeFileSync(program, `${script.join('\n')}\n`, { mode: 0o755 })
-  return program
-}
-
-const furnishFake = (home: string): void => {
-  const dir = join(home, 'fake')
-  mkdirSync(dir, { recursive: true })
   try {
     linkSync(process.execPath, join(dir, 'node'))
   } catch {
@@ -89,6 +85,7 @@ const furnishFake = (home: string): void => {
     copyFileSync(process.execPath, join(dir, 'node'))
   }
   copyFileSync(fakeClaudePath, join(dir, 'fake-claude.mjs'))
+  return program
 }
 
 const realClaude = (): string => {
@@ -100,6 +97,8 @@ const realClaude = (): string => {
 /** Starts a server and waits until it listens. Stop it, or dispose of it: else its processes outlive the test. */
 export const startTestServer = async (options: TestServerOptions = {}): Promise<TestServer> => {
   const base = mkdtempSync(join(options.within ?? tmpdir(), 'aicm-e2e-'))
+  // As root, sessions run as other users: they may pass through.
+  chmodSync(base, 0o711)
   const dataDir = options.dataDir ?? join(base, 'data')
   const home = join(base, 'home')
   mkdirSync(home)
@@ -121,9 +120,15 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
         program,
         '--warm-min',
         '0',
+        ...(options.claude === 'fake' ? ['--read-only-mount', dirname(program)] : []),
         ...(options.args ?? []),
       ],
-      env: { PATH: systemPath, HOME: home, AICM_ADMIN_PASSWORD: password, ...options.env },
+      // No test reaches the real API, whatever credential it stores.
+      env: {
+        ...{ PATH: systemPath, HOME: home, AICM_ADMIN_PASSWORD: password, ANTHROPIC_BASE_URL: 'http://127.0.0.1:9' },
+        ...noLimits,
+        ...options.env,
+      },
       cwd: home,
     })
 
@@ -146,13 +151,6 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
     await running.listening
   }
 
-  /** Before a user's first session: the stand-in runs from there. */
-  const furnish = async (accessToken: string): Promise<void> => {
-    if (options.claude !== 'fake') return
-    await using client = createClient({ url: server.url, token: accessToken })
-    furnishFake(join(dataDir, 'users', (await client.me()).id, 'home'))
-  }
-
   /** For the end of the test process, however it comes: nothing may be waited for then. */
   const endAllAtOnce = (): void => {
     for (const { pid } of all()) kill(pid, 'SIGKILL')
@@ -162,10 +160,11 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
     for (const client of clients) client.close()
     await end('SIGTERM')
     for (const info of all()) if (!isBroker(info)) kill(info.pid, 'SIGKILL')
-    await brokerControl(join(dataDir, 'broker'))
-      .stop()
-      .catch(() => undefined)
-    await until(`nothing of ${base} runs any more`, () => {
+    await until(`nothing of ${base} runs any more`, async () => {
+      // Again and again: one that is being started just now takes no orders yet.
+      await brokerControl(join(dataDir, 'broker'))
+        .stop()
+        .catch(() => undefined)
       for (const info of all()) if (!isBroker(info)) kill(info.pid, 'SIGKILL')
       return all().length === 0
     }).catch(endAllAtOnce)
@@ -191,9 +190,7 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
         { url: server.url, token: await server.token() },
         { username, password, ...(role === undefined ? {} : { role }) },
       )
-      const { accessToken } = await login({ url: server.url, username, password })
-      await furnish(accessToken)
-      return accessToken
+      return (await login({ url: server.url, username, password })).accessToken
     },
     client: async (more) => {
       const client = createClient({ url: server.url, token: await server.token(), timing, ...more })
@@ -226,7 +223,6 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
   }
   try {
     await start()
-    if (options.claude === 'fake') await furnish(await server.token())
   } catch (error) {
     await stop()
     throw error

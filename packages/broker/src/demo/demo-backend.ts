@@ -2,7 +2,7 @@ import type { Backend } from '../backend.ts'
 import { scriptedApi } from './scripted-api.ts'
 
 /** The scripted API in the place of a model, at a human pace. */
-export const demoBackend = (): Backend => {
+export const demoBackend = (): Pick<Backend, 'answer'> => {
   const { handler } = scriptedApi({ record: false })
-  return { mode: 'demo', upstream: null, credential: 'none', breaker: () => 'closed', answer: handler }
+  return { answer: ({ request, response }) => handler(request, response) }
 }

@@ -35,8 +35,11 @@ const rows = (
   ['broker', modelApi.broker],
   [
     'isolation',
-    isolation.level + (isolation.missing.length === 0 ? '' : `; more would need: ${isolation.missing.join(', ')}`),
+    `${isolation.level}${isolation.level === isolation.wanted ? '' : ` (wanted ${isolation.wanted})`}, ${isolation.uidPerUser ? 'a uid for each user' : 'one uid for all users'}, limits: ${isolation.limits}, kill: ${isolation.kill}, credentials: ${isolation.credentials}`,
   ],
+  ...isolation.missing.map(
+    ({ part, error, fix }) => ['', inertLine(`missing: ${part}: ${error}. ${fix}`)] satisfies [string, string],
+  ),
   [
     'storage',
     `${storage.database}, ${storage.keyValue}, schema ${storage.schemaVersion}${storage.writable ? '' : '; cannot be written'}`,

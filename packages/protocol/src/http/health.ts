@@ -24,6 +24,38 @@ const Psi = (resource: string) =>
 
 const Breaker = Type.Union([Type.Literal('closed'), Type.Literal('open'), Type.Literal('half-open')])
 
+export const IsolationLevel = Type.Union([
+  Type.Literal('none'),
+  Type.Literal('process'),
+  Type.Literal('sandbox'),
+  Type.Literal('sealed'),
+])
+export type IsolationLevel = Static<typeof IsolationLevel>
+
+/** What is proven to work on this server: each part was tried at its start. */
+export const Isolation = Type.Object({
+  level: IsolationLevel,
+  wanted: IsolationLevel,
+  uidPerUser: Type.Boolean({ description: "Whether each user's sessions run as a user of the system of their own" }),
+  limits: Type.Union([Type.Literal('none'), Type.Literal('rlimit'), Type.Literal('cgroup1'), Type.Literal('cgroup2')], {
+    description: 'What holds a session to its memory, CPUs and processes',
+  }),
+  kill: Type.Union([Type.Literal('group'), Type.Literal('pidns'), Type.Literal('cgroup')], {
+    description: 'What ends all that a session has started',
+  }),
+  credentials: Type.Union([Type.Literal('in-child'), Type.Literal('broker')], {
+    description: 'Who holds the credential for the model API',
+  }),
+  missing: Type.Array(
+    Type.Object({
+      part: Type.String({ description: 'What is not there' }),
+      error: Type.String({ description: 'What was said when it was tried' }),
+      fix: Type.String({ description: 'How to get it' }),
+    }),
+  ),
+})
+export type Isolation = Static<typeof Isolation>
+
 export const Health = Type.Object({
   ...HealthStatus.properties,
   version: Type.String(),
@@ -47,11 +79,20 @@ export const Health = Type.Object({
       Type.Boolean({ description: 'Whether the broker could connect, at most 30 s ago; null where it is not known' }),
     ),
     error: nullable(Type.String({ description: 'Why it could not' })),
+    credentials: Type.Array(
+      Type.Object({
+        id: Type.String(),
+        kind: Type.String(),
+        state: Type.Enum(['ready', 'resting', 'auth_required', 'failing']),
+        until: nullable(Type.String()),
+        active: Type.Integer({ description: 'Calls under way' }),
+        waiting: Type.Integer({ description: 'Calls that wait for one of them to end' }),
+      }),
+      { description: 'The shared ones' },
+    ),
+    brokerRestarts: Type.Integer({ description: 'How often this server had to start the broker again' }),
   }),
-  isolation: Type.Object({
-    level: Type.Union([Type.Literal('process'), Type.Literal('sandbox')]),
-    missing: Type.Array(Type.String(), { description: 'What a stronger level would need' }),
-  }),
+  isolation: Isolation,
   storage: Type.Object({
     database: Type.String(),
     keyValue: Type.String(),

@@ -6,6 +6,7 @@ import { CompleteMessage, Usage } from '../messages/complete.ts'
 import { SessionStatus } from '../messages/status.ts'
 import { route } from '../route.ts'
 import { CursorText, SlowPolicy } from '../stream.ts'
+import { Budget } from './budgets.ts'
 import { Name, PageCursor, strict } from './common.ts'
 import { SharedBy } from './shares.ts'
 
@@ -47,6 +48,8 @@ export const Session = Type.Object({
   turns: Type.Integer({ description: 'Turns completed' }),
   usage: Usage,
   costUsd: Type.Number(),
+  budget: nullable(Budget),
+  waitsUntil: nullable(Time),
   createdAt: Time,
   updatedAt: Time,
 })
@@ -86,6 +89,7 @@ export const CreateSession = strict({
   systemPrompt: Type.Optional(Type.String({ minLength: 1, maxLength: 100_000 })),
   maxTurns: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })),
   recovery: Type.Optional(RecoverySettings),
+  budget: Type.Optional(Budget),
 })
 export type CreateSession = Static<typeof CreateSession>
 
@@ -244,6 +248,7 @@ export const sessionRoutes = {
       workspaceId: Type.Optional(WorkspaceId),
       model: Type.Optional(Model),
       permissionMode: Type.Optional(PermissionMode),
+      budget: Type.Optional(Budget),
     }),
     status: 200,
     response: Type.Object({ sessionId: SessionId, turnId: TurnId, complete: CompleteMessage }),

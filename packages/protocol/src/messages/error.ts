@@ -5,6 +5,7 @@ export const failureCodes = [
   'api_error',
   'auth_required',
   'rate_limited',
+  'budget_exceeded',
   'overloaded',
   'prompt_too_long',
   'max_turns',

@@ -1,4 +1,5 @@
 import { Type, type Static } from 'typebox'
+import { ErrorBody } from '../errors.ts'
 import { Approval } from '../http/approvals.ts'
 import { User } from '../http/users.ts'
 import { HealthStatus } from '../http/health.ts'
@@ -43,12 +44,7 @@ export const HealthDown = Type.Object({ type: Type.Literal('health'), ...HealthS
 export const Refused = Type.Object({
   type: Type.Literal('error'),
   ref: Type.Optional(ref),
-  error: Type.Object({
-    code: Type.String(),
-    message: Type.String(),
-    hint: Type.Optional(Type.String()),
-    requestId: Type.String(),
-  }),
+  ...ErrorBody.properties,
 })
 
 /** What the server may send over the WebSocket. */

@@ -1,4 +1,12 @@
-import { brokerControl, socketPaths, type BrokerConfig, type BrokerStatus, type UpstreamCheck } from '@aicm/broker'
+import {
+  brokerControl,
+  brokerVersion,
+  openRenewed,
+  socketPaths,
+  type BrokerConfig,
+  type BrokerStatus,
+  type UpstreamCheck,
+} from '@aicm/broker'
 import type { Log } from '../lib/log.ts'
 import { systemPath } from '../lib/system-path.ts'
 import { startDetached } from '../process/detach.ts'
@@ -9,13 +17,21 @@ export type BrokerProcess = {
   apiDir: string
   /** Starts it if none runs, and gives it its settings: once, and again after a failure. Rejects when it does not come up. */
   up(): Promise<BrokerStatus>
+  /** Gives it its settings as they are now. One that is down gets them when it is started. */
+  reconfigure(): Promise<void>
   /** Undefined while it is down. */
   status(): Promise<BrokerStatus | undefined>
+  /** How often this server has had to start it again. */
+  restarts(): number
   /** How much of the model's answers that are under way it has given to a session; undefined where there are none. */
   sentBytes(sessionId: string): Promise<number | undefined>
   /** Whether its upstream took a connection, as of at most 30 s ago; undefined where that is not known (yet). */
   upstream(): Promise<UpstreamCheck | undefined>
-  /** Looks after it until `signal`: a broker that has died is started again. */
+  /** What was spent, by keys of `sumKeys`; empty while it is down. */
+  sums(keys: string[]): Promise<Record<string, { usd: number; tokens: number }>>
+  /** Takes what it has to tell into the database. Does nothing while it is down. */
+  collect(): Promise<void>
+  /** Looks after it until `signal`: a broker that has died is started again, and what it has to tell is taken. */
   watch(signal: AbortSignal): void
 }
 
@@ -28,13 +44,19 @@ const upstreamTimeoutMs = 1000
 export const createBrokerProcess = (options: {
   dir: string
   main: string
-  config: BrokerConfig
+  /** Asked for at each (re)start and change. */
+  config(): Promise<BrokerConfig>
+  /** Of the tokens that it renews. */
+  sealKey: Uint8Array
+  onRenewed(id: string, tokens: { accessToken: string; refreshToken: string; expiresAt: number }): Promise<void>
+  takeUsage(status: BrokerStatus): Promise<void>
   /** Passed on to it, for TLS to the upstream. */
   extraCaCerts: string | undefined
   log: Log
 }): BrokerProcess => {
   const control = brokerControl(options.dir)
   const status = (): Promise<BrokerStatus | undefined> => control.status().catch(() => undefined)
+  let restarts = 0
 
   const start = async (): Promise<void> => {
     await startDetached([process.execPath, options.main, '--dir', options.dir], {
@@ -42,16 +64,34 @@ export const createBrokerProcess = (options: {
       ...(options.extraCaCerts === undefined ? {} : { NODE_EXTRA_CA_CERTS: options.extraCaCerts }),
     })
     const deadline = Date.now() + startTimeoutMs
-    while ((await status()) === undefined) {
+    while ((await status())?.version !== brokerVersion) {
       if (Date.now() > deadline)
         throw new Error(`The broker did not come up within ${startTimeoutMs / 1000} s: see ${options.dir}/broker.log.`)
       await new Promise((resolve) => setTimeout(resolve, startPollMs))
     }
   }
 
+  const takeRenewed = async (ids: string[]): Promise<void> => {
+    if (ids.length === 0) return
+    const renewed = openRenewed(options.dir, options.sealKey)
+    for (const id of ids) {
+      const tokens = renewed.read(id)
+      if (tokens !== undefined) await options.onRenewed(id, tokens)
+      renewed.remove(id)
+    }
+  }
+
+  const configure = async (): Promise<BrokerStatus> => {
+    await takeRenewed(openRenewed(options.dir, options.sealKey).ids())
+    return control.configure(await options.config())
+  }
+
   const ensure = async (): Promise<BrokerStatus> => {
-    if ((await status()) === undefined) await start()
-    return control.configure(options.config)
+    const found = await status()
+    // One of another version finishes what it streams, beside its successor.
+    if (found !== undefined && found.version !== brokerVersion) await control.stop().catch(() => undefined)
+    if (found?.version !== brokerVersion) await start()
+    return configure()
   }
 
   let started: Promise<BrokerStatus> | undefined
@@ -61,10 +101,26 @@ export const createBrokerProcess = (options: {
       throw error
     }))
 
+  const collectFrom = async (found: BrokerStatus): Promise<void> => {
+    await takeRenewed(found.renewed)
+    await options.takeUsage(found)
+  }
+
+  /** One after the other: the newest settings are the last to arrive. */
+  let configuring: Promise<unknown> = Promise.resolve()
+
   return {
     apiDir: socketPaths(options.dir).apiDir,
     up,
+    reconfigure: async () => {
+      const next = configuring.then(async () => {
+        if (((await status())?.mode ?? null) !== null) await configure()
+      })
+      configuring = next.catch(() => undefined)
+      await next
+    },
     status,
+    restarts: () => restarts,
     sentBytes: async (sessionId) => {
       const answers = (await status())?.answering.filter((answer) => answer.sessionId === sessionId) ?? []
       return answers.length === 0 ? undefined : answers.reduce((sum, { sentBytes }) => sum + sentBytes, 0)
@@ -74,13 +130,27 @@ export const createBrokerProcess = (options: {
         (check) => check ?? undefined,
         () => undefined,
       ),
+    sums: (keys) => control.sums(keys).catch(() => ({})),
+    collect: async () => {
+      const found = await status()
+      if (found?.version === brokerVersion) await collectFrom(found)
+    },
     watch: (signal) => {
+      let looking = false
+      const look = async (): Promise<void> => {
+        const found = await status()
+        if (signal.aborted) return
+        if (found !== undefined && found.mode !== null && found.version === brokerVersion) return collectFrom(found)
+        options.log.warn({}, 'the broker is down; it is started again')
+        await ensure()
+        restarts++
+      }
       const timer = setInterval(() => {
-        void status().then(async (found) => {
-          if (signal.aborted || (found !== undefined && found.mode !== null)) return
-          options.log.warn({}, 'the broker is down; it is started again')
-          await ensure().catch((error: unknown) => options.log.error({ err: error }, 'the broker could not be started'))
-        })
+        if (looking) return
+        looking = true
+        look()
+          .catch((error: unknown) => options.log.error({ err: error }, 'the broker could not be looked after'))
+          .finally(() => (looking = false))
       }, watchEveryMs)
       timer.unref()
       signal.addEventListener('abort', () => clearInterval(timer), { once: true })

@@ -42,3 +42,9 @@ test('what a user chose is never an argument of its own, whatever it begins with
     }),
   )
 })
+
+test('inside our walls its own sandbox is off, whatever the settings of a workspace say', () => {
+  const sealed = claudeArgv(settings, create, { sealed: true }).find((argument) => argument.startsWith('--settings='))
+  expect(sealed).toContain('"sandbox":{"enabled":false}')
+  expect(claudeArgv(settings, create).join(' ')).not.toContain('sandbox')
+})

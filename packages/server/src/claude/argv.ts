@@ -9,6 +9,8 @@ export type ClaudeSettings = {
 
 /** claude deletes conversations after thirty days by itself; a session of ours is kept until it is deleted here. */
 const serverSettings = { cleanupPeriodDays: 36_500 }
+/** Its own sandbox, for its Bash tool only, cannot be built inside ours, whatever the settings of a workspace say. */
+const sealedSettings = { ...serverSettings, sandbox: { enabled: false } }
 
 /**
  * claude's arguments. A value that a user chose always follows its flag in one argument (`--flag=value`), so that none can
@@ -17,6 +19,7 @@ const serverSettings = { cleanupPeriodDays: 36_500 }
 export const claudeArgv = (
   settings: ClaudeSettings,
   conversation: { resume: string } | { create: string },
+  { sealed } = { sealed: false },
 ): string[] => [
   '-p',
   '--input-format=stream-json',
@@ -24,7 +27,7 @@ export const claudeArgv = (
   '--verbose',
   '--include-partial-messages',
   '--permission-prompt-tool=stdio',
-  `--settings=${JSON.stringify(serverSettings)}`,
+  `--settings=${JSON.stringify(sealed ? sealedSettings : serverSettings)}`,
   `--permission-mode=${settings.permissionMode}`,
   ...('resume' in conversation ? [`--resume=${conversation.resume}`] : [`--session-id=${conversation.create}`]),
   ...(settings.model === null ? [] : [`--model=${settings.model}`]),

@@ -1,5 +1,6 @@
+import { readExceeded, readLimitedUntil } from '@aicm/broker'
 import type { FailureCode, Usage } from '@aicm/protocol'
-import type { Draft, TurnResult } from './output.ts'
+import type { AgentOutput, TurnResult } from './output.ts'
 import { fields, list, number, text, texts, type Fields } from './wire.ts'
 
 const count = (value: unknown): number => Math.max(0, Math.round(number(value) ?? 0))
@@ -40,17 +41,28 @@ const codes = new Map<number, FailureCode>([
 
 const hints: Partial<Record<FailureCode, string>> = {
   auth_required:
-    'The credential for the model API was refused: the operator sets it (ANTHROPIC_API_KEY, ANTHROPIC_AUTH_TOKEN or CLAUDE_CODE_OAUTH_TOKEN).',
+    'Replace your credential for the model API (aicm credentials), or have the operator look at the shared one.',
+  budget_exceeded: 'See GET /v1/budgets (aicm budgets). An administrator can raise it.',
   rate_limited: 'The model API limits this credential. Send the prompt again later.',
   overloaded: 'The model API is overloaded. Send the prompt again later.',
   prompt_too_long: 'Start a new session, or send less.',
 }
 
 /** claude tells of an API error in the model's place: it is no answer and must not look like one. */
-export const decodeApiError = (line: Fields): Draft => {
+export const decodeApiError = (line: Fields): AgentOutput[] => {
   const content = list(fields(line['message'])['content'])
   const message = content.map((item) => text(fields(item)['text']) ?? '').join('\n') || 'The model API refused.'
   const status = number(line['api_error_status'])
+  const told = (code: FailureCode, detail: object): AgentOutput => ({
+    kind: 'message',
+    draft: { type: 'error', code, message, hint: hints[code], detail },
+  })
+  // Our broker's own words: nobody else says them so.
+  const exceeded = readExceeded(message)
+  if (exceeded !== undefined) return [told('budget_exceeded', exceeded)]
+  const until = readLimitedUntil(message)
+  if (until !== undefined)
+    return [told('rate_limited', { status, resetsAt: new Date(until).toISOString() }), { kind: 'limited', until }]
   const code = /^prompt is too long/i.test(message) ? 'prompt_too_long' : (codes.get(status ?? 0) ?? 'api_error')
-  return { type: 'error', code, message, hint: hints[code], detail: { status, type: text(line['api_error_type']) } }
+  return [told(code, { status, type: text(line['api_error_type']) })]
 }

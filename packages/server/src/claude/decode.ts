@@ -60,9 +60,7 @@ export const createDecoder = ({ generation }: { generation: number }): Decoder =
       case 'stream_event':
         return blocks.stream(line, offset)
       case 'assistant':
-        return line['is_api_error_message'] === true
-          ? [{ kind: 'message', draft: decodeApiError(line) }]
-          : blocks.whole(line, offset)
+        return line['is_api_error_message'] === true ? decodeApiError(line) : blocks.whole(line, offset)
       case 'user':
         return decodeUser(line)
       case 'system':
@@ -78,12 +76,7 @@ export const createDecoder = ({ generation }: { generation: number }): Decoder =
       case 'control_response':
         return decodeResponse(line)
       case 'rate_limit_event':
-        return [
-          {
-            kind: 'message',
-            draft: { type: 'progress', kind: 'rate_limit', text: rateLimitText(line), data: line['rate_limit_info'] },
-          },
-        ]
+        return decodeRateLimit(line)
       case 'tool_progress':
       case 'keep_alive':
         return []
@@ -192,9 +185,22 @@ const decodeResponse = (line: Fields): AgentOutput[] => {
   return []
 }
 
-const rateLimitText = (line: Fields): string => {
+/** Said where claude itself holds the subscription's token; behind our broker it is the refusal that tells. */
+const decodeRateLimit = (line: Fields): AgentOutput[] => {
   const info = fields(line['rate_limit_info'])
-  const resetsAt = new Date((number(info['resetsAt']) ?? NaN) * 1000)
-  const when = Number.isNaN(resetsAt.getTime()) ? '' : `, resets at ${resetsAt.toISOString()}`
-  return `Plan limit: ${text(info['status']) ?? 'changed'}${when}.`
+  const until = (number(info['resetsAt']) ?? NaN) * 1000
+  const known = !Number.isNaN(new Date(until).getTime())
+  const when = known ? `, resets at ${new Date(until).toISOString()}` : ''
+  return [
+    {
+      kind: 'message',
+      draft: {
+        type: 'progress',
+        kind: 'rate_limit',
+        text: `Plan limit: ${text(info['status']) ?? 'changed'}${when}.`,
+        data: line['rate_limit_info'],
+      },
+    },
+    ...(info['status'] === 'rejected' && known ? [{ kind: 'limited', until } as const] : []),
+  ]
 }

@@ -29,6 +29,8 @@ export type AgentOutput =
     }
   /** So much in a row was no message that it must have gone mad. Told once. */
   | { kind: 'garbage'; lines: number; bytes: number }
+  /** The model API takes no more of this user's calls until then (milliseconds since 1970). */
+  | { kind: 'limited'; until: number }
   /** It has nothing more to do. Said after each result. */
   | { kind: 'idle' }
   | { kind: 'prompt'; turnId: string; state: 'queued' | 'started' | 'completed' | 'cancelled' }

@@ -1,11 +1,9 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { brokerDirInside, sandboxArgv } from '../isolation/sandbox-argv.ts'
-import type { Isolation } from '../isolation/level.ts'
+import { confine, type Walls } from '../isolation/confine.ts'
 import { systemPath } from '../lib/system-path.ts'
 import type { MakeFifo } from '../process/fifo.ts'
 import { launch } from '../process/launch.ts'
-import { prlimitArgv, type Limits } from '../process/limits.ts'
 import type { SessionProcess } from '../process/session-process.ts'
 import { claudeArgv, type ClaudeSettings } from './argv.ts'
 import { claudeEnvironment } from './environment.ts'
@@ -16,13 +14,18 @@ export type StartClaude = {
   settings: ClaudeSettings
   conversation: { resume: string } | { create: string }
   workspace: string
+  /** It is not ours, and lies where others can write: see confine. */
+  exactWorkspace: boolean
   /** The user's own folder; becomes HOME. */
   home: string
   /** The session's folder: generations and private /tmp. */
   sessionDir: string
   program: string
-  isolation: Isolation['level']
-  limits: Limits
+  walls: Walls
+  /** Makes a folder belong to whom it runs as. */
+  give(path: string): Promise<void>
+  accountsDir: string
+  readOnly: readonly string[]
   brokerDir: string
   token: string
   makeFifo?: MakeFifo
@@ -32,35 +35,31 @@ export const markerName = 'AICM_PROCESS'
 
 /** Starts a claude that needs neither this server nor any key. Rejects when it cannot be started at all. */
 export const startClaude = async (options: StartClaude): Promise<SessionProcess> => {
+  const { workspace, home, program, brokerDir, accountsDir, readOnly } = options
   const tmp = join(options.sessionDir, 'tmp')
-  await Promise.all([tmp, options.home].map((path) => mkdir(path, { recursive: true, mode: 0o700 })))
-  const sandboxed = options.isolation === 'sandbox'
+  await Promise.all([tmp, home].map((path) => mkdir(path, { recursive: true, mode: 0o700 })))
+  await Promise.all([tmp, home, ...(options.exactWorkspace ? [] : [workspace])].map(options.give))
   const marker = `${options.sessionId}/${options.generation}`
-  const command = [options.program, ...claudeArgv(options.settings, options.conversation)]
-  const [limiter = 'prlimit', ...limits] = prlimitArgv(options.limits)
-  const walls = sandboxed
-    ? sandboxArgv({
-        workspace: options.workspace,
-        home: options.home,
-        tmp,
-        brokerDir: options.brokerDir,
-        program: options.program,
-      })
-    : []
+  const { inside, ...confined } = confine({
+    walls: options.walls,
+    view: { workspace, home, tmp, brokerDir, program, accountsDir, readOnly },
+    exact: options.exactWorkspace,
+    command: [
+      program,
+      ...claudeArgv(options.settings, options.conversation, { sealed: options.walls.level === 'sealed' }),
+    ],
+  })
   return launch({
+    ...confined,
     dir: join(options.sessionDir, String(options.generation)),
-    argv: [limiter, ...limits, ...walls, ...command],
-    cwd: options.workspace,
     env: claudeEnvironment({
-      home: options.home,
-      tmp: sandboxed ? '/tmp' : tmp,
+      ...inside,
+      home,
       path: systemPath,
-      brokerSocket: join(sandboxed ? brokerDirInside : options.brokerDir, 'api.sock'),
       token: options.token,
       marker: { name: markerName, value: marker },
     }),
     marker: `${markerName}=${marker}`,
-    exitStatus: sandboxed ? 'descriptor' : 'shell',
     makeFifo: options.makeFifo,
   })
 }

@@ -69,7 +69,9 @@ const replace = async (
   const mended = `${name}.mended`
   await rm(at(folder, mended), { force: true })
   try {
-    await using copy = await open(at(folder, mended), create, (await file.stat()).mode & 0o777)
+    const { mode, uid, gid } = await file.stat()
+    await using copy = await open(at(folder, mended), create, mode & 0o777)
+    await copy.chown(uid, gid)
     await pipeline(file.createReadStream({ start: 0, end: goodEnd - 1, autoClose: false }), async (chunks) => {
       for await (const chunk of chunks) await copy.writeFile(chunk)
     })
@@ -113,6 +115,8 @@ export const mendConfig = async (home: string, now: number): Promise<Repair | un
     await rename(at(folder, configName), at(folder, backup))
     if (copy !== undefined) {
       await using file = await open(at(folder, configName), create, 0o600)
+      const { uid, gid } = await folder.stat()
+      await file.chown(uid, gid)
       await file.writeFile(copy)
       await file.sync()
     }

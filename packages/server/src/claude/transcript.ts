@@ -1,5 +1,6 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { at, openFolder } from './in-home.ts'
 
 /** Where claude keeps its conversations, below CLAUDE_CONFIG_DIR: a folder a workspace, a file a conversation. */
 export const projectsFolder = ['.claude', 'projects'] as const
@@ -11,10 +12,17 @@ export const projectName = (workspace: string): string => workspace.replaceAll(/
 
 /** Removes what claude wrote down of a conversation, and what was set aside of it. `claudeSessionId` is a UUID (see decode). */
 export const removeTranscript = async (home: string, claudeSessionId: string): Promise<void> => {
-  const projects = join(home, ...projectsFolder)
-  for (const workspace of await readdir(projects).catch(() => []))
-    for (const name of await readdir(join(projects, workspace)).catch(() => []))
-      if (name.startsWith(claudeSessionId)) await rm(join(projects, workspace, name), { recursive: true, force: true })
+  try {
+    await using projects = await openFolder(home, ...projectsFolder)
+    for (const workspace of await readdir(at(projects))) {
+      await using folder = await openFolder(home, ...projectsFolder, workspace).catch(() => undefined)
+      if (folder === undefined) continue
+      for (const name of await readdir(at(folder)))
+        if (name.startsWith(claudeSessionId)) await rm(at(folder, name), { recursive: true, force: true })
+    }
+  } catch {
+    // No conversation yet.
+  }
 }
 
 /** Every conversation that claude has written down in this home. */

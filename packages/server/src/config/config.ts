@@ -1,7 +1,9 @@
 import { homedir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
+import type { IsolationLevel } from '@aicm/protocol'
 import { parseDuration } from '../lib/duration.ts'
 import { ConfigError } from './config-error.ts'
+import { isLoopback, limitsOf, type GatewaySettings } from './gateway.ts'
 import { oidcSettingsOf, type OidcSettings } from './oidc.ts'
 import { optionTable, type OptionName, type OptionSpec } from './options.ts'
 
@@ -22,6 +24,17 @@ export type SessionSettings = {
   stopWithServer: boolean
 }
 
+export type IsolationSettings = {
+  /** Nothing stronger is used. */
+  wanted: IsolationLevel
+  /** Without it the server does not start. Undefined: whatever there is, but never none for more than one user. */
+  required: IsolationLevel | undefined
+  /** For the users' own uids, on a server that is root. Undefined: they have none. */
+  uidRange: { first: number; last: number } | undefined
+  /** Folders that every session may read. */
+  readOnlyMounts: string[]
+}
+
 /** The settings, complete and checked. */
 export type Config = {
   host: string
@@ -29,7 +42,18 @@ export type Config = {
   dataDir: string
   fallbackDataDir: string | undefined
   claude: string | undefined
-  modelApi: { mode: 'demo' } | { mode: 'live'; upstream: string; credential: Credential | { kind: 'none' } }
+  /** `only`: the demo was asked for, and credentials that are stored are not used. */
+  modelApi: { upstream: string } & (
+    | { mode: 'demo'; only: boolean }
+    | { mode: 'live'; credential: Credential | { kind: 'none' } }
+  )
+  /** The name of the user whom the subscription's token of the environment serves. */
+  oauthOwner: string
+  /** Where subscriptions' tokens are renewed. */
+  oauth: { tokenUrl: string; clientId: string } | undefined
+  pricesFile: string | undefined
+  secretKey: string | undefined
+  secretKeyFile: string | undefined
   workspaceRoots: string[]
   allowedOrigins: string[]
   logLevel: 'debug' | 'info' | 'warn' | 'error'
@@ -39,6 +63,8 @@ export type Config = {
   sessions: SessionSettings
   /** What was set, by its name: no secrets. */
   given: Record<string, string>
+  gateway: GatewaySettings
+  isolation: IsolationSettings
   /** For finding programs only. */
   path: string
   /** More certificate authorities for the way to the upstream (NODE_EXTRA_CA_CERTS). */
@@ -50,8 +76,6 @@ const longestTimer = 2 ** 31 - 1
 type Environment = Record<string, string | undefined>
 type Values = Partial<Record<OptionName, string[]>>
 
-/** What holds colons by itself. */
-const commaSeparated = new Set<OptionName>(['allowedOrigins', 'oidcRoles'])
 const specs = Object.entries(optionTable) as [OptionName, OptionSpec][]
 
 const parseFlags = (argv: string[]): Values => {
@@ -73,7 +97,13 @@ const parseEnvironment = (environment: Environment): Values => {
   for (const [name, spec] of specs) {
     const value = environment[spec.env]
     if (value === undefined || value === '') continue
-    values[name] = spec.many ? value.split(commaSeparated.has(name) ? ',' : ':').filter(Boolean) : [value]
+    values[name] =
+      spec.many === undefined
+        ? [value]
+        : value
+            .split(spec.many)
+            .map((part) => part.trim())
+            .filter(Boolean)
   }
   return values
 }
@@ -105,12 +135,14 @@ const modelApiOf = (values: Values): Config['modelApi'] => {
         ? { kind: 'oauth-token', value: values.oauthToken[0] ?? '' }
         : undefined
   const mode = values.modelApi === undefined ? undefined : oneOf('modelApi', values.modelApi[0] ?? '', ['live', 'demo'])
-  if (mode === 'demo' || (mode === undefined && credential === undefined)) return { mode: 'demo' }
   const upstream = urlOf('upstream', values.upstream?.[0] ?? 'https://api.anthropic.com')
+  if (mode === 'demo' || (mode === undefined && credential === undefined))
+    return { mode: 'demo', only: mode === 'demo', upstream }
   return { mode: 'live', upstream, credential: credential ?? { kind: 'none' } }
 }
 
-const sessionSettingsOf = (values: Values): SessionSettings => {
+/** How the values of times and numbers are read. */
+const readerOf = (values: Values) => {
   const given = (name: OptionName): string => {
     const spec: OptionSpec = optionTable[name]
     return values[name]?.[0] ?? spec.default ?? ''
@@ -133,6 +165,11 @@ const sessionSettingsOf = (values: Values): SessionSettings => {
       )
     return value
   }
+  return { given, time, limit, number }
+}
+
+const sessionSettingsOf = (values: Values): SessionSettings => {
+  const { given, time, limit, number } = readerOf(values)
   return {
     idleMs: time('idleTimeout'),
     closeMs: time('sessionTimeout'),
@@ -160,6 +197,74 @@ const givenOf = (values: Values): Record<string, string> =>
       spec.secret || values[name] === undefined ? [] : [[name, withoutPassword(values[name].join(', '))]],
     ),
   )
+const gatewaySettingsOf = (values: Values, host: string): GatewaySettings => {
+  const { given, limit, number } = readerOf(values)
+  const [cert] = values.tlsCert ?? []
+  const [key] = values.tlsKey ?? []
+  if ((cert === undefined) !== (key === undefined))
+    throw new ConfigError(`TLS needs both ${nameOf('tlsCert')} and ${nameOf('tlsKey')}.`)
+  const insecure = oneOf('insecureHttp', given('insecureHttp'), ['0', '1']) === '1'
+  if (cert === undefined && !insecure && !isLoopback(host))
+    throw new ConfigError(
+      `Others could reach ${host}, and read every password and token on the way: there is no TLS. Give ${nameOf('tlsCert')} and ${nameOf('tlsKey')}; or leave ${nameOf('host')} at 127.0.0.1 and use a reverse proxy or an SSH tunnel; or, where the network is safe, set ${nameOf('insecureHttp')}.`,
+    )
+  const limits = limitsOf({
+    rateLimits: values.rateLimits ?? [],
+    quotas: values.quotas ?? [],
+    trustedProxies: values.trustedProxies ?? [],
+  })
+  if ('must' in limits)
+    throw new ConfigError(`${nameOf(limits.name)} is ${JSON.stringify(limits.value)}; it must be ${limits.must}.`)
+  return {
+    ...limits,
+    tls: cert === undefined || key === undefined ? undefined : { cert: resolve(cert), key: resolve(key) },
+    requestMs: limit('requestTimeout'),
+    maxConnections: values.maxConnections === undefined ? undefined : number('maxConnections', 1),
+    maxConnectionsOfAddress: number('maxConnectionsOfAddress', 1),
+  }
+}
+
+const oauthOf = ({ oauthTokenUrl, oauthClientId }: Values): Config['oauth'] => {
+  const [tokenUrl, clientId] = [oauthTokenUrl?.[0], oauthClientId?.[0]]
+  if (tokenUrl === undefined && clientId === undefined) return undefined
+  if (tokenUrl === undefined || clientId === undefined)
+    throw new ConfigError(`${nameOf('oauthTokenUrl')} and ${nameOf('oauthClientId')} belong together.`)
+  return { tokenUrl: urlOf('oauthTokenUrl', tokenUrl), clientId }
+}
+
+const isolationLevels = ['none', 'process', 'sandbox', 'sealed'] as const
+/** Above what systems give to accounts, containers and services. */
+const defaultUids = { first: 1_900_000_000, last: 1_900_065_535 }
+/** One user, and the two that serve to find out whether it works. */
+const fewestUids = 3
+const mostUid = 2 ** 31 - 1
+
+const isolationSettingsOf = (values: Values): IsolationSettings => {
+  const level = (name: OptionName): IsolationLevel | undefined =>
+    values[name]?.[0] === undefined ? undefined : oneOf(name, values[name][0], isolationLevels)
+  const wanted = level('isolation') ?? 'sealed'
+  const required = level('requireIsolation')
+  if (required !== undefined && isolationLevels.indexOf(required) > isolationLevels.indexOf(wanted))
+    throw new ConfigError(`${nameOf('requireIsolation')} demands ${required}, and ${nameOf('isolation')} is ${wanted}.`)
+  const readOnlyMounts = values.readOnlyMounts ?? []
+  const relative = readOnlyMounts.find((path) => !isAbsolute(path))
+  if (relative !== undefined)
+    throw new ConfigError(`${nameOf('readOnlyMounts')} is ${JSON.stringify(relative)}; it must be an absolute path.`)
+  return { wanted, required, uidRange: uidRangeOf(values), readOnlyMounts: readOnlyMounts.map((path) => resolve(path)) }
+}
+
+const uidRangeOf = (values: Values): IsolationSettings['uidRange'] => {
+  const text = values.uidRange?.[0]
+  // What lies there belongs to people who work there too: to give each session a uid of its own would lock it out.
+  if (text === undefined) return (values.workspaceRoots ?? []).length > 0 ? undefined : defaultUids
+  if (text === 'none') return undefined
+  const [, first = 0, last = 0] = (/^(\d{1,10})-(\d{1,10})$/.exec(text) ?? []).map(Number)
+  if (first < 1000 || last - first + 1 < fewestUids || last > mostUid)
+    throw new ConfigError(
+      `${nameOf('uidRange')} is ${JSON.stringify(text)}; it must be "none", or at least ${fewestUids} uids from 1000 up, like 1900000000-1900065535.`,
+    )
+  return { first, last }
+}
 
 /** Reads flags and environment; a flag wins. Throws ConfigError. */
 export const readConfig = (argv: string[], environment: Environment): Config => {
@@ -178,8 +283,9 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
   const relative = roots.find((root) => !isAbsolute(root))
   if (relative !== undefined)
     throw new ConfigError(`${nameOf('workspaceRoots')} is ${JSON.stringify(relative)}; it must be an absolute path.`)
+  const host = values.host?.[0] ?? optionTable.host.default
   return {
-    host: values.host?.[0] ?? optionTable.host.default,
+    host,
     port,
     dataDir: resolve(
       values.dataDir?.[0] ?? join(environment['XDG_STATE_HOME'] || join(homedir(), '.local', 'state'), 'aicm'),
@@ -187,6 +293,11 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
     fallbackDataDir: values.fallbackDataDir?.[0] === undefined ? undefined : resolve(values.fallbackDataDir[0]),
     claude: values.claude?.[0] === undefined ? undefined : resolve(values.claude[0]),
     modelApi: modelApiOf(values),
+    oauthOwner: values.oauthOwner?.[0] ?? optionTable.oauthOwner.default,
+    oauth: oauthOf(values),
+    pricesFile: values.prices?.[0],
+    secretKey: values.secretKey?.[0],
+    secretKeyFile: values.secretKeyFile?.[0] === undefined ? undefined : resolve(values.secretKeyFile[0]),
     workspaceRoots: roots,
     allowedOrigins: (values.allowedOrigins ?? []).map((origin) => new URL(urlOf('allowedOrigins', origin)).origin),
     logLevel: oneOf('logLevel', values.logLevel?.[0] ?? 'info', ['debug', 'info', 'warn', 'error']),
@@ -195,6 +306,8 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
     oidc: oidcSettingsOf(values),
     sessions: sessionSettingsOf(values),
     given: givenOf(values),
+    gateway: gatewaySettingsOf(values, host),
+    isolation: isolationSettingsOf(values),
     path: environment['PATH'] ?? '',
     extraCaCerts: environment['NODE_EXTRA_CA_CERTS'],
   }

@@ -1,5 +1,6 @@
 import { Role } from '@aicm/protocol'
 import { ConfigError } from './config-error.ts'
+import { isLoopback } from './gateway.ts'
 import { optionTable, type OptionName } from './options.ts'
 
 export type OidcSettings = {
@@ -14,12 +15,9 @@ export type OidcSettings = {
   url: string | undefined
 }
 
-const isLoopback = ({ hostname }: URL): boolean =>
-  hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname)
-
 const issuerOf = (text: string): string => {
   const url = URL.parse(text)
-  if (url === null || (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url))))
+  if (url === null || (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname))))
     throw new ConfigError(
       `--oidc-issuer (AICM_OIDC_ISSUER) is ${JSON.stringify(text)}; it must be an https URL (http on this machine only).`,
     )

@@ -9,8 +9,8 @@ export type OptionSpec = {
   default?: string
   doc: string
   secret?: true
-  /** May be given several times; in the environment separated by `:`. */
-  many?: true
+  /** May be given several times; in the environment separated by this. */
+  many?: ':' | ','
   /** Without a value; in the environment 1 or 0. */
   toggle?: true
 }
@@ -55,15 +55,74 @@ export const optionTable = {
     flag: '--workspace-root',
     env: 'AICM_WORKSPACE_ROOTS',
     value: 'FOLDER',
-    many: true,
+    many: ':',
     doc: 'A folder whose subfolders may be used as workspaces where they are. Can be given several times.',
   },
   allowedOrigins: {
     flag: '--allow-origin',
     env: 'AICM_ALLOWED_ORIGINS',
     value: 'ORIGIN',
-    many: true,
+    many: ',',
     doc: 'Another web origin that may use the API from a browser, e.g. https://aicm.example.org. Can be given several times (comma-separated in the environment).',
+  },
+  tlsCert: {
+    flag: '--tls-cert',
+    env: 'AICM_TLS_CERT',
+    value: 'FILE',
+    doc: 'Certificate (PEM, with the chain): the server speaks HTTPS then, HTTP/2 too. Read again when the file changes.',
+  },
+  tlsKey: { flag: '--tls-key', env: 'AICM_TLS_KEY', value: 'FILE', doc: 'Its private key (PEM).' },
+  insecureHttp: {
+    flag: '--insecure-http',
+    env: 'AICM_INSECURE_HTTP',
+    value: '1',
+    toggle: true,
+    default: '0',
+    doc: 'Listen on an address that others can reach without TLS: behind something that speaks TLS, on a network of its own.',
+  },
+  trustedProxies: {
+    flag: '--trusted-proxy',
+    env: 'AICM_TRUSTED_PROXIES',
+    value: 'NETWORK',
+    many: ',',
+    doc: 'A reverse proxy in front of the server (an address, or a network like 10.0.0.0/8): what it says in X-Forwarded-For or Forwarded is where a request comes from. Can be given several times (comma-separated in the environment).',
+  },
+  rateLimits: {
+    flag: '--rate-limit',
+    env: 'AICM_RATE_LIMITS',
+    value: 'LIMIT',
+    many: ',',
+    default: 'read=600/100, write=200/20, execute=100/10, stream=1200/50, login=30/0.5, failure=200/2',
+    doc: 'How many requests of a class a user may send at once, and how many a second after that; an address may send five times as many. `login` is tries of a password from one network, `failure` answers 401, 404 and 429 before their source is blocked. `off` sets none. Can be given several times (comma-separated in the environment).',
+  },
+  quotas: {
+    flag: '--quota',
+    env: 'AICM_QUOTAS',
+    value: 'QUOTA',
+    many: ',',
+    default: 'sessions=1000, processes=off, prompts=1000, connections=1000, bytes=50g',
+    doc: 'What a user may have at a time: open sessions, live processes, queued prompts, WebSockets, stored bytes (log and workspaces). `off` sets none. Can be given several times (comma-separated in the environment), and differently for a user: PUT /v1/users/{id}/quotas.',
+  },
+  requestTimeout: {
+    flag: '--request-timeout',
+    env: 'AICM_REQUEST_TIMEOUT',
+    value: 'TIME',
+    default: '60s',
+    doc: 'In which a whole request must have come; a third of it for its headers.',
+  },
+  maxConnections: {
+    flag: '--max-connections',
+    env: 'AICM_MAX_CONNECTIONS',
+    value: 'NUMBER',
+    default: 'three quarters of the files that may be open',
+    doc: 'How many connections there may be at once; more are closed as they come.',
+  },
+  maxConnectionsOfAddress: {
+    flag: '--max-connections-per-address',
+    env: 'AICM_MAX_CONNECTIONS_PER_ADDRESS',
+    value: 'NUMBER',
+    default: '2000',
+    doc: 'How many of them from one address (IPv6: one /64), proxies that are trusted left out.',
   },
   idleTimeout: {
     flag: '--idle-timeout',
@@ -171,6 +230,33 @@ export const optionTable = {
     default: '0',
     doc: "When the server is stopped, its sessions' processes are ended too. Else they go on, and the next server takes them over.",
   },
+  isolation: {
+    flag: '--isolation',
+    env: 'AICM_ISOLATION',
+    value: 'sealed|sandbox|process|none',
+    default: 'sealed, or the strongest that works',
+    doc: 'The walls around sessions: docs/isolation.md. Sessions in the network of the host need `sandbox`.',
+  },
+  requireIsolation: {
+    flag: '--require-isolation',
+    env: 'AICM_REQUIRE_ISOLATION',
+    value: 'LEVEL',
+    doc: 'Without this level the server does not start.',
+  },
+  uidRange: {
+    flag: '--uid-range',
+    env: 'AICM_UID_RANGE',
+    value: 'FIRST-LAST|none',
+    default: '1900000000-1900065535; none with --workspace-root',
+    doc: "For a server that is root: each user's sessions run as a uid of their own from this range.",
+  },
+  readOnlyMounts: {
+    flag: '--read-only-mount',
+    env: 'AICM_READ_ONLY_MOUNTS',
+    value: 'FOLDER',
+    many: ':',
+    doc: 'A folder that every session may read, besides /usr: where tools are, for example. Can be given several times.',
+  },
   logLevel: {
     flag: '--log-level',
     env: 'AICM_LOG_LEVEL',
@@ -207,7 +293,7 @@ export const optionTable = {
     flag: '--oidc-role',
     env: 'AICM_OIDC_ROLES',
     value: 'GROUP=ROLE',
-    many: true,
+    many: ',',
     doc: 'Who is in this group of the provider has this role (viewer, member, admin) here, the strongest of several; `*` is everybody else. Others are refused. Can be given several times (comma-separated in the environment).',
   },
   oidcGroupsClaim: {
@@ -250,6 +336,44 @@ export const optionTable = {
     value: 'TOKEN',
     secret: true,
     doc: "A subscription's token (claude setup-token).",
+  },
+  oauthOwner: {
+    flag: '--oauth-owner',
+    env: 'AICM_OAUTH_OWNER',
+    value: 'USER',
+    default: 'admin',
+    doc: "Whose sessions that subscription's token serves: a subscription is for one person.",
+  },
+  oauthTokenUrl: {
+    flag: '--oauth-token-url',
+    env: 'AICM_OAUTH_TOKEN_URL',
+    value: 'URL',
+    doc: "Where users' subscription tokens are renewed with their refresh tokens. Without it only long-lived ones are taken.",
+  },
+  oauthClientId: {
+    flag: '--oauth-client-id',
+    env: 'AICM_OAUTH_CLIENT_ID',
+    value: 'ID',
+    doc: 'Who asks there.',
+  },
+  secretKeyFile: {
+    flag: '--secret-key-file',
+    env: 'AICM_SECRET_KEY_FILE',
+    value: 'FILE',
+    default: '<data-dir>/secret.key, made at the first start',
+    doc: 'The key that stored credentials are encrypted with (32 bytes, raw, hex or base64). Keep it elsewhere than the data folder, or a copy of that folder opens them.',
+  },
+  secretKey: {
+    env: 'AICM_SECRET_KEY',
+    value: 'KEY',
+    secret: true,
+    doc: 'The same key, as hex or base64.',
+  },
+  prices: {
+    flag: '--prices',
+    env: 'AICM_PRICES',
+    value: 'FILE',
+    doc: 'JSON with prices of models over the built-in ones, in USD per million tokens (docs/broker.md).',
   },
   upstream: {
     env: 'ANTHROPIC_BASE_URL',

@@ -10,7 +10,7 @@ const verdict = (rawHeaders: readonly string[], url = '/v1/sessions'): string =>
   for (let at = 0; at < rawHeaders.length; at += 2)
     headers[(rawHeaders[at] ?? '').toLowerCase()] ??= rawHeaders[at + 1] ?? ''
   try {
-    checkOrigin(rules, { headers, rawHeaders, url } as unknown as IncomingMessage)
+    checkOrigin(rules, { headers, rawHeaders, url } as unknown as IncomingMessage, undefined)
     return 'fine'
   } catch (error) {
     return error instanceof Error && 'code' in error ? String(error.code) : String(error)

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { AppError } from '../lib/app-error.ts'
 
 export type OriginRules = { hosts: ReadonlySet<string>; origins: ReadonlySet<string> }
@@ -16,6 +16,11 @@ export const originRules = (options: { host: string; allowedOrigins: string[] })
   origins: new Set(options.allowedOrigins),
 })
 
+const hostOf = (headers: IncomingHttpHeaders): string => {
+  const authority = headers[':authority']
+  return typeof authority === 'string' ? authority : (headers.host ?? '')
+}
+
 const hostName = (host: string): string => host.replace(/:\d+$/, '').toLowerCase()
 
 /** Two readers may take each a different one of two. Names and values follow each other in `rawHeaders`. */
@@ -31,12 +36,22 @@ const countOfHosts = (rawHeaders: readonly string[]): number => {
 /** The host in a request for a whole address, as proxies get them; it counts more than the header. Source: RFC 9112, 3.2.2. */
 const hostInUrl = (url: string): string | undefined => /^[a-z]+:\/\/([^/?#]*)/i.exec(url)?.[1]
 
+/** Whether it is the page that this server has sent. Where the scheme is not known (a proxy may speak TLS) both are. */
+const isOwn = (origin: string, host: string, scheme: 'http' | 'https' | undefined): boolean =>
+  (scheme !== 'https' && origin === `http://${host}`) || (scheme !== 'http' && origin === `https://${host}`)
+
 /**
  * Refuses a request that a foreign page made a browser send: by a name that is not ours (DNS rebinding), or from another
  * origin. An address needs no list: a page cannot make its own name be one.
  */
-export const checkOrigin = (rules: OriginRules, request: IncomingMessage): void => {
-  const { host = '', origin } = request.headers
+export const checkOrigin = (
+  rules: OriginRules,
+  request: Pick<IncomingMessage, 'headers' | 'url' | 'rawHeaders'>,
+  scheme: 'http' | 'https' | undefined,
+): void => {
+  const { origin, 'sec-fetch-site': site = 'none' } = request.headers
+  // HTTP/2 has its own word for it, which no HTTP/1 header can be.
+  const host = hostOf(request.headers)
   const { url = '' } = request
   if (countOfHosts(request.rawHeaders) > 1) throw new AppError('invalid_request', 'A request has one Host header only.')
   if (!url.startsWith('/') && (hostInUrl(url) ?? host) !== host)
@@ -44,6 +59,13 @@ export const checkOrigin = (rules: OriginRules, request: IncomingMessage): void 
   const name = hostName(host)
   if (!rules.hosts.has(name) && isIP(name.replace(/^\[|\]$/g, '')) === 0)
     throw new AppError('misdirected_request', `This server does not answer to the name ${JSON.stringify(name)}.`)
-  if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}` && !rules.origins.has(origin))
+  if (origin !== undefined && !isOwn(origin, host, scheme) && !rules.origins.has(origin))
     throw new AppError('origin_forbidden', `Requests from ${JSON.stringify(origin)} are not allowed.`)
+  // An image or a script of a foreign page is asked for without an origin: of the API nothing is answered to it.
+  if (
+    origin === undefined &&
+    (site === 'cross-site' || site === 'same-site') &&
+    request.url?.startsWith('/v1/') === true
+  )
+    throw new AppError('origin_forbidden', 'Requests from other sites are not allowed.')
 }

@@ -9,12 +9,17 @@ import type { Shares } from '../auth/shares.ts'
 import type { SigningKeys } from '../auth/signing-keys.ts'
 import type { Tickets } from '../auth/tickets.ts'
 import type { AccessTokens } from '../auth/tokens.ts'
+import type { Spending } from '../broker/spending.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { Registry } from '../session/registry.ts'
 import type { Database } from '../storage/database.ts'
+import type { UserQuotas } from '../quotas/quotas.ts'
+import type { LoginLimiter } from '../rate-limit/login-limiter.ts'
 import type { Workspaces } from '../workspaces/workspaces.ts'
+import type { Origins } from './client-address.ts'
+import type { RequestLimits } from './request-limits.ts'
 
 /** What the gateway is built on: everything it may call, wired in main.ts. */
 export type Services = {
@@ -31,6 +36,7 @@ export type Services = {
   accessTokens: AccessTokens
   tickets: Tickets
   audit: Pick<Audit, 'record' | 'anchor'>
+  spending: Spending
   health(): Promise<Health>
   /** What the background checker has found. */
   healthChecker: {
@@ -42,6 +48,12 @@ export type Services = {
   assertCanStart(): void
   /** All that a user who is gone has left on the disk. */
   removeUserFiles(userId: string): Promise<void>
+  /** Who may ask how much. */
+  limits: RequestLimits
+  loginLimiter: LoginLimiter
+  quotas: UserQuotas
+  /** Where requests come from. */
+  origins: Origins
   clock: Clock
   log: Log
   version: string

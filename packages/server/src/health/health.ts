@@ -1,8 +1,7 @@
-import type { Health } from '@aicm/protocol'
+import type { Health, Isolation } from '@aicm/protocol'
 import type { BrokerProcess } from '../broker/broker-process.ts'
 import type { ClaudeProgram } from '../claude/find.ts'
 import type { Config } from '../config/config.ts'
-import type { Isolation } from '../isolation/level.ts'
 import { toAppError } from '../lib/app-error.ts'
 import type { Breaker } from '../lib/breaker.ts'
 import type { RunningProcesses } from '../session/processes.ts'
@@ -45,20 +44,29 @@ export const createHealth =
       ),
     ])
     const { kind, schemaVersion } = parts.database.describe()
+    const credentials = broker?.credentials ?? []
+    const breaker = credentials.find((credential) => credential.breaker !== 'closed')?.breaker ?? 'closed'
     const { spares, waiting } = parts.registry.counts()
     const reasons = [
       ...(claude.error === null ? [] : [claude.error]),
       ...(broker === undefined ? ['The broker is down: sessions cannot reach the model API until it is back.'] : []),
       ...(upstream?.error == null ? [] : [`The model API cannot be reached: ${upstream.error}.`]),
-      ...(modelApi.mode === 'live' && modelApi.credential.kind === 'none'
+      ...(modelApi.mode === 'live' && modelApi.credential.kind === 'none' && credentials.length < 2
         ? ['There is no credential for the model API.']
         : []),
+      // A user's own credential is no affair of the server's: its owner sees it.
+      ...credentials.flatMap(({ id, userId, state }) =>
+        userId === null && state === 'auth_required'
+          ? [`The credential ${id} for the model API was refused: it must be renewed.`]
+          : [],
+      ),
+      ...(broker === undefined || broker.ledger.error === null
+        ? []
+        : [`What is spent cannot be written down: ${broker.ledger.error}.`]),
       ...(storage.error === null ? [] : [`Nothing can be stored: ${storage.error}`]),
       ...(counts.error === null ? [] : [`The database cannot be read: ${counts.error}`]),
       ...shortages,
-      ...(broker === undefined || broker.breaker === undefined || broker.breaker === 'closed'
-        ? []
-        : ['The model API failed several times in a row, and is left alone for a moment.']),
+      ...(breaker === 'closed' ? [] : ['The model API failed several times in a row, and is left alone for a moment.']),
       ...(parts.breakers.claude.state() === 'closed' ? [] : ['claude could not be started several times in a row.']),
       ...(parts.breakers.storage.state() === 'closed'
         ? []
@@ -66,7 +74,9 @@ export const createHealth =
       ...(parts.diverted() === 0
         ? []
         : ['The newest messages are in the fallback store, until the database can be written.']),
-      ...(isolation.level === 'sandbox' ? [] : [`Isolation is "${isolation.level}" only.`]),
+      ...(isolation.level === isolation.wanted
+        ? []
+        : [`Isolation is "${isolation.level}" only, not "${isolation.wanted}".`]),
     ]
     return {
       status: reasons.length === 0 ? 'ok' : 'degraded',
@@ -81,6 +91,10 @@ export const createHealth =
         broker: broker === undefined ? 'down' : 'up',
         reachable: upstream === undefined ? null : upstream.error === null,
         error: upstream?.error ?? null,
+        credentials: credentials
+          .filter(({ userId }) => userId === null)
+          .map(({ id, kind, state, until, active, waiting }) => ({ id, kind, state, until, active, waiting })),
+        brokerRestarts: parts.broker.restarts(),
       },
       isolation,
       storage: {
@@ -91,7 +105,7 @@ export const createHealth =
       breakers: {
         storage: parts.breakers.storage.state(),
         claude: parts.breakers.claude.state(),
-        modelApi: broker?.breaker ?? 'closed',
+        modelApi: breaker,
       },
       sessions: { ...counts.found, processes: parts.processes.count(), spares, waiting, diverted: parts.diverted() },
     }

@@ -6,8 +6,10 @@ import { requires } from '@aicm/testing/requires'
 import { outputLines, shellProcess } from '@aicm/testing/shell-process'
 import { tempDir } from '@aicm/testing/temp-dir'
 import { systemPath } from '../lib/system-path.ts'
-import { launch } from '../process/launch.ts'
-import { sandboxArgv } from './sandbox-argv.ts'
+import { defaultLimits } from '../process/limits.ts'
+import { run } from '../process/run.ts'
+import { writeAccounts } from './accounts.ts'
+import { confine } from './confine.ts'
 
 /** What a script says at level sandbox, with `$DIR` as the folder that holds its workspace and what it must not see. */
 const insideSandbox = async (script: string, prepare?: (dir: string) => Promise<void>): Promise<string[]> => {
@@ -90,28 +92,20 @@ requires('bwrap')('of the program’s folder it sees the program alone', async (
   await using dir = await tempDir()
   const at = (name: string): string => join(dir.path, name)
   const view = {
-    workspace: at('workspace'),
-    home: at('home'),
-    tmp: at('tmp'),
-    brokerDir: at('broker'),
-    program: at('bin/program'),
+    ...{ workspace: at('workspace'), home: at('home'), tmp: at('tmp'), brokerDir: at('broker') },
+    ...{ program: at('bin/program'), accountsDir: at('accounts'), readOnly: [at('extra')] },
   }
-  await Promise.all([...Object.values(view).slice(0, 4), at('bin')].map((path) => mkdir(path)))
+  await Promise.all(['workspace', 'home', 'tmp', 'broker', 'bin', 'extra'].map((name) => mkdir(at(name))))
+  await writeAccounts(view.accountsDir)
   await copyFile('/bin/sh', view.program)
   await writeFile(at('bin/secret'), 'secret')
-  const child = await launch({
-    dir: at('1'),
-    argv: [
-      ...sandboxArgv(view),
-      view.program,
-      '-c',
-      `ls ${at('bin')}; echo x >>${view.program}; test -e ${at('bin/secret')} && echo seen`,
-    ],
-    cwd: view.workspace,
-    env: { PATH: systemPath },
-    marker: 'AICM_PROCESS=never',
-    exitStatus: 'descriptor',
+  await writeFile(at('extra/tool'), 'tool')
+  const script = `ls ${at('bin')}; echo x >>${view.program}; test -e ${at('bin/secret')} && echo seen; cat ${at('extra/tool')}; echo; echo x >${at('extra/tool')}`
+  const confined = confine({
+    walls: { level: 'sandbox', owner: undefined, limits: defaultLimits },
+    ...{ view, exact: false, command: [view.program, '-c', script] },
   })
-  expect((await Array.fromAsync(outputLines(child))).map(({ text }) => text)).toEqual(['program'])
+  const { stdout } = await run(confined.argv, { ...confined, env: { PATH: systemPath }, timeoutMs: 10_000 })
+  expect(stdout.split('\n')).toEqual(['program', 'tool', ''])
   expect(await readFile(view.program)).toEqual(await readFile('/bin/sh'))
 })

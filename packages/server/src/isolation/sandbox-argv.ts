@@ -1,7 +1,10 @@
 import { existsSync, lstatSync, readlinkSync, realpathSync } from 'node:fs'
+import { join } from 'node:path'
+import { childDescriptors } from '../process/child-descriptors.ts'
 
 /** What a session may see. Paths are the host's; inside they are the same, except the broker's folder. */
 export type View = {
+  /** The folder is the child's descriptor for it (see ChildFolder); this is its name. */
   workspace: string
   home: string
   /** Becomes /tmp. */
@@ -10,6 +13,10 @@ export type View = {
   brokerDir: string
   /** The program to run: one file, read-only. */
   program: string
+  /** Holds the `passwd` and `group` that are seen instead of the host's: see writeAccounts. */
+  accountsDir: string
+  /** More that may be read, with the same names. */
+  readOnly: readonly string[]
 }
 
 export const brokerDirInside = '/run/aicm'
@@ -20,7 +27,6 @@ const etc = [
   'ca-certificates',
   'ca-certificates.conf',
   'gitconfig',
-  'group',
   'host.conf',
   'hosts',
   'ld.so.cache',
@@ -28,7 +34,6 @@ const etc = [
   'ld.so.conf.d',
   'mime.types',
   'nsswitch.conf',
-  'passwd',
   'pki',
   'profile',
   'protocols',
@@ -53,6 +58,11 @@ const localTime = (): string[] => {
   return target.startsWith('/usr/') ? ['--symlink', target, path] : ['--ro-bind', path, path]
 }
 
+/** Who a session is inside, whoever it is outside. */
+const inside = { uid: '1000', gid: '1000' }
+/** It is memory that no limit of a session counts where there are no cgroups. */
+const sharedMemoryBytes = 256 * 2 ** 20
+
 /**
  * Where the kernel takes orders from whoever is root, capabilities or not: a server that runs as root starts its sessions as
  * root too, and a program named in kernel/core_pattern is run outside of every wall. Read-only, for every process inside.
@@ -61,15 +71,20 @@ const kernelSettings = ['/proc/sys', '/proc/sysrq-trigger', '/proc/irq', '/proc/
 
 /**
  * bwrap's arguments for level `sandbox`: own file view, own process, IPC and host-name namespaces. The network is still the
- * host's. Killing its init ends everything in it. Status goes to descriptor 3.
+ * host's; `sealed` takes that away too, and the way to further namespaces. Killing its init ends everything in it.
  */
-export const sandboxArgv = (view: View): [string, ...string[]] => [
+export const sandboxArgv = (view: View, { sealed }: { sealed: boolean }): [string, ...string[]] => [
   'bwrap',
   '--unshare-user',
+  '--uid',
+  inside.uid,
+  '--gid',
+  inside.gid,
   '--unshare-pid',
   '--unshare-ipc',
   '--unshare-uts',
   '--unshare-cgroup-try',
+  ...(sealed ? ['--unshare-net', '--disable-userns'] : []),
   '--cap-drop',
   'ALL',
   '--new-session',
@@ -80,15 +95,23 @@ export const sandboxArgv = (view: View): [string, ...string[]] => [
   '/usr',
   ...['/bin', '/sbin', '/lib', '/lib32', '/lib64'].flatMap(systemFolder),
   ...etc.flatMap((name) => ['--ro-bind-try', `/etc/${name}`, `/etc/${name}`]),
+  ...['passwd', 'group'].flatMap((name) => ['--ro-bind', join(view.accountsDir, name), `/etc/${name}`]),
   ...localTime(),
   '--proc',
   '/proc',
   ...kernelSettings.flatMap((path) => ['--ro-bind-try', path, path]),
   '--dev',
   '/dev',
+  '--size',
+  String(sharedMemoryBytes),
+  '--tmpfs',
+  '/dev/shm',
+  '--remount-ro',
+  '/dev',
   '--bind',
   view.tmp,
   '/tmp',
+  ...view.readOnly.flatMap((path) => ['--ro-bind', path, path]),
   '--ro-bind',
   view.brokerDir,
   brokerDirInside,
@@ -99,8 +122,8 @@ export const sandboxArgv = (view: View): [string, ...string[]] => [
   '--bind',
   view.home,
   view.home,
-  '--bind',
-  view.workspace,
+  '--bind-fd',
+  String(childDescriptors.folder),
   view.workspace,
   // What is left of the root is a file system in memory: nobody needs to write there.
   '--remount-ro',
@@ -108,6 +131,6 @@ export const sandboxArgv = (view: View): [string, ...string[]] => [
   '--chdir',
   view.workspace,
   '--json-status-fd',
-  '3',
+  String(childDescriptors.status),
   '--',
 ]

@@ -23,7 +23,8 @@ export class AppError extends Error {
   }
 
   toBody(requestId: string): ErrorBody {
-    return { error: { code: this.code, message: this.message, hint: this.hint, requestId } }
+    const { code, message, hint, retryAfter } = this
+    return { error: { code, message, hint, requestId, ...(retryAfter === undefined ? {} : { retryAfter }) } }
   }
 }
 

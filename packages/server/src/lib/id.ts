@@ -17,7 +17,7 @@ const randomness = (): string => {
 
 /** `kind_` and a ULID: 10 characters of milliseconds, 16 of randomness. Ids made in later milliseconds sort later. */
 export const newId = (
-  kind: 'ses' | 'wsp' | 'apr' | 'usr' | 'lgn' | 'key' | 'prj' | 'tsk' | 'req',
+  kind: 'ses' | 'wsp' | 'apr' | 'usr' | 'lgn' | 'key' | 'prj' | 'tsk' | 'crd' | 'req',
   now: number,
 ): string => `${kind}_${encode(now, 10)}${randomness()}`
 

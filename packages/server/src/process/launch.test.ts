@@ -35,11 +35,11 @@ requires('bwrap')('a sandbox that cannot be built ends with what bwrap said', as
   await using dir = await tempDir()
   const child = await launch({
     dir: join(dir.path, '1'),
-    argv: ['bwrap', '--ro-bind', '/nowhere', '/nowhere', '--json-status-fd', '3', 'true'],
+    argv: ['bwrap', '--ro-bind', '/nowhere', '/nowhere', '--json-status-fd', '4', 'true'],
     cwd: dir.path,
     env: { PATH: systemPath },
     marker: 'AICM_PROCESS=never',
-    exitStatus: 'descriptor',
+    exitStatus: 'command',
   })
   expect(await child.exited).toEqual({ code: 1, signal: null })
   expect(await child.stderrTail()).toContain('/nowhere')

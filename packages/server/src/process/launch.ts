@@ -2,10 +2,11 @@ import { spawn } from 'node:child_process'
 import { closeSync, constants, existsSync, openSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { attach } from './attach.ts'
+import { childDescriptors, nothingElse, openChildFolder, type ChildFolder } from './child-descriptors.ts'
 import type { Exit } from './exit-status.ts'
 import { makeFifo, type MakeFifo } from './fifo.ts'
 import { identify } from './identity.ts'
-import { onlyThese } from './only-these.ts'
+import type { Owner } from './owner.ts'
 import { processFiles, type SessionProcess } from './session-process.ts'
 
 export type LaunchSpec = {
@@ -17,13 +18,17 @@ export type LaunchSpec = {
   env: Record<string, string>
   /** `NAME=value`, part of `env`. */
   marker: string
-  /** Who writes the exit status: bwrap to descriptor 3, or a shell around the command. */
-  exitStatus: 'descriptor' | 'shell'
+  /** The server's own user when undefined. */
+  owner?: Owner | undefined
+  folder?: ChildFolder | undefined
+  /** Who writes the exit status to the descriptor for it: the command itself (bwrap), or a shell around it. */
+  exitStatus: 'command' | 'shell'
   makeFifo?: MakeFifo
 }
 
-/** Stands in for `bwrap --json-status-fd`: runs the command and writes down how it ended. `$0` is the status file. */
-const statusShell = '"$@"; code=$?; printf \'{"exit-code":%d}\\n\' "$code" >"$0.new" && mv "$0.new" "$0"; exit "$code"'
+const { folder, status } = childDescriptors
+/** Stands in for `bwrap --json-status-fd`: runs the command and writes down how it ended. */
+const statusShell = `"$@" ${folder}>&- ${status}>&-; code=$?; printf '{"exit-code":%d}\\n' "$code" >&${status}; exit "$code"`
 
 /**
  * Starts a process that needs no parent: its input is a FIFO that it holds open itself (so it never reads an end of file),
@@ -38,22 +43,26 @@ export const launch = async (spec: LaunchSpec): Promise<SessionProcess> => {
 
   const append = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT
   const descriptors: number[] = []
-  const opened = (path: string, flags: number): number => {
-    const fd = openSync(path, flags, 0o600)
+  const opened = (fd: number): number => {
     descriptors.push(fd)
     return fd
   }
+  const file = (path: string, flags: number): number => opened(openSync(path, flags, 0o600))
   try {
-    const given = [
-      opened(files.stdin, constants.O_RDWR),
-      opened(files.stdout, append),
-      opened(files.stderr, append),
-      ...(spec.exitStatus === 'descriptor' ? [opened(files.exit, append)] : []),
+    const stdio = [
+      file(files.stdin, constants.O_RDWR),
+      file(files.stdout, append),
+      file(files.stderr, append),
+      spec.folder === undefined ? ('ignore' as const) : opened(openChildFolder(spec.folder)),
+      file(files.exit, append),
     ]
-    const [file, ...args] =
-      spec.exitStatus === 'descriptor' ? spec.argv : (['sh', '-c', statusShell, files.exit, ...spec.argv] as const)
-    const { cwd, env } = spec
-    const child = onlyThese(given, (stdio) => spawn(file, args, { cwd, env, stdio, detached: true }))
+    const [program, ...args] =
+      spec.exitStatus === 'command' ? spec.argv : (['sh', '-c', statusShell, 'sh', ...spec.argv] as const)
+    const child = spawn(program, args, {
+      ...{ cwd: spec.cwd, env: spec.env, detached: true },
+      stdio: nothingElse(stdio, file('/dev/null', constants.O_RDWR)),
+      ...spec.owner,
+    })
     const outerExit = new Promise<Exit>((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })))
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve)
@@ -62,7 +71,7 @@ export const launch = async (spec: LaunchSpec): Promise<SessionProcess> => {
     child.unref()
     const identity = child.pid === undefined ? undefined : identify(child.pid)
     if (identity === undefined) throw new Error('the process ended before it could be identified')
-    return attach({ dir: spec.dir, identity, marker: spec.marker }, outerExit)
+    return attach({ dir: spec.dir, identity, marker: spec.marker, owner: spec.owner }, outerExit)
   } catch (error) {
     await rm(spec.dir, { recursive: true, force: true })
     throw error

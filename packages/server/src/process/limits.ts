@@ -4,7 +4,7 @@ export type Limits = { openFiles: number; fileSizeBytes: number; processes: numb
 export const defaultLimits: Limits = { openFiles: 4096, fileSizeBytes: 4 * 1024 ** 3, processes: 8192 }
 
 /** `processes` counts all of a uid's processes and does not bind root: see docs/operations.md. */
-export const prlimitArgv = (limits: Limits): string[] => [
+export const prlimitArgv = (limits: Limits): [string, ...string[]] => [
   'prlimit',
   `--nofile=${limits.openFiles}`,
   `--fsize=${limits.fileSizeBytes}`,

@@ -1,4 +1,7 @@
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
+import { nothingElse, openChildFolder, type ChildFolder } from './child-descriptors.ts'
+import type { Owner } from './owner.ts'
 
 export type RunResult = { code: number | null; signal: string | null; stdout: string; stderr: string }
 
@@ -10,19 +13,36 @@ const maxOutput = 64 * 1024
  */
 export const run = (
   command: readonly [string, ...string[]],
-  options: { env: Record<string, string>; cwd?: string; timeoutMs: number; signal?: AbortSignal },
+  options: {
+    env: Record<string, string>
+    cwd?: string
+    owner?: Owner | undefined
+    folder?: ChildFolder | undefined
+    timeoutMs: number
+    signal?: AbortSignal
+  },
 ): Promise<RunResult> =>
   new Promise((resolve, reject) => {
     const [file, ...args] = command
-    const child = spawn(file, args, {
-      env: options.env,
-      cwd: options.cwd,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      detached: true,
-    })
+    // As in `launch`: the last one is where a wrapper writes the exit status, which is known here without it.
+    const folder = options.folder === undefined ? undefined : openChildFolder(options.folder)
+    const devNull = openSync('/dev/null', 'r+')
+    let child: ChildProcess
+    try {
+      child = spawn(file, args, {
+        env: options.env,
+        cwd: options.cwd,
+        stdio: nothingElse(['ignore', 'pipe', 'pipe', ...(folder === undefined ? [] : [folder, devNull])], devNull),
+        detached: true,
+        ...options.owner,
+      })
+    } finally {
+      closeSync(devNull)
+      if (folder !== undefined) closeSync(folder)
+    }
     const output = { stdout: '', stderr: '' }
     for (const name of ['stdout', 'stderr'] as const)
-      child[name].setEncoding('utf8').on('data', (text: string) => {
+      child[name]?.setEncoding('utf8').on('data', (text: string) => {
         if (output[name].length < maxOutput) output[name] = (output[name] + text).slice(0, maxOutput)
       })
     const end = (): void => {

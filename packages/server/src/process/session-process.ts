@@ -1,5 +1,6 @@
 import type { Identity } from './identity.ts'
 import type { Exit } from './exit-status.ts'
+import type { Owner } from './owner.ts'
 import type { Line } from './split-lines.ts'
 
 /** Where one process of a session keeps its ends: a folder, `sessions/<session>/<generation>`. */
@@ -17,6 +18,8 @@ export type ProcessRecord = {
   identity: Identity
   /** `NAME=value` in the environment of everything it started. */
   marker: string
+  /** As whom it runs, if not as the server. */
+  owner?: Owner | undefined
 }
 
 /** A process that outlives the server: launched or adopted, it is the same. */

@@ -83,6 +83,7 @@ export const readJournal = async (sessionDir: string, generation: number, to = I
       case 'idle':
       case 'pong':
       case 'garbage':
+      case 'limited':
       case 'unsupported-request':
         return
       default:

@@ -1,8 +1,11 @@
-import type { RecoverySettings } from '@aicm/protocol'
+import type { CreateSession } from '@aicm/protocol'
 import type { SessionState } from '../storage/session-store.ts'
 
 /** A session's state before anything has happened to it. `claudeSessionId` is a new UUID: its conversation gets that name. */
-export const initialState = (claudeSessionId: string, recovery?: RecoverySettings): SessionState => ({
+export const initialState = (
+  claudeSessionId: string,
+  { recovery, budget }: Pick<CreateSession, 'recovery' | 'budget'> = {},
+): SessionState => ({
   status: 'creating',
   reason: null,
   generation: 0,
@@ -19,4 +22,5 @@ export const initialState = (claudeSessionId: string, recovery?: RecoverySetting
   costUsd: 0,
   processCostUsd: 0,
   ...(recovery === undefined ? {} : { recovery }),
+  ...(budget === undefined ? {} : { budget }),
 })

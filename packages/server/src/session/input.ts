@@ -18,6 +18,8 @@ export type Input =
   | { type: 'found'; generation: number; openTools: string[]; repairs: { text: string; backup: string | null }[] }
   /** There is no room for its process yet. */
   | { type: 'launch.waiting'; generation: number; text: string }
+  /** The time has come until which the model API would take nothing. */
+  | { type: 'limit.over'; until: number }
   /** A watchdog: the process runs, and has not said for so long that it takes prompts. */
   | { type: 'start.timeout'; generation: number; afterMs: number }
   /** A watchdog: a turn runs, and nothing was heard of it for so long. */
@@ -43,6 +45,8 @@ export type Effect =
   | { type: 'initialize' }
   | { type: 'prompt'; turnId: string; promptId: string }
   | { type: 'interrupt' }
+  /** Say `limit.over` at that time (milliseconds since 1970). */
+  | { type: 'wake'; at: number }
   /** Look after a while whether the result has come. */
   | { type: 'watch-result'; generation: number; turnId: string }
   | { type: 'answer'; approvalId: string }

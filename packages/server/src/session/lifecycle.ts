@@ -182,6 +182,7 @@ export const adopted = (work: Work, alive: boolean): void => {
     else state.process = 'none'
     return
   }
+  if (state.parkedUntil !== undefined) work.effects.push({ type: 'wake', at: state.parkedUntil })
   if (!alive) {
     // The last server died while it started it: no failure of claude's. As one it would use up a retry, and servers that are
     // killed over and over again would close the session.

@@ -2,8 +2,9 @@ import type { AgentOutput, TurnResult } from '../claude/output.ts'
 import { unreachable } from '../lib/unreachable.ts'
 import type { Input } from './input.ts'
 import { continueTurn, isAsking } from './cut-off.ts'
+import { limited, park } from './plan-limit.ts'
 import { finish } from './turns.ts'
-import { emit, endProcess, runNext, sendPrompt, setStatus, withdrawApprovals, type Work } from './work.ts'
+import { emit, endProcess, policyOf, runNext, sendPrompt, setStatus, withdrawApprovals, type Work } from './work.ts'
 
 /** What claude says, as it changes a session. */
 
@@ -23,6 +24,8 @@ export const output = (work: Work, { output: said }: Extract<Input, { type: 'out
         code: 'protocol_garbage',
         message: `claude said ${said.lines} lines (${said.bytes} bytes) in a row that are no messages, and was ended.`,
       })
+    case 'limited':
+      return limited(work, said.until)
     case 'idle':
       return saidIdle(work)
     case 'message':
@@ -151,6 +154,9 @@ const ended = (work: Work, result: TurnResult): void => {
     cacheReadTokens: state.usage.cacheReadTokens + result.usage.cacheReadTokens,
     cacheWriteTokens: state.usage.cacheWriteTokens + result.usage.cacheWriteTokens,
   }
+  const { limitedUntil, interrupt } = state.turn
+  const goesOn = interrupt === 'none' && policyOf(work).continue !== 'never'
+  if (result.outcome === 'error' && limitedUntil !== undefined && goesOn) return park(work, limitedUntil)
   const { outcome, totalCostUsd: _, ...rest } = result
   finish(work, { ...rest, result: outcome, ...(work.context.billed ? { costUsd } : {}) })
 }

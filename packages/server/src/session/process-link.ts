@@ -145,6 +145,8 @@ export const createProcessLink = ({
           void insist(() => post({ type: 'result.missing', generation, turnId }))
         }, limits.resultMs).unref()
         return
+      case 'wake':
+        return wake(effect.at)
       case 'initialize':
       case 'interrupt':
         return send({ kind: effect.type })
@@ -172,6 +174,16 @@ export const createProcessLink = ({
       default:
         return unreachable(effect)
     }
+  }
+
+  /** A timer waits for less than a month; a clock that was set meanwhile is asked again. */
+  const wake = (at: number): void => {
+    const timer = setTimeout(
+      () => (Date.now() < at ? wake(at) : void insist(() => post({ type: 'limit.over', until: at }))),
+      Math.min(Math.max(0, at - Date.now()), 2 ** 31 - 1),
+    )
+    timer.unref()
+    lifetime.addEventListener('abort', () => clearTimeout(timer), { once: true })
   }
 
   const stop = (generation: number): void => {
@@ -358,7 +370,7 @@ export const createProcessLink = ({
     const found = await processes.adopt(session.record())
     if (found === undefined) return insist(() => post({ type: 'adopted', alive: false }))
     process = found.process
-    slot = slots.hold()
+    slot = slots.hold(session.record().userId)
     const { source } = session.record()
     const storedTo = source?.generation === generation ? source.offset : 0
     await new Promise<void>((resolve) => {

@@ -2,12 +2,12 @@ import { mkdirSync, readlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { installFakeClaude } from '@aicm/testing/fake-claude'
 import { isRunning, kill } from '@aicm/testing/processes'
+import { bareWalls } from '@aicm/testing/session-node'
 import { newRecord } from '@aicm/testing/session-record'
 import { tempDir } from '@aicm/testing/temp-dir'
 import { until } from '@aicm/testing/until'
 import { expect, test } from 'vitest'
 import { identify, processesWithMarker } from '../process/identity.ts'
-import { defaultLimits } from '../process/limits.ts'
 import { openMemoryDatabase } from '../storage/drivers/memory/database.ts'
 import { openMemoryKeyValue } from '../storage/drivers/memory/key-value.ts'
 import { createProcesses, type FoundAtStart } from './processes.ts'
@@ -29,9 +29,8 @@ const open = async () => {
   const program = installFakeClaude(join(folder.path, 'bin'))
   const kv = openMemoryKeyValue()
   const processes = createProcesses(kv, database.workspaces, {
-    ...{ dataDir: folder.path, brokerDir: join(folder.path, 'broker'), limits: defaultLimits },
+    ...{ dataDir: folder.path, brokerDir: join(folder.path, 'broker'), walls: bareWalls },
     program: () => program,
-    isolation: async () => 'process',
     brokerUp: async () => undefined,
     token: () => 'token',
   })
@@ -66,7 +65,8 @@ test('an older generation that still lives is ended before the next one is start
 
 test('what outlived the outermost process of an older generation is ended too', async () => {
   await using node = await open()
-  const first = await node.processes.start(recordOf(1))
+  // A conversation that is not there would end it at once.
+  const first = await node.processes.start(newRecord({ generation: 1, resumable: false }))
   const marker = `AICM_PROCESS=${recordOf(1).id}/1`
   await until('claude runs in it', async () => (await processesWithMarker(marker)).length > 1)
   first.release()

@@ -1,5 +1,7 @@
 import { readdir, rm, stat, truncate } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, sep } from 'node:path'
+import type { Walls } from '../isolation/confine.ts'
+import type { SessionWalls } from '../isolation/isolation.ts'
 import { markerName, startClaude, type StartClaude } from '../claude/start.ts'
 import { findOtherWriter } from '../claude/other-writer.ts'
 import { removeTranscript } from '../claude/transcript.ts'
@@ -56,11 +58,11 @@ export type FoundAtStart = {
 }
 
 /** What is the same for every start of claude on this server. */
-export type ProcessSettings = Pick<StartClaude, 'limits' | 'brokerDir'> & {
+export type ProcessSettings = Pick<StartClaude, 'brokerDir'> & {
   dataDir: string
   /** Looked up at each start: claude may have been installed or moved since the last one. */
   program(): string
-  isolation(): Promise<StartClaude['isolation']>
+  walls: SessionWalls
   /** Resolves when the way to the model API is there. */
   brokerUp(): Promise<unknown>
   token(session: { sessionId: string; userId: string }): string
@@ -87,15 +89,15 @@ export const createProcesses = (
   workspaces: WorkspaceStore,
   settings: ProcessSettings,
 ): RunningProcesses => {
-  const running = new Set<SessionProcess>()
+  const running = new Map<SessionProcess, { userId: string }>()
   const checkpoints = new Map<string, { generation: number; offset: number }>()
   const makeFifo = makeFifoAhead(join(settings.dataDir, 'spare.fifo'))
   const sessionDir = (sessionId: string): string => join(settings.dataDir, 'sessions', sessionId)
 
   const homeOf = ({ userId }: Pick<SessionRecord, 'userId'>): string => join(settings.dataDir, 'users', userId, 'home')
 
-  const track = (process: SessionProcess): SessionProcess => {
-    running.add(process)
+  const track = (process: SessionProcess, userId: string): SessionProcess => {
+    running.set(process, { userId })
     const trimming = setInterval(() => void trim(processFiles(process.record.dir).stderr), stderrMost.lookEveryMs)
     trimming.unref()
     void process.exited.then(() => {
@@ -103,6 +105,17 @@ export const createProcesses = (
       running.delete(process)
     })
     return process
+  }
+
+  /**
+   * Whom a user's next process runs as. Their folders can only be given to another while nothing runs in them: until then the
+   * next one is like those that an earlier server has started.
+   */
+  const wallsOf = async (userId: string): Promise<Walls> => {
+    const walls = await settings.walls.of(userId)
+    for (const [{ record }, of] of running)
+      if (of.userId === userId && record.owner?.uid !== walls.owner?.uid) return { ...walls, owner: record.owner }
+    return walls
   }
 
   const letGoOfTranscript = async ({ writer, dir }: StoredProcess): Promise<void> => {
@@ -152,17 +165,22 @@ export const createProcesses = (
         : undefined
       const repairs = [config, resumed?.repair].filter((repair) => repair !== undefined)
       onFound?.({ transcript: resumed?.state, repairs })
+      const walls = await wallsOf(record.userId)
       const started = await startClaude({
         sessionId: record.id,
         generation,
         settings: record,
         conversation: resumable ? { resume: claudeSessionId } : { create: claudeSessionId },
         workspace: workspace.path,
+        // Elsewhere whoever works in one folder may have moved another one away.
+        exactWorkspace: !workspace.path.startsWith(`${settings.dataDir}${sep}`),
         home,
         sessionDir: sessionDir(record.id),
         program: settings.program(),
-        isolation: await settings.isolation(),
-        limits: settings.limits,
+        walls,
+        give: (path) => settings.walls.give(path, walls.owner),
+        accountsDir: settings.walls.accountsDir,
+        readOnly: settings.walls.readOnly,
         brokerDir: settings.brokerDir,
         token: settings.token({ sessionId: record.id, userId: record.userId }),
         makeFifo,
@@ -177,7 +195,7 @@ export const createProcesses = (
         await started.stop(0)
         throw error
       }
-      return track(started)
+      return track(started, record.userId)
     },
 
     adopt: async (record) => {
@@ -191,7 +209,7 @@ export const createProcesses = (
       const cursor = (await kv.get(cursorKey(record.id))) as { generation: number; offset: number } | undefined
       const alive = isAlive(stored.identity)
       return {
-        process: track(adopt(stored)),
+        process: track(adopt(stored), record.userId),
         alive,
         checkpoint: cursor?.generation === stored.generation ? cursor.offset : 0,
       }

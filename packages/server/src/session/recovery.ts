@@ -30,6 +30,7 @@ export const failureActions: Record<FailureCode, FailureAction> = {
   workspace_missing: 'close',
   auth_required: 'report',
   rate_limited: 'report',
+  budget_exceeded: 'report',
   overloaded: 'report',
   prompt_too_long: 'report',
   max_turns: 'report',

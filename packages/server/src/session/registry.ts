@@ -34,6 +34,8 @@ export type Registry = {
   stopAll(): Promise<void>
   /** Lets go of all processes; they go on. */
   release(): Promise<void>
+  /** What a user has of it. */
+  usageOf(userId: string): { processes: number; queued: number }
   counts(): { loaded: number; spares: number; live: number; starting: number; waiting: number }
 }
 
@@ -108,9 +110,9 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
   const slots = createSlots({
     limits: deps.slotLimits,
     shortage: deps.shortage,
-    makeRoom: () => {
-      if (spares.drop()) return Promise.resolve(true)
-      const [longest] = hibernatable()
+    makeRoom: (userId) => {
+      if (spares.drop(userId)) return Promise.resolve(true)
+      const longest = hibernatable().find((session) => userId === undefined || session.record().userId === userId)
       return longest && hibernate(longest)
     },
   })
@@ -169,7 +171,7 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
         maxTurns: config.maxTurns ?? null,
         oneShot: config.oneShot,
         state: {
-          ...initialState(spare?.claudeSessionId ?? newUuid(), config.recovery),
+          ...initialState(spare?.claudeSessionId ?? newUuid(), config),
           ...(spare === undefined ? {} : { generation: 1, process: 'starting' as const }),
         },
         lastSeq: 0,
@@ -259,6 +261,14 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
       await Promise.all([...loaded.values()].map(({ session }) => session.release()))
     },
 
+    usageOf: (userId) => {
+      let queued = 0
+      for (const { session } of loaded.values()) {
+        const record = session.record()
+        if (record.userId === userId) queued += record.state.queue.length
+      }
+      return { processes: slots.liveOf(userId), queued }
+    },
     counts: () => ({ loaded: loaded.size, spares: spares.count(), ...slots.counts() }),
   }
 }

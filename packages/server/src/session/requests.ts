@@ -29,7 +29,8 @@ export const interrupt = (work: Work): void => {
   if (isAsking(work)) return finish(work, { result: 'interrupted', reason: 'turn_cut_off' })
   switch (turn.phase) {
     case 'waiting':
-      // claude has not seen it: there is nobody to ask.
+      // claude has not seen it: there is nobody to ask. What comes behind it is tried at once.
+      delete state.parkedUntil
       emit(work, { type: 'complete', result: 'interrupted', reason: 'interrupted_before_start' })
       state.turn = null
       if (state.status === 'running') setStatus(work, 'idle')

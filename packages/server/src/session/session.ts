@@ -17,7 +17,7 @@ import type { StepContext } from './work.ts'
 export type SessionDeps = LinkDeps & {
   policy: RecoveryPolicy
   /** False with the demo API: see StepContext. */
-  billed: boolean
+  billed(userId: string): boolean
   clock: Clock
 }
 
@@ -65,7 +65,9 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
   const context: StepContext = {
     policy: deps.policy,
     random: Math.random,
-    billed: deps.billed,
+    get billed() {
+      return deps.billed(initial.userId)
+    },
     newUuid,
     newApprovalId: () => newId('apr', clock.now()),
   }

@@ -59,16 +59,51 @@ test('only so many start at once, however many may live', async () => {
 
 test('an idle process makes room for one that is wanted, and no more are ended than are needed', async () => {
   const { slots, ask, held, idle } = kit({ maxLive: 2, maxStarting: 2 })
-  idle.push(slots.hold(), slots.hold())
+  idle.push(slots.hold('a'), slots.hold('a'))
   await ask('a')
   expect(idle).toHaveLength(1)
   expect(slots.counts().live).toBe(2)
   held[0]?.release()
 })
 
+test('a user has so many processes at most: more wait for their own to rest or end, and hold up nobody else', async () => {
+  const served: string[] = []
+  const held: Slot[] = []
+  const asked: (string | undefined)[] = []
+  const resting: Slot[] = []
+  const slots = createSlots({
+    limits: { maxLive: 10, maxStarting: 10, maxOf: (userId) => (userId === 'a' ? 2 : 10) },
+    shortage: () => undefined,
+    makeRoom: (userId) => {
+      asked.push(userId)
+      const one = resting.shift()
+      if (one !== undefined) queueMicrotask(one.release)
+      return one && Promise.resolve(true)
+    },
+  })
+  const ask = async (userId: string): Promise<void> => {
+    held.push(await slots.acquire({ userId, signal: never, onWait: () => undefined }))
+    served.push(userId)
+  }
+  await Promise.all([ask('a'), ask('a')])
+  const waiting = [ask('a'), ask('a')]
+  await ask('b')
+  expect(served).toEqual(['a', 'a', 'b'])
+  expect([slots.liveOf('a'), slots.liveOf('b'), slots.tryAcquire('a')]).toEqual([2, 1, undefined])
+  // One of its own rests, and makes room for one of the two.
+  resting.push(held[0] as Slot)
+  slots.reconsider()
+  await expect.poll(() => served.length).toBe(4)
+  held[1]?.release()
+  await Promise.all(waiting)
+  expect(new Set(asked)).toEqual(new Set(['a']))
+  for (const slot of held) slot.release()
+  expect(slots.counts()).toEqual({ live: 0, starting: 0, waiting: 0 })
+})
+
 test('without memory nobody is served, idle processes go first, and new ones are refused with the reason', async () => {
   const k = kit({ maxLive: 10, maxStarting: 10 })
-  k.idle.push(k.slots.hold())
+  k.idle.push(k.slots.hold('a'))
   k.shortage = 'only 10 MB of memory are left.'
   expect(() => k.slots.assertRoom()).not.toThrow()
   expect(() => k.slots.assertRoom()).toThrow(/only 10 MB/)
@@ -128,7 +163,7 @@ test('a process that got work before it could end is not counted on', async () =
     shortage: () => undefined,
     makeRoom: () => (ends.length > 1 ? undefined : new Promise((resolve) => ends.push(resolve))),
   })
-  const busy = slots.hold()
+  const busy = slots.hold('a')
   const waiting = slots.acquire({ userId: 'a', signal: never, onWait: () => undefined })
   expect(ends).toHaveLength(1)
   ends[0]?.(false)

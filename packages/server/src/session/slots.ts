@@ -12,17 +12,24 @@ export type ProcessSlots = {
   /** Waits until there is room. `onWait` is called if that is not at once. Rejects when `signal` is aborted. */
   acquire(ask: { userId: string; signal: AbortSignal; onWait: (ahead: number) => void }): Promise<Slot>
   /** At once or not at all: for what nobody waits for. */
-  tryAcquire(): Slot | undefined
+  tryAcquire(userId: string): Slot | undefined
   /** For a process that is there already. */
-  hold(): Slot
+  hold(userId: string): Slot
   /** A process may be spared now that could not be before. */
   reconsider(): void
   /** Throws out_of_capacity where a new process would have to wait for memory that nobody gives back. */
   assertRoom(): void
+  /** Processes of a user, those that start or end too. */
+  liveOf(userId: string): number
   counts(): { live: number; starting: number; waiting: number }
 }
 
-export type SlotLimits = { maxLive: number; maxStarting: number }
+export type SlotLimits = {
+  maxLive: number
+  maxStarting: number
+  /** Of one user. */
+  maxOf?: (userId: string) => number
+}
 
 type Waiting = { grant(slot: Slot): void }
 
@@ -33,8 +40,8 @@ export const createSlots = (options: {
   limits: SlotLimits
   /** Why there is no memory for one more process; undefined where there is. */
   shortage(): string | undefined
-  /** Asks the process that is missed least to end, and tells whether it will. Undefined when all are needed. */
-  makeRoom(): Promise<boolean> | undefined
+  /** Asks the process that is missed least (of a user's) to end, and tells whether it will. Undefined when all are needed. */
+  makeRoom(userId?: string): Promise<boolean> | undefined
 }): ProcessSlots => {
   const { limits, shortage, makeRoom } = options
   /** The first user is the next to be served; whoever was served goes to the end. */
@@ -43,14 +50,27 @@ export const createSlots = (options: {
   let starting = 0
   /** Asked to end and not gone yet. */
   let leaving = 0
+  const ofUser = new Map<string, { live: number; leaving: number }>()
   let poll: NodeJS.Timeout | undefined
 
   const waiting = (): number => [...queues.values()].reduce((sum, queue) => sum + queue.length, 0)
+  const countOf = (userId: string) => {
+    let count = ofUser.get(userId)
+    if (count === undefined) ofUser.set(userId, (count = { live: 0, leaving: 0 }))
+    return count
+  }
+  /** Whether it is only the user's own processes that stand in the way. */
+  const isFull = (userId: string): boolean =>
+    limits.maxOf !== undefined && (ofUser.get(userId)?.live ?? 0) >= limits.maxOf(userId)
+  const waitingForRoom = (): number =>
+    [...queues].reduce((sum, [userId, queue]) => sum + (isFull(userId) ? 0 : queue.length), 0)
 
-  const take = (isStarting: boolean): Slot => {
+  const take = (isStarting: boolean, userId: string): Slot => {
     let held = true
     let isNew = isStarting
+    const count = countOf(userId)
     live++
+    count.live++
     if (isNew) starting++
     const started = (): void => {
       if (!isNew) return
@@ -65,45 +85,60 @@ export const createSlots = (options: {
         held = false
         live--
         leaving = Math.max(0, leaving - 1)
+        count.live--
+        count.leaving = Math.max(0, count.leaving - 1)
+        if (count.live === 0) ofUser.delete(userId)
         started()
         pump()
       },
     }
   }
 
-  const nextInTurn = (): Waiting | undefined => {
+  const nextInTurn = (): { userId: string; next: Waiting } | undefined => {
     for (const [userId, queue] of queues) {
+      if (isFull(userId)) continue
       queues.delete(userId)
       const next = queue.shift()
       if (queue.length > 0) queues.set(userId, queue)
-      if (next !== undefined) return next
+      if (next !== undefined) return { userId, next }
     }
     return undefined
   }
 
-  const askToLeave = (): boolean => {
-    const leaves = makeRoom()
+  const askToLeave = (userId?: string): boolean => {
+    const leaves = makeRoom(userId)
     if (leaves === undefined) return false
+    const count = userId === undefined ? undefined : countOf(userId)
     leaving++
+    if (count !== undefined) count.leaving++
     void leaves.then((will) => {
       // It was given work in the meantime.
       if (will) return
       leaving--
+      if (count !== undefined) count.leaving--
       pump()
     })
     return true
   }
 
+  /** Users who have all they may have get room by what rests of their own. */
+  const askTheFull = (): void => {
+    for (const [userId, queue] of queues)
+      while (isFull(userId) && countOf(userId).leaving < queue.length && askToLeave(userId));
+  }
+
   const pump = (): void => {
     clearTimeout(poll)
-    while (queues.size > 0 && starting < limits.maxStarting) {
+    askTheFull()
+    while (waitingForRoom() > 0 && starting < limits.maxStarting) {
       const short = shortage() !== undefined
       if (live >= limits.maxLive || short) {
-        while (leaving < waiting() && askToLeave());
+        while (leaving < waitingForRoom() && askToLeave());
         if (short) poll = setTimeout(pump, memoryPollMs).unref()
         return
       }
-      nextInTurn()?.grant(take(true))
+      const served = nextInTurn()
+      served?.next.grant(take(true, served.userId))
     }
   }
 
@@ -131,17 +166,22 @@ export const createSlots = (options: {
         pump()
         if (!granted) onWait(ahead)
       }),
-    tryAcquire: () =>
-      queues.size > 0 || starting >= limits.maxStarting || live >= limits.maxLive || shortage() !== undefined
+    tryAcquire: (userId) =>
+      queues.size > 0 ||
+      isFull(userId) ||
+      starting >= limits.maxStarting ||
+      live >= limits.maxLive ||
+      shortage() !== undefined
         ? undefined
-        : take(true),
-    hold: () => take(false),
+        : take(true, userId),
+    hold: (userId) => take(false, userId),
     reconsider: () => pump(),
     assertRoom: () => {
       const reason = shortage()
       if (reason === undefined || askToLeave()) return
       throw new AppError('out_of_capacity', `There is no room for another session now: ${reason}`, { retryAfter: 10 })
     },
+    liveOf: (userId) => ofUser.get(userId)?.live ?? 0,
     counts: () => ({ live, starting, waiting: waiting() }),
   }
 }

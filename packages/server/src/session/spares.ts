@@ -35,7 +35,7 @@ export type Spares = {
   /** A session like this was just created: the next one of its kind will find a spare. */
   want(key: SpareKey): void
   /** Ends one, for the sake of something that is wanted now. False when there is none. */
-  drop(): boolean
+  drop(userId?: string): boolean
   /** Ends those whose kind nobody has asked for lately. */
   tidy(): void
   /** Ends one that was taken in vain. */
@@ -84,7 +84,7 @@ export const createSpares = (deps: {
   }
 
   const start = async (key: SpareKey): Promise<Spare | undefined> => {
-    const slot = deps.slots.tryAcquire()
+    const slot = deps.slots.tryAcquire(key.userId)
     if (slot === undefined) return undefined
     let workspace: Reserved | undefined
     try {
@@ -164,8 +164,9 @@ export const createSpares = (deps: {
       kinds.set(name, { key, spares, askedAt: performance.now() })
       fillLater()
     },
-    drop: () => {
+    drop: (userId) => {
       for (const kind of kinds.values()) {
+        if (userId !== undefined && kind.key.userId !== userId) continue
         const spare = kind.spares.shift()
         if (spare === undefined) continue
         void endQuietly(spare, kind.key.workspaceId === undefined)

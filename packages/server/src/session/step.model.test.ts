@@ -136,6 +136,11 @@ const happenings = {
   }),
   hibernate: (_: number, { state }: SessionRecord): Input => ({ type: 'hibernate', generation: state.generation }),
   suspend: (_: number, { state }: SessionRecord): Input => ({ type: 'suspend', generation: state.generation }),
+  limited: (pick: number, { state }: SessionRecord) => said({ kind: 'limited', until: pick }, state.generation),
+  limitOver: (pick: number, { state }: SessionRecord): Input => ({
+    type: 'limit.over',
+    until: pick % 4 === 0 ? pick : (state.parkedUntil ?? pick),
+  }),
   idle: (_: number, { state }: SessionRecord) => said({ kind: 'idle' }, state.generation),
   garbage: (_: number, { state }: SessionRecord) => said({ kind: 'garbage', lines: 9, bytes: 900 }, state.generation),
   adopted: (pick: number): Input => ({ type: 'adopted', alive: pick % 2 === 0 }),
@@ -223,6 +228,9 @@ const run = (
     // Each accepted prompt is answered, running or waiting: one of them.
     const open = [...(state.turn === null ? [] : [state.turn.id]), ...state.queue]
     expect([...completes, ...open].toSorted()).toEqual(prompts.toSorted())
+    // Who waits for a limit to end is woken: by the timer of this step, or of the one that began to wait.
+    if (state.parkedUntil !== undefined && state.parkedUntil !== before.state.parkedUntil)
+      expect(next.effects).toContainEqual({ type: 'wake', at: state.parkedUntil })
     // All of an approval's life: asked, then answered or withdrawn, once.
     for (const states of approvals.values()) {
       expect(states[0]).toBe('pending')
@@ -234,7 +242,9 @@ const run = (
         expect(effect.generation).toBe(before.state.generation + 1)
         expect(state).toMatchObject({ generation: effect.generation, process: 'starting' })
       }
+      if (effect.type === 'wake') expect(effect.at).toBe(state.parkedUntil)
       if (effect.type === 'prompt') {
+        expect(state.parkedUntil).toBeUndefined()
         expect(state).toMatchObject({ status: 'running', process: 'ready' })
         expect(effect).toMatchObject({ turnId: state.turn?.id, promptId: state.turn?.promptId })
       }

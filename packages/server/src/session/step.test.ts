@@ -579,3 +579,43 @@ test('servers that die one after the other while they start claude use up no ret
     expect(session.state).toMatchObject({ status: 'creating', process: 'starting', failures: 0 })
   }
 })
+
+const until = 5_000_000
+const limited = (generation = 1) => says({ kind: 'limited', until }, generation)
+const refused = () => result({ outcome: 'error', reason: 'api_error' })
+const parked = () => running().feed(limited(), refused())
+
+test('a turn that a plan limit refuses waits for the end of the limit, and goes on by itself', () => {
+  const session = parked()
+  expect(session.completes).toEqual([])
+  expect(session.effects).toEqual([{ type: 'wake', at: until }])
+  expect(session.events.map(({ draft }) => draft.type === 'progress' && draft.kind)).toEqual(['plan_limit'])
+  expect(session.state).toMatchObject({ status: 'running', parkedUntil: until, turn: { id: 'a', phase: 'waiting' } })
+  session.feed(execute('b'), { type: 'limit.over', until: until - 1 })
+  expect(session.effects).toEqual([])
+  session.feed({ type: 'limit.over', until })
+  expect(session.effects).toEqual([{ type: 'prompt', turnId: 'a', promptId: 'uuid-1' }])
+  session.feed(moved('uuid-1', 'started'), result())
+  expect(session.completes).toEqual(['a success completed'])
+  expect(session.effects).toEqual([{ type: 'prompt', turnId: 'b', promptId: 'b' }])
+})
+
+test('who waits for a limit can be interrupted, and what is behind it is tried at once', () => {
+  const session = parked().feed(execute('b'), { type: 'interrupt' })
+  expect(session.completes).toEqual(['a interrupted interrupted_before_start'])
+  expect(session.effects).toEqual([{ type: 'prompt', turnId: 'b', promptId: 'b' }])
+  expect(session.feed({ type: 'limit.over', until }).effects).toEqual([])
+})
+
+test('a limit outlives the server and the process: nothing is given to claude before its end', () => {
+  const session = parked().feed({ type: 'adopted', alive: true })
+  expect(session.effects).toEqual([{ type: 'wake', at: until }])
+  session.feed(crash(), ready(2))
+  expect(session.effects.map(({ type }) => type)).toEqual(['launch'])
+  expect(session.feed({ type: 'limit.over', until }).effects).toMatchObject([{ type: 'prompt', turnId: 'a' }])
+})
+
+test('a refusal that named no time, or a turn that succeeded all the same, waits for nothing', () => {
+  expect(running().feed(refused()).completes).toEqual(['a error api_error'])
+  expect(running().feed(limited(), result()).completes).toEqual(['a success completed'])
+})

@@ -15,6 +15,7 @@ import {
   unresponsive,
 } from './lifecycle.ts'
 import { output, resultMissing } from './outputs.ts'
+import { limitOver } from './plan-limit.ts'
 import { answer, execute, interrupt, start, update } from './requests.ts'
 import { close } from './turns.ts'
 import type { DraftEvent, StepContext, Work } from './work.ts'
@@ -75,6 +76,8 @@ const apply = (work: Work, input: Input): void => {
       return found(work, input)
     case 'launch.waiting':
       return launchWaits(work, input.text)
+    case 'limit.over':
+      return limitOver(work, input)
     case 'turn.silent':
       return turnSilent(work, input)
     case 'result.missing':

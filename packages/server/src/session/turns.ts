@@ -38,6 +38,7 @@ export const close = (work: Work, reason: string): void => {
   const { state } = work
   if (state.status === 'closed') return
   withdrawApprovals(work, 'The session was closed.')
+  delete state.parkedUntil
   endTurns(work, 'interrupted', 'session_closed')
   setStatus(work, 'closed', reason)
   if (state.process !== 'none') {

@@ -50,6 +50,8 @@ const makeView = (record: SessionRecord): Session => {
     turns: state.turns,
     usage: state.usage,
     costUsd: state.costUsd,
+    budget: state.budget ?? null,
+    waitsUntil: state.parkedUntil === undefined ? null : isoTime(state.parkedUntil),
     createdAt: isoTime(record.createdAt),
     updatedAt: isoTime(record.updatedAt),
   }

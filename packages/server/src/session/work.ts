@@ -57,8 +57,8 @@ export const endProcess = (work: Work, ending: { code: FailureCode; message: str
 
 /** Gives the turn to the process, or again to a new one: claude knows a prompt by its id and never runs it twice. */
 export const sendPrompt = (work: Work): void => {
-  const { turn } = work.state
-  if (turn === null) return
+  const { turn, parkedUntil } = work.state
+  if (turn === null || parkedUntil !== undefined) return
   turn.phase = 'sent'
   work.effects.push({ type: 'prompt', turnId: turn.id, promptId: turn.promptId })
 }

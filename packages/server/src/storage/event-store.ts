@@ -28,6 +28,8 @@ export type EventStore = {
   /** The same as they are stored, for readers who pass them on. */
   readText(query: EventQuery): Promise<EventText[]>
   findPrompt(sessionId: string, turnId: string): Promise<PromptMessage | undefined>
+  /** How many bytes the events after `after` take, and the seq of the last of them (`after` when there is none). */
+  countBytes(query: { sessionId: string; after: number }): Promise<{ bytes: number; lastSeq: number }>
   /** The `complete` of a turn, once it is there. */
   findComplete(sessionId: string, turnId: string): Promise<Extract<Message, { type: 'complete' }> | undefined>
 }

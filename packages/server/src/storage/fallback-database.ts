@@ -180,6 +180,8 @@ export const openFallbackDatabase = async (options: FallbackOptions): Promise<Fa
         diverted.has(query.sessionId)
           ? (await read(query)).map((event) => ({ seq: event.seq, json: JSON.stringify(event) }))
           : primary.events.readText(query),
+      // What is in the fallback is counted when it has been merged.
+      countBytes: primary.events.countBytes,
       findPrompt: async (sessionId, turnId) => {
         const found = diverted.has(sessionId)
           ? eventsOf(sessionId).find((event) => event.type === 'prompt' && event.turnId === turnId)

@@ -1,3 +1,4 @@
+import type { Budget } from './budget-store.ts'
 import type { FailureCode, PermissionMode, RecoverySettings, SessionStatus, Usage } from '@aicm/protocol'
 
 /** Where in which journal a session's newest stored message came from: byte offset after its line. */
@@ -15,6 +16,8 @@ export type TurnState = {
   openTools: string[]
   /** Of these nobody had allowed any when the last process ended. */
   notRun?: string[]
+  /** The model API has refused it until then (milliseconds since 1970). */
+  limitedUntil?: number
 }
 
 export type PermissionAnswer =
@@ -61,6 +64,10 @@ export type SessionState = {
   ending?: { code: FailureCode; message: string }
   /** Where this session differs from the server's settings. */
   recovery?: RecoverySettings
+  /** Nothing is given to claude until then (milliseconds since 1970): the model API would refuse it. */
+  parkedUntil?: number
+  /** What its model calls may cost altogether. */
+  budget?: Budget
   /** What the running process has reported as its total, to tell a turn's own cost. */
   processCostUsd: number
 }
@@ -104,6 +111,8 @@ export type SessionStore = {
   listOpen(): Promise<SessionRecord[]>
   /** Sessions of a workspace that are not closed. */
   countOpen(workspaceId: string): Promise<number>
+  /** The same of a user. */
+  countOpenOf(userId: string): Promise<number>
   counts(): Promise<{ total: number; running: number }>
   /** Removes the session, its events and approvals. */
   delete(id: string): Promise<void>

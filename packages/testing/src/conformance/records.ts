@@ -2,9 +2,11 @@ import { initialState } from '../../../server/src/session/initial-state.ts'
 import type { Append } from '@aicm/server/storage/event-store'
 import type { ApiKeyRecord } from '@aicm/server/storage/api-key-store'
 import type { LoginRecord } from '@aicm/server/storage/login-store'
+import type { CredentialRecord } from '@aicm/server/storage/credential-store'
 import type { ProjectRecord } from '@aicm/server/storage/project-store'
 import type { SessionRecord, SessionState, TurnState } from '@aicm/server/storage/session-store'
 import type { TaskRecord } from '@aicm/server/storage/task-store'
+import type { UsageRecord } from '@aicm/server/storage/usage-store'
 import type { UserRecord } from '@aicm/server/storage/user-store'
 import type { WorkspaceRecord } from '@aicm/server/storage/workspace-store'
 import type {
@@ -198,5 +200,41 @@ export const auditEntry = (seq: number, changes: Partial<AuditEntry> = {}): Audi
   credential: 'login',
   detail: {},
   hash: `hash ${seq}`,
+  ...changes,
+})
+
+export const usageRecord = (changes: Partial<UsageRecord> = {}): UsageRecord => ({
+  ledger: 'ledger',
+  seq: 1,
+  time: created,
+  sessionId: idOf('ses', 1),
+  userId: idOf('usr', 1),
+  credentialId: idOf('crd', 1),
+  model: 'claude-test',
+  inputTokens: 1,
+  outputTokens: 2,
+  cacheReadTokens: 3,
+  cacheWriteTokens: 4,
+  costUsd: 0.01,
+  priced: true,
+  status: 200,
+  end: 'complete',
+  firstByteMs: 5,
+  ms: 6,
+  ...changes,
+})
+
+export const credentialRecord = (changes: Partial<CredentialRecord> = {}): CredentialRecord => ({
+  id: freshId('crd'),
+  userId: null,
+  name: 'team',
+  kind: 'api-key',
+  upstream: null,
+  sealed: 'v1.abc',
+  hint: 'abcd',
+  enabled: true,
+  createdBy: idOf('usr', 1),
+  createdAt: created,
+  updatedAt: created,
   ...changes,
 })

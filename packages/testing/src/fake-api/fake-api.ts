@@ -127,6 +127,8 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
       permissionMode: 'default',
       systemPrompt: null,
       maxTurns: null,
+      budget: null,
+      waitsUntil: null,
       status: 'idle',
       reason: null,
       process: 'ready',
@@ -224,8 +226,14 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
     version: options.version ?? '0.0.0-fake',
     uptimeSeconds: 1,
     claude: { path: '/usr/bin/claude', version: '2.1.330', error: null },
-    modelApi: { mode: 'demo', upstream: 'scripted', credential: 'none', broker: 'up', reachable: true, error: null },
-    isolation: { level: 'process', missing: ['bwrap'] },
+    modelApi: {
+      ...{ mode: 'demo', upstream: 'scripted', credential: 'none', broker: 'up', reachable: true, error: null },
+      ...{ credentials: [], brokerRestarts: 0 },
+    },
+    isolation: {
+      ...{ level: 'process', wanted: 'sealed', uidPerUser: false, limits: 'rlimit', kill: 'group' },
+      ...{ credentials: 'broker', missing: [{ part: 'sealed', error: 'no bwrap', fix: 'Install it.' }] },
+    },
     storage: { database: 'memory', keyValue: 'memory', schemaVersion: '1', writable: true, error: null },
     system: {
       cpu: { count: 2, load: 0.5, waiting: null },

@@ -77,14 +77,28 @@ const Report = ({ health }: { health: Health }) => {
           <Row name="Broker">{modelApi.broker === 'up' ? 'up' : <Bad>down</Bad>}</Row>
         </Card>
         <Card title="Isolation">
-          <Row name="Level">{isolation.level}</Row>
+          <Row name="Level">
+            {isolation.level === isolation.wanted ? (
+              isolation.level
+            ) : (
+              <Bad>
+                {isolation.level}, not {isolation.wanted}
+              </Bad>
+            )}
+          </Row>
+          <Row name="Uids">{isolation.uidPerUser ? 'one for each user' : 'one for all users'}</Row>
+          <Row name="Limits">{isolation.limits}</Row>
+          <Row name="Kill">{isolation.kill}</Row>
+          <Row name="Credentials">{isolation.credentials}</Row>
           <Row name="Missing">
             {isolation.missing.length === 0 ? (
               'nothing'
             ) : (
-              <ul className="grid grid-cols-1 gap-0.5">
-                {isolation.missing.map((item) => (
-                  <li key={item}>{item}</li>
+              <ul className="grid grid-cols-1 gap-1.5">
+                {isolation.missing.map(({ part, error, fix }) => (
+                  <li key={part}>
+                    {part}: <Bad>{error}</Bad> <span className="text-muted">{fix}</span>
+                  </li>
                 ))}
               </ul>
             )}

@@ -28,12 +28,15 @@ type Told = { body?: string[]; answer?: string[] }
 
 /** What an entry tells beside the target, from a body and an answer that were checked. Nothing that somebody wrote, no URL. */
 const told: Partial<Record<AuditAction, Told>> = {
-  'sessions.create': { body: ['model', 'permissionMode', 'maxTurns'], answer: ['workspaceId'] },
+  'sessions.create': { body: ['model', 'permissionMode', 'maxTurns', 'budget'], answer: ['workspaceId'] },
   'sessions.update': { body: ['model', 'permissionMode'] },
   'sessions.execute': { answer: ['turnId'] },
   'sessions.once': { body: ['model', 'permissionMode'], answer: ['turnId'] },
   'sessions.interrupt': { answer: ['turnId'] },
   'workspaces.create': { answer: ['name', 'source', 'path'] },
+  'credentials.create': { answer: ['kind', 'shared'] },
+  'credentials.update': { body: ['enabled'] },
+  'budgets.set': { body: ['of', 'day', 'month'] },
   'approvals.answer': { body: ['decision', 'remember'], answer: ['sessionId', 'tool'] },
 }
 

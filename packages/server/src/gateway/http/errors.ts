@@ -22,9 +22,10 @@ const refusal = (error: FastifyError): AppError => {
 
 /** Every error of a route leaves by here: one form, one table of codes, the cause in the log only. Returns what it said. */
 export const createReplyError =
-  (log: Log) =>
+  (log: Log, onRefused: (error: AppError, request: FastifyRequest) => void) =>
   (error: FastifyError, request: FastifyRequest, reply: FastifyReply): AppError => {
     const refused = refusal(error)
+    onRefused(refused, request)
     if (refused.status >= 500)
       log.error({ err: refused, cause: refused.cause, requestId: request.id }, 'request failed')
     if (refused.retryAfter !== undefined) reply.header('retry-after', String(refused.retryAfter))

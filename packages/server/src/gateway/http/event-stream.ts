@@ -9,7 +9,7 @@ import { deliver } from '../deliver.ts'
  * found by the system's own probes (keep-alive), which only run while nothing is sent: so comments, which keep proxies from
  * closing a quiet stream, are rare.
  */
-const pulse = { everyMs: 5000, deadMs: 25_000, keepAliveMs: 5000, commentMs: 45_000 }
+const pulse = { everyMs: 5000, deadMs: 25_000, commentMs: 45_000 }
 /** What a reader that was cut off has not taken by then, it has no more. */
 const lingerMs = 20_000
 /** And what one who may read no more has not taken by then. */
@@ -74,7 +74,6 @@ export const sendEventStream = async (options: {
   // It went before anybody listened for that.
   if (raw.destroyed) return
   raw.on('close', () => gone.abort())
-  raw.socket?.setKeepAlive(true, pulse.keepAliveMs)
   raw.writeHead(200, {
     ...reply.getHeaders(),
     'content-type': 'text/event-stream; charset=utf-8',

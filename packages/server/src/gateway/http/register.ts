@@ -6,6 +6,7 @@ import { assertMay, authenticate, userOf, type Caller as User } from '../access.
 import type { Services } from '../services.ts'
 import { createCheck } from '../validate.ts'
 import { recordAct, recordedAction } from './audit.ts'
+import { limitClassOf } from './limit-requests.ts'
 
 type Caller = { user: User; identity: Identity }
 
@@ -41,6 +42,7 @@ export const createRegister =
       method: route.method,
       url: route.path,
       bodyLimit: options.bodyLimit,
+      config: { limitClass: limitClassOf(route) },
       schema: {
         operationId: route.id,
         summary: route.summary,

@@ -1,5 +1,6 @@
 import fastifySwagger from '@fastify/swagger'
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify'
+import type { GatewaySettings } from '../../config/gateway.ts'
 import { AppError, toAppError } from '../../lib/app-error.ts'
 import { newId } from '../../lib/id.ts'
 import { viewText } from '../../session/view.ts'
@@ -7,49 +8,63 @@ import { authenticate } from '../access.ts'
 import { checkOrigin, type OriginRules } from '../origin.ts'
 import type { Services } from '../services.ts'
 import { recordRefusal } from './audit.ts'
-import { isWebSocketUpgrade } from '../ws/server.ts'
 import { createReplyError } from './errors.ts'
 import { acceptJsonOnly } from './json-body.ts'
 import { apiHeaders, pageHeaders, servePage } from './page.ts'
+import type { Listener } from './listener.ts'
+import { limitRequests, noteFailures } from './limit-requests.ts'
 import { createRegister } from './register.ts'
 import { registerApprovals } from './routes/approvals.ts'
 import { registerAudit } from './routes/audit.ts'
 import { registerAuth } from './routes/auth.ts'
+import { registerBudgets } from './routes/budgets.ts'
+import { registerCredentials } from './routes/credentials.ts'
 import { registerHealth } from './routes/health.ts'
 import { registerKeys } from './routes/keys.ts'
 import { registerOidc } from './routes/oidc.ts'
+import { registerQuotas } from './routes/quotas.ts'
 import { registerSessions } from './routes/sessions.ts'
 import { registerShares } from './routes/shares.ts'
 import { registerUsers } from './routes/users.ts'
+import { registerUsage } from './routes/usage.ts'
 import { registerWorkspaces } from './routes/workspaces.ts'
+import { refuseSlowBodies } from './slow-bodies.ts'
 
-const limits = { body: 1024 * 1024, requestMs: 60_000, headersMs: 20_000, keepAliveMs: 65_000 }
+const maxBodyBytes = 1024 * 1024
+
+/** What the parser of HTTP did not take. */
+const unreadable = (code: unknown): { status: string; refused: AppError } => {
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return {
+      status: '408 Request Timeout',
+      refused: new AppError('request_timeout', 'The request did not come in time.'),
+    }
+  const refused = new AppError('invalid_request', 'The request is not valid HTTP.')
+  return { status: code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request', refused }
+}
 
 /** The HTTP side of the gateway. Not listening yet. */
 export const createHttpServer = async (
   services: Services,
-  options: { rules: OriginRules; webRoot: string; logRequests: boolean },
+  options: { rules: OriginRules; webRoot: string; logRequests: boolean; settings: GatewaySettings; listener: Listener },
 ): Promise<FastifyInstance> => {
   const { log } = services
-  const replyError = createReplyError(log)
+  const { settings } = options
+  const secure = settings.tls !== undefined
+  const replyError = createReplyError(log, noteFailures(services.limits, services.origins))
   // Without a logger of fastify's: it would make one for each request, and listen for the end of each answer.
   const app = fastify({
     genReqId: () => newId('req', services.clock.now()),
-    bodyLimit: limits.body,
-    requestTimeout: limits.requestMs,
-    keepAliveTimeout: limits.keepAliveMs,
-    http: { headersTimeout: limits.headersMs, shouldUpgradeCallback: isWebSocketUpgrade },
+    bodyLimit: maxBodyBytes,
+    serverFactory: options.listener.create,
     forceCloseConnections: true,
     // Ids are checked by their schema. What the router itself refuses leaves in the same form as everything else.
     routerOptions: { maxParamLength: 2000 },
     frameworkErrors: replyError,
     clientErrorHandler: (error, socket) => {
       if (!socket.writable) return
-      const tooLarge = 'code' in error && error.code === 'HPE_HEADER_OVERFLOW'
-      const status = tooLarge ? '431 Request Header Fields Too Large' : '400 Bad Request'
-      const body = JSON.stringify(
-        new AppError('invalid_request', 'The request is not valid HTTP.').toBody(newId('req', services.clock.now())),
-      )
+      const { status, refused } = unreadable('code' in error ? error.code : undefined)
+      const body = JSON.stringify(refused.toBody(newId('req', services.clock.now())))
       socket.end(
         `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
       )
@@ -62,12 +77,14 @@ export const createHttpServer = async (
     recordRefusal(services, request, replyError(error, request, reply)),
   )
   acceptJsonOnly(app)
+  if (secure) refuseSlowBodies(app, settings.requestMs)
 
   app.addHook('onRequest', (request, reply, done) => {
     reply.headers(request.url.startsWith('/v1/') ? apiHeaders : pageHeaders)
+    if (secure) reply.header('strict-transport-security', 'max-age=31536000')
     reply.header('x-request-id', request.id)
     try {
-      checkOrigin(options.rules, request.raw)
+      checkOrigin(options.rules, request.raw, services.origins.schemeOf(request.raw))
     } catch (error) {
       return done(toAppError(error))
     }
@@ -76,7 +93,7 @@ export const createHttpServer = async (
     reply.headers({
       'access-control-allow-origin': origin,
       vary: 'origin',
-      'access-control-expose-headers': 'x-request-id, retry-after',
+      'access-control-expose-headers': 'x-request-id, retry-after, ratelimit, ratelimit-policy',
     })
     if (request.method !== 'OPTIONS') return done()
     void reply
@@ -115,6 +132,7 @@ export const createHttpServer = async (
   })
   app.decorateRequest('caller', null)
   app.decorateRequest('audited', false)
+  limitRequests(app, { ...services, rateLimits: settings.rateLimits })
   const register = createRegister(app, services)
   const known: { method: string; pattern: RegExp }[] = []
   app.addHook('onRoute', ({ method, url }) => {
@@ -130,11 +148,16 @@ export const createHttpServer = async (
   registerShares(register, services)
   registerApprovals(register, services)
   registerAudit(register, services)
+  registerQuotas(register, services)
+  registerCredentials(register, services)
+  registerUsage(register, services)
+  registerBudgets(register, services)
   registerHealth(register, services)
   app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
   const hasPage = await servePage(app, options.webRoot)
 
   app.setNotFoundHandler(async (request, reply) => {
+    await services.limits.ofAddress(request.clientAddress, 'read', request.headers.authorization)
     const path = request.url.split('?', 1)[0] ?? ''
     if (path === '/v1' || path.startsWith('/v1/')) await authenticate(services, request.headers)
     const methods = known

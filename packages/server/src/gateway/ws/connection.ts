@@ -20,8 +20,10 @@ import { answerApproval } from '../approvals.ts'
 import { deliver } from '../deliver.ts'
 import { refuseHostileJson } from '../json-text.ts'
 import { promptOf } from '../prompt.ts'
+import { countedCaller } from '../request-limits.ts'
 import type { Services } from '../services.ts'
 import { createCheck } from '../validate.ts'
+import { createMessageLimits } from './limit-messages.ts'
 import { watchAccess } from '../watch-access.ts'
 import { createSocketAudit } from './audit.ts'
 import { createOutgoing } from './outgoing.ts'
@@ -52,10 +54,13 @@ export const createFrames = (): Frames => {
   }
 }
 
+/** Who may open it. */
+export type Admitted = { identity: Identity; user: Caller; address: string }
+
 /** Serves one WebSocket until it closes: requests in their order, subscriptions beside them. */
 export const serveConnection = (
   socket: WebSocket,
-  { identity, user: opener, address }: { identity: Identity; user: Caller; address: string | undefined },
+  { identity, user: opener, address }: Admitted,
   services: Services,
   frames: Frames,
 ): void => {
@@ -63,6 +68,7 @@ export const serveConnection = (
   const subscriptions = new Map<string, AbortController>()
   const outgoing = createOutgoing(socket)
   const { send } = outgoing
+  const limits = createMessageLimits(services.limits, countedCaller(identity), address)
   let alive = performance.now()
   const waiting = { requests: 0, bytes: 0 }
   let lastRequest: Promise<void> = Promise.resolve()
@@ -74,6 +80,7 @@ export const serveConnection = (
       services.log.error({ err: refused, cause: refused.cause, requestId }, 'a WebSocket request failed')
     audit.refused(message, { error: refused, requestId })
     send({ type: 'error', ref, ...refused.toBody(requestId) })
+    if (limits.refused(refused.code)) socket.close(1008, 'too many requests')
   }
 
   const stopAll = (): void => {
@@ -174,6 +181,7 @@ export const serveConnection = (
       case 'execute': {
         const { sessionId } = message
         const session = await sessionOf(services, user, sessionId, 'sessions.write')
+        await services.quotas.assertPrompt(session.record().userId)
         const accepted = await session.execute({ ...promptOf(message), userId: user.id })
         await audit.done(message, { target: sessionId, detail: { turnId: accepted.turnId } })
         return send({ type: 'accepted', ref, sessionId, ...accepted })
@@ -214,10 +222,16 @@ export const serveConnection = (
   }
 
   const take = async (data: Buffer, isBinary: boolean): Promise<void> => {
+    // What came before the flood was ended.
+    if (socket.readyState !== socket.OPEN) return
     let value: unknown
     let message: UpMessage | undefined
     try {
-      value = parse(data, isBinary)
+      try {
+        value = parse(data, isBinary)
+      } finally {
+        await limits.take(value)
+      }
       message = checkUp(value)
       await handle(message)
     } catch (error) {

@@ -48,7 +48,7 @@ const openPair = async (): Promise<{ served: WebSocket; peer: Socket; stop(): vo
     `GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: ${key}\r\n\r\n`,
   )
   const [served] = await accepted
-  serveConnection(served, { identity, user, address: undefined }, services, createFrames())
+  serveConnection(served, { identity, user, address: '127.0.0.1' }, services, createFrames())
   return {
     served,
     peer,

@@ -7,6 +7,9 @@ export const migrations = {
   '0001-initial': () => import('./0001-initial.ts'),
   '0002-accounts': () => import('./0002-accounts.ts'),
   '0003-audit': () => import('./0003-audit.ts'),
+  '0004-usage': () => import('./0004-usage.ts'),
+  '0005-isolation': () => import('./0005-isolation.ts'),
+  '0006-gateway': () => import('./0006-gateway.ts'),
   '0007-oidc': () => import('./0007-oidc.ts'),
 } as const
 

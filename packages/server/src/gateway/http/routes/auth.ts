@@ -13,15 +13,23 @@ const loginOf = ({ grant }: Identity): string => {
 }
 
 export const registerAuth = (register: Register, services: Services): void => {
-  const { accounts, logins, signingKeys, tickets } = services
-  register(routes.auth.login, ({ body, request }) => accounts.login({ ...body, agent: request.headers['user-agent'] }))
+  const { accounts, logins, loginLimiter, signingKeys, tickets } = services
+  register(routes.auth.login, ({ body, request }) =>
+    loginLimiter.attempt({ account: body.username, address: request.clientAddress }, () =>
+      accounts.login({ ...body, agent: request.headers['user-agent'] }),
+    ),
+  )
   register(routes.auth.refresh, ({ body }) => logins.refresh(body.refreshToken))
   register(routes.auth.logout, async ({ user, identity }) => void (await logins.revoke(user.id, [loginOf(identity)])))
   register(routes.auth.me, async ({ user }) => viewUser(user))
   register(routes.auth.ticket, async ({ identity }) => tickets.issue(identity))
-  register(routes.auth.password, async ({ user, identity, body }) => {
+  register(routes.auth.password, async ({ user, identity, body, request }) => {
     const { currentPassword: current, newPassword: next } = body
-    return void (await accounts.changePassword(user.id, { current, next, loginId: loginOf(identity) }))
+    // Whoever has found a token could guess the password here too.
+    await loginLimiter.attempt({ account: user.username, address: request.clientAddress }, async () => {
+      await accounts.changePassword(user.id, { current, next, loginId: loginOf(identity) })
+    })
+    return undefined
   })
   register(routes.auth.logins, async ({ user, identity }) => ({
     logins: (await logins.list(user.id)).map((login) => viewLogin(login, loginOf(identity))),

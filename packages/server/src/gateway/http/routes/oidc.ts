@@ -28,7 +28,7 @@ export const registerOidc = (register: Register, { oidc, audit, log }: Services)
   const baseOf = (request: FastifyRequest): string => oidc?.url ?? `${request.protocol}://${request.host}`
 
   const record = async (request: FastifyRequest, told: AppError | Arrival): Promise<void> => {
-    const asked = { action: 'oidc.callback', address: request.ip, requestId: request.id } as const
+    const asked = { action: 'oidc.callback', address: request.clientAddress, requestId: request.id } as const
     if (!(told instanceof AppError)) {
       const { userId, username, role, created } = told
       return audit.record({ ...asked, userId, username, detail: { role, created } })

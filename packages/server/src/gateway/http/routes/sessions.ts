@@ -21,6 +21,13 @@ export const registerSessions = (register: Register, services: Services): void =
   const { database, registry, workspaces } = services
 
   const createSession = async (user: Caller, body: CreateSession, oneShot: boolean): Promise<Session> => {
+    const session = await services.quotas.session(user.id, () => makeSession(user, body, oneShot))
+    // Before its first prompt: what it may spend is the broker's to know.
+    if (body.budget !== undefined) await services.spending.broker.reconfigure()
+    return session
+  }
+
+  const makeSession = async (user: Caller, body: CreateSession, oneShot: boolean): Promise<Session> => {
     services.assertCanStart()
     const known =
       body.workspaceId === undefined ? undefined : await workspaceOf(services, user, body.workspaceId, 'sessions.write')
@@ -107,6 +114,7 @@ export const registerSessions = (register: Register, services: Services): void =
     routes.sessions.execute,
     async ({ user, identity, params, body, request, reply }) => {
       const session = await sessionOf(services, user, params.id, routes.sessions.execute.auth)
+      await services.quotas.assertPrompt(session.record().userId)
       const accepted = await session.execute({ ...promptOf(body), userId: user.id })
       if (!wantsEventStream(request)) return accepted
       await recordAct(services, 'sessions.execute', { request, answer: accepted })

@@ -6,8 +6,11 @@ import { listWorkspacesFor, viewWorkspaceFor } from '../../shared-views.ts'
 import type { Register } from '../register.ts'
 
 export const registerWorkspaces = (register: Register, services: Services): void => {
-  const { workspaces, shares } = services
-  register(routes.workspaces.create, async ({ user, body }) => viewWorkspace(await workspaces.create(user.id, body)))
+  const { workspaces, shares, quotas } = services
+  register(routes.workspaces.create, async ({ user, body }) => {
+    await quotas.assertBytes(user.id)
+    return viewWorkspace(await workspaces.create(user.id, body))
+  })
   register(routes.workspaces.list, async ({ user }) => ({ workspaces: await listWorkspacesFor(services, user) }))
   register(routes.workspaces.get, async ({ user, params }) =>
     viewWorkspaceFor(services, user, await workspaceOf(services, user, params.id, routes.workspaces.get.auth)),

@@ -58,6 +58,12 @@ export const createLog = (): Pick<Database, 'sessions' | 'events' | 'approvals'>
       },
       read: async (query) => copy(page(query)),
       readText: async (query) => page(query).map((event) => ({ seq: event.seq, json: JSON.stringify(event) })),
+      countBytes: async ({ sessionId, after }) => ({
+        bytes: logOf(sessionId)
+          .slice(after)
+          .reduce((sum, event) => sum + Buffer.byteLength(JSON.stringify(event)), 0),
+        lastSeq: Math.max(after, logOf(sessionId).length),
+      }),
       findPrompt: async (sessionId, turnId) => {
         const found = logOf(sessionId).find((event) => event.type === 'prompt' && event.turnId === turnId)
         return found?.type === 'prompt' ? copy(found) : undefined
@@ -75,6 +81,7 @@ export const createLog = (): Pick<Database, 'sessions' | 'events' | 'approvals'>
       listOpen: async () => sessions.where(isOpen),
       countOpen: async (workspaceId) =>
         sessions.where((record) => record.workspaceId === workspaceId && isOpen(record)).length,
+      countOpenOf: async (userId) => sessions.where((record) => record.userId === userId && isOpen(record)).length,
       counts: async () => ({
         total: sessions.size,
         running: sessions.where((record) => record.state.status === 'running').length,

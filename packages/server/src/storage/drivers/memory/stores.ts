@@ -1,14 +1,17 @@
 import { AppError } from '../../../lib/app-error.ts'
 import { foldCase } from '../../fold-case.ts'
 import type { ApiKeyRecord } from '../../api-key-store.ts'
+import { noUidLeft } from '../../confinement-store.ts'
 import type { Database } from '../../database.ts'
 import type { LoginRecord } from '../../login-store.ts'
 import type { ProjectRecord } from '../../project-store.ts'
+import type { QuotaOverrides } from '../../quota-store.ts'
 import type { ShareRecord } from '../../share-store.ts'
 import type { TaskRecord } from '../../task-store.ts'
 import type { UserRecord } from '../../user-store.ts'
 import type { WorkspaceRecord } from '../../workspace-store.ts'
 import { copy } from './copy.ts'
+import { createSpending } from './spending.ts'
 import { createTable } from './table.ts'
 
 const createWorkspaces = (): Database['workspaces'] => {
@@ -163,6 +166,28 @@ const createAccounts = (): Pick<Database, 'users' | 'logins' | 'apiKeys' | 'shar
   }
 }
 
+const createConfinement = (): Database['confinement'] => {
+  const uids = new Map<string, number>()
+  return {
+    getUid: async (userId) => uids.get(userId),
+    giveUid: async (userId, { first, last }) => {
+      const taken = [...uids.values()].filter((uid) => uid >= first && uid <= last)
+      const uid = uids.get(userId) ?? Math.max(first - 1, ...taken) + 1
+      if (uid > last) throw noUidLeft(first, last)
+      uids.set(userId, uid)
+      return uid
+    },
+  }
+}
+
+const createQuotas = (): Database['quotas'] => {
+  const byUser = new Map<string, QuotaOverrides>()
+  return {
+    get: async (userId) => byUser.get(userId),
+    set: async (userId, overrides) => void byUser.set(userId, copy(overrides)),
+  }
+}
+
 export const createStores = (): Omit<
   Database,
   'events' | 'sessions' | 'approvals' | 'audit' | 'describe' | typeof Symbol.asyncDispose
@@ -171,4 +196,7 @@ export const createStores = (): Omit<
   projects: createProjects(),
   tasks: createTasks(),
   ...createAccounts(),
+  quotas: createQuotas(),
+  confinement: createConfinement(),
+  ...createSpending(),
 })

@@ -1,5 +1,7 @@
 import type { ShareRecord } from '../../share-store.ts'
+import type { CredentialRecord } from '../../credential-store.ts'
 import type { TaskRecord } from '../../task-store.ts'
+import type { UsageRecord } from '../../usage-store.ts'
 import type { UserRecord } from '../../user-store.ts'
 import type { WorkspaceRecord } from '../../workspace-store.ts'
 
@@ -15,6 +17,8 @@ export type Schema = {
     disabled_at: number | null
     created_at: number
   }
+  confined_users: { user_id: string; uid: number | null }
+  user_quotas: { user_id: string; overrides: string }
   logins: {
     id: string
     user_id: string
@@ -74,6 +78,45 @@ export type Schema = {
     prompt: string
     status: TaskRecord['status']
     created_at: number
+    updated_at: number
+  }
+  usage: {
+    ledger: string
+    seq: number
+    time: number
+    day: string
+    session_id: string
+    user_id: string
+    credential_id: string
+    model: string
+    input_tokens: number
+    output_tokens: number
+    cache_read_tokens: number
+    cache_write_tokens: number
+    cost_usd: number
+    priced: number
+    status: number | null
+    end: UsageRecord['end']
+    first_byte_ms: number | null
+    ms: number
+  }
+  credentials: {
+    id: string
+    user_id: string | null
+    name: string
+    kind: CredentialRecord['kind']
+    upstream: string | null
+    sealed: string
+    hint: string
+    enabled: number
+    created_by: string
+    created_at: number
+    updated_at: number
+  }
+  budgets: {
+    of: string
+    day: string | null
+    month: string | null
     updated_at: number
   }
 }

@@ -44,6 +44,10 @@ export const createEvents = ({ file, read, write }: Connection): EventStore => {
         return { seq, json }
       }),
     )
+  // The size of a text is known without reading it.
+  const countBytes = file.prepare<[string, number], { bytes: number; lastSeq: number | null }>(
+    'SELECT coalesce(sum(octet_length(data)), 0) AS bytes, max(seq) AS lastSeq FROM events WHERE session_id = ? AND seq > ?',
+  )
   const findPrompt = file
     .prepare<[string, string], string>(
       "SELECT data FROM events WHERE session_id = ? AND turn_id = ? AND type = 'prompt'",
@@ -81,6 +85,10 @@ export const createEvents = ({ file, read, write }: Connection): EventStore => {
     },
     read: async (query) => (await readText(query)).map(({ json }): Message => JSON.parse(json)),
     readText,
+    countBytes: async ({ sessionId, after }) => {
+      const found = read(() => countBytes.get(sessionId, after))
+      return { bytes: found?.bytes ?? 0, lastSeq: found?.lastSeq ?? after }
+    },
     findPrompt: async (sessionId, turnId) => {
       const data = read(() => findPrompt.get(sessionId, turnId))
       return data === undefined ? undefined : JSON.parse(data)

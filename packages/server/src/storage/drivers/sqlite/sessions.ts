@@ -42,6 +42,11 @@ export const createSessions = ({ file, read, write }: Connection): SessionStore 
   const countOpen = file
     .prepare<[string], number>("SELECT count(*) FROM sessions WHERE workspace_id = ? AND status <> 'closed'")
     .pluck()
+  const countOpenOf = file
+    .prepare<[string], number>(
+      "SELECT count(*) FROM sessions INDEXED BY sessions_open_of_user WHERE user_id = ? AND status <> 'closed'",
+    )
+    .pluck()
   const counts = file.prepare<[], { total: number; running: number }>(`
     SELECT (SELECT count(*) FROM sessions) AS total,
       (SELECT count(*) FROM sessions WHERE status <> 'closed' AND status = 'running') AS running`)
@@ -69,6 +74,7 @@ export const createSessions = ({ file, read, write }: Connection): SessionStore 
     },
     listOpen: async () => read(() => listOpen.all()).map(fromSessionRow),
     countOpen: async (workspaceId) => read(() => countOpen.get(workspaceId)) ?? 0,
+    countOpenOf: async (userId) => read(() => countOpenOf.get(userId)) ?? 0,
     counts: async () => read(() => counts.get()) ?? { total: 0, running: 0 },
     delete: (id) => write(() => void remove.run(id)),
   }

@@ -11,6 +11,8 @@ export const createSharedStores = ({ file, read }: Connection): SqlStores => {
   const listRevoked = file
     .prepare<[number], string>('SELECT id FROM logins WHERE revoked_at IS NOT NULL AND expires_at > ? ORDER BY id')
     .pluck()
+  const hasCredentials = file.prepare<[], number>('SELECT EXISTS (SELECT 1 FROM credentials)').pluck()
+  const hasBudgets = file.prepare<[], number>('SELECT EXISTS (SELECT 1 FROM budgets)').pluck()
 
   let loading: Promise<SqlStores> | undefined
   const load = async (): Promise<SqlStores> => {
@@ -48,6 +50,10 @@ export const createSharedStores = ({ file, read }: Connection): SqlStores => {
       move: async (id, from, changes) => (await stores()).tasks.move(id, from, changes),
       delete: async (id) => (await stores()).tasks.delete(id),
     },
+    quotas: {
+      get: async (userId) => (await stores()).quotas.get(userId),
+      set: async (userId, overrides) => (await stores()).quotas.set(userId, overrides),
+    },
     users: {
       create: async (record) => (await stores()).users.create(record),
       get: async (id) => (await stores()).users.get(id),
@@ -80,6 +86,26 @@ export const createSharedStores = ({ file, read }: Connection): SqlStores => {
       listFor: async (userId) => (await stores()).shares.listFor(userId),
       delete: async (targetId, userId) => (await stores()).shares.delete(targetId, userId),
       deleteOf: async (targetId) => (await stores()).shares.deleteOf(targetId),
+    },
+    usage: {
+      add: async (records) => (await stores()).usage.add(records),
+      getLastSeq: async (ledger) => (await stores()).usage.getLastSeq(ledger),
+      listSums: async (filter, group) => (await stores()).usage.listSums(filter, group),
+    },
+    credentials: {
+      create: async (record) => (await stores()).credentials.create(record),
+      get: async (id) => (await stores()).credentials.get(id),
+      listAll: async () => (read(() => hasCredentials.get()) === 1 ? (await stores()).credentials.listAll() : []),
+      update: async (id, changes) => (await stores()).credentials.update(id, changes),
+      delete: async (id) => (await stores()).credentials.delete(id),
+    },
+    budgets: {
+      put: async (record) => (await stores()).budgets.put(record),
+      listAll: async () => (read(() => hasBudgets.get()) === 1 ? (await stores()).budgets.listAll() : []),
+    },
+    confinement: {
+      getUid: async (userId) => (await stores()).confinement.getUid(userId),
+      giveUid: async (userId, range) => (await stores()).confinement.giveUid(userId, range),
     },
   }
 }

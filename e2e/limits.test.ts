@@ -1,0 +1,149 @@
+import { once } from 'node:events'
+import type { Client } from '@aicm/client'
+import { requires } from '@aicm/testing/requires'
+import { startTestServer, type TestServer } from '@aicm/testing/start-server'
+import { until } from '@aicm/testing/until'
+import { readFileSync } from 'node:fs'
+import { expect } from 'vitest'
+import { WebSocket } from 'ws'
+import { expectRefusal, send } from './lib/http.ts'
+
+const test = requires('linux')
+
+const limited = (...limits: string[]) =>
+  startTestServer({ claude: 'fake', args: ['off', ...limits].flatMap((limit) => ['--rate-limit', limit]) })
+
+const openSocket = async (server: TestServer, token: string): Promise<WebSocket> => {
+  const socket = new WebSocket(`${server.url.replace('http', 'ws')}/v1/ws`, {
+    headers: { authorization: `Bearer ${token}` },
+  })
+  await once(socket, 'message')
+  return socket
+}
+
+test('who asks too often is told what the limit is, what is left, and when to come again; others are served', async () => {
+  await using server = await limited('read=5/0.1')
+  const other = await server.addUser('other')
+  const token = await server.token()
+  const me = (as: string) => send(`${server.url}/v1/auth/me`, 'GET', { token: as })
+  const first = await me(token)
+  expect(first.status).toBe(200)
+  expect(first.headers.get('ratelimit-policy')).toBe('"read";q=5;w=50')
+  expect(first.headers.get('ratelimit')).toMatch(/^"read";r=\d;t=\d+$/)
+  const answers = [first]
+  while (answers.at(-1)?.status === 200) answers.push(await me(token))
+  const refused = answers.at(-1)
+  expectRefusal(refused ?? first, 'too_many_requests')
+  const seconds = Number(refused?.headers.get('retry-after'))
+  expect(seconds).toBeGreaterThanOrEqual(1)
+  expect(seconds).toBeLessThanOrEqual(10)
+  expect(refused?.body).toMatchObject({ error: { retryAfter: seconds } })
+  expect((await me(other)).status).toBe(200)
+  // Another class has a limit of its own.
+  expect((await send(`${server.url}/v1/auth/ticket`, 'POST', { token })).status).toBe(201)
+})
+
+test('an address may ask five times as much as a user, whoever asks', async () => {
+  await using server = await limited('read=4/0.01')
+  const statuses: number[] = []
+  for (let count = 0; count < 30; count++) statuses.push((await send(`${server.url}/healthz`, 'GET')).status)
+  expect(statuses.filter((status) => status === 200).length).toBeLessThanOrEqual(21)
+  expect(statuses.at(-1)).toBe(429)
+  expectRefusal(await send(`${server.url}/v1/nothing`, 'GET'), 'too_many_requests')
+  expectRefusal(await send(`${server.url}/nothing`, 'GET'), 'too_many_requests')
+})
+
+test('messages count too: over the limit they are refused, and a flood that goes on is closed', async () => {
+  await using server = await limited('read=5/0.01', 'failure=10/0.01')
+  const socket = await openSocket(server, await server.token())
+  const refs: (string | undefined)[] = []
+  socket.on('message', (data: Buffer) => {
+    const message = JSON.parse(data.toString()) as { type: string; ref?: string; error?: object }
+    if (message.type !== 'error') return
+    refs.push(message.ref)
+    expect(message.error).toMatchObject({ code: 'too_many_requests', retryAfter: expect.any(Number) })
+  })
+  const closed = once(socket, 'close')
+  for (let ping = 0; ping < 100; ping++) socket.send(JSON.stringify({ type: 'ping', ref: `${ping}` }))
+  const [code] = (await closed) as [number]
+  expect(code).toBe(1008)
+  expect(refs).toHaveLength(11)
+  expect(refs[0]).toMatch(/^\d+$/)
+  // The user is blocked for a while, with a token and by any way.
+  expectRefusal(await send(`${server.url}/v1/auth/me`, 'GET', { token: await server.token() }), 'too_many_requests')
+})
+
+test('who guesses is blocked before anything is looked at; whoever was known before is still served', async () => {
+  await using server = await limited('failure=20/0.01')
+  const token = await server.token()
+  const client: Client = await server.client()
+  await client.me()
+  const guess = (path: string) => send(`${server.url}${path}`, 'GET', { token: 'guess' })
+  const answers = []
+  for (let count = 0; count < 30; count++) answers.push(await guess('/v1/sessions'))
+  expect(answers.map(({ status }) => status)).toEqual([...Array(21).fill(401), ...Array(9).fill(429)])
+  const last = answers.at(-1)
+  expect(Number(last?.headers.get('retry-after'))).toBeGreaterThan(0)
+  // Every way in: without a token, a login, a socket.
+  for (const refused of [
+    await send(`${server.url}/healthz`, 'GET'),
+    await send(`${server.url}/v1/auth/login`, 'POST', { body: { username: 'admin', password: server.password } }),
+  ])
+    expectRefusal(refused, 'too_many_requests')
+  const socket = new WebSocket(`${server.url.replace('http', 'ws')}/v1/ws?ticket=guess`)
+  const [, response] = (await once(socket, 'unexpected-response')) as [unknown, { statusCode: number; headers: object }]
+  expect(response).toMatchObject({ statusCode: 429, headers: { 'retry-after': expect.any(String) } })
+  expect((await send(`${server.url}/v1/auth/me`, 'GET', { token })).status).toBe(200)
+  expect((await client.run('@text(fine)')).complete).toMatchObject({ result: 'success' })
+  await until('the block is in the log', () =>
+    readFileSync(`${server.dataDir}/server.log`, 'utf8').includes('"source":"127.0.0.1","seconds":5'),
+  )
+})
+
+test('wrong upgrades count as wrong requests do', async () => {
+  await using server = await limited('failure=5/0.01')
+  const statuses: number[] = []
+  for (let count = 0; count < 8; count++) {
+    const socket = new WebSocket(`${server.url.replace('http', 'ws')}/v1/ws?ticket=guess`)
+    const [, { statusCode }] = (await once(socket, 'unexpected-response')) as [unknown, { statusCode: number }]
+    statuses.push(statusCode)
+  }
+  expect(statuses).toEqual([401, 401, 401, 401, 401, 401, 429, 429])
+})
+
+test('passwords cannot be guessed quickly, and the owner of an account is told how long to wait', async () => {
+  await using server = await limited('login=30/0.5')
+  const login = (password: string) =>
+    send(`${server.url}/v1/auth/login`, 'POST', { body: { username: 'ADMIN', password } })
+  const answers = await Promise.all(Array.from({ length: 20 }, () => login('wrong')))
+  expect(answers.filter(({ status }) => status === 401)).toHaveLength(3)
+  expect(answers.filter(({ status }) => status === 429)).toHaveLength(17)
+  const refused = await login(server.password)
+  expectRefusal(refused, 'too_many_requests')
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+  // A forged address changes nothing: nobody said that this one is a proxy.
+  const forged = await send(`${server.url}/v1/auth/login`, 'POST', {
+    body: { username: 'admin', password: server.password },
+    headers: { 'x-forwarded-for': '192.0.2.77', forwarded: 'for=192.0.2.77' },
+  })
+  expectRefusal(forged, 'too_many_requests')
+})
+
+test('behind a trusted proxy its clients are told apart by what it says', async () => {
+  await using server = await startTestServer({
+    claude: 'fake',
+    args: ['--rate-limit', 'off', '--rate-limit', 'read=2/0.01', '--trusted-proxy', '127.0.0.0/8'],
+  })
+  const from = async (address: string): Promise<number> =>
+    (await send(`${server.url}/healthz`, 'GET', { headers: { 'x-forwarded-for': `198.51.100.1, ${address}` } })).status
+  const of = async (address: string): Promise<number[]> => {
+    const statuses: number[] = []
+    for (let count = 0; count < 12; count++) statuses.push(await from(address))
+    return statuses
+  }
+  expect(await of('192.0.2.1')).toEqual([...Array(10).fill(200), 429, 429])
+  expect(await from('192.0.2.2')).toBe(200)
+  expect(await of('2001:db8::1')).toEqual([...Array(10).fill(200), 429, 429])
+  expect(await from('2001:db8::ffff')).toBe(429)
+  expect(await from('2001:db8:0:1::1')).toBe(200)
+})

@@ -1,0 +1,126 @@
+import { once } from 'node:events'
+import { requires } from '@aicm/testing/requires'
+import { startTestServer, type TestServer } from '@aicm/testing/start-server'
+import { until } from '@aicm/testing/until'
+import { afterAll, beforeAll, expect } from 'vitest'
+import { WebSocket } from 'ws'
+import { expectRefusal, send } from './lib/http.ts'
+
+const test = requires('linux')
+let server: TestServer
+let admin: string
+let ann: string
+let annId: string
+
+beforeAll(async () => {
+  const quotas = ['off', 'sessions=5', 'prompts=4', 'connections=2', 'processes=1']
+  server = await startTestServer({ claude: 'fake', args: quotas.flatMap((quota) => ['--quota', quota]) })
+  ann = await server.addUser('ann')
+  admin = await server.token()
+  annId = (await ask('GET', '/v1/auth/me', ann)).body.id
+})
+afterAll(() => server?.stop())
+
+type Body = { id: string; error: { message: string }; processes: { limit: number; used: number } }
+
+const ask = async (method: string, path: string, token: string, body?: unknown) => {
+  const answer = await send(`${server.url}${path}`, method, { token, ...(body === undefined ? {} : { body }) })
+  return { ...answer, body: answer.body as Body }
+}
+const create = (token: string) => ask('POST', '/v1/sessions', token, {})
+
+test('a flood of new sessions is refused beyond the quota, and nobody else is', async () => {
+  const answers = await Promise.all(Array.from({ length: 60 }, () => create(ann)))
+  expect(answers.filter(({ status }) => status === 201)).toHaveLength(5)
+  for (const answer of answers.filter(({ status }) => status !== 201)) {
+    expectRefusal(answer, 'quota_exceeded')
+    expect(answer.headers.get('retry-after')).toBe('60')
+    expect(answer.body.error.message).toContain('5 open sessions')
+  }
+  expectRefusal(await ask('POST', '/v1/execute', ann, { prompt: 'hello' }), 'quota_exceeded')
+  expect((await create(admin)).status).toBe(201)
+  expect((await ask('GET', '/v1/quotas', ann)).body).toMatchObject({
+    sessions: { limit: 5, used: 5 },
+    bytes: { limit: null },
+  })
+})
+
+test('prompts beyond the quota are refused over HTTP and WebSocket, those that were taken run', async () => {
+  const { sessions } = (await ask('GET', '/v1/sessions', ann)).body as unknown as { sessions: { id: string }[] }
+  const id = sessions[0]?.id ?? ''
+  const prompts = await Promise.all(
+    Array.from({ length: 20 }, () => ask('POST', `/v1/sessions/${id}/execute`, ann, { prompt: '@sleep(300)' })),
+  )
+  expect(prompts.filter(({ status }) => status === 202).length).toBeLessThan(20)
+  const refused = prompts.find(({ status }) => status !== 202)
+  expectRefusal(refused ?? { status: 0, body: undefined }, 'quota_exceeded')
+
+  const socket = new WebSocket(`${server.url.replace('http', 'ws')}/v1/ws`, {
+    headers: { authorization: `Bearer ${ann}` },
+  })
+  await once(socket, 'message')
+  socket.send(JSON.stringify({ type: 'execute', ref: 'r', sessionId: id, prompt: 'one more' }))
+  const [answer] = (await once(socket, 'message')) as [Buffer]
+  expect(JSON.parse(answer.toString())).toMatchObject({ type: 'error', ref: 'r', error: { code: 'quota_exceeded' } })
+  socket.terminate()
+  await until('all that was taken has run', async () => {
+    const session = (await ask('GET', `/v1/sessions/${id}`, ann)).body as unknown as { status: string; queued: number }
+    return session.status === 'idle' && session.queued === 0
+  })
+})
+
+test('a user has no more processes than the quota says: the others wait in turn', async () => {
+  const { sessions } = (await ask('GET', '/v1/sessions', ann)).body as unknown as { sessions: { id: string }[] }
+  const [first, second] = sessions
+  for (const session of [first, second])
+    expect((await ask('POST', `/v1/sessions/${session?.id}/execute`, ann, { prompt: '@text(done)' })).status).toBe(202)
+  await until('both have run', async () => {
+    const { processes } = (await ask('GET', '/v1/quotas', ann)).body
+    expect(processes.used).toBeLessThanOrEqual(1)
+    const both = await Promise.all(
+      [first, second].map(async (session) => (await ask('GET', `/v1/sessions/${session?.id}`, ann)).body),
+    )
+    return both.every((session) => (session as unknown as { status: string }).status === 'idle')
+  })
+})
+
+test('WebSockets beyond the quota are refused as they are opened', async () => {
+  const open = () =>
+    new WebSocket(`${server.url.replace('http', 'ws')}/v1/ws`, { headers: { authorization: `Bearer ${ann}` } })
+  const sockets = [open(), open()]
+  for (const socket of sockets) await once(socket, 'message')
+  const [, response] = (await once(open(), 'unexpected-response')) as [unknown, { statusCode: number; headers: object }]
+  expect(response).toMatchObject({ statusCode: 429, headers: { 'retry-after': '30' } })
+  sockets[0]?.close()
+  await until('there is room again', async () => {
+    const socket = open()
+    const opened = await new Promise<boolean>((resolve) => {
+      socket.once('open', () => resolve(true))
+      socket.once('unexpected-response', () => resolve(false))
+    })
+    socket.on('error', () => undefined).terminate()
+    return opened
+  })
+  for (const socket of sockets) socket.terminate()
+})
+
+test('an administrator sets quotas, which count at once and outlive the server; nobody else may', async () => {
+  const path = `/v1/users/${annId}/quotas`
+  expectRefusal(await ask('PUT', path, ann, { sessions: 100 }), 'forbidden')
+  expectRefusal(await ask('GET', path, ann), 'forbidden')
+  expectRefusal(await ask('PUT', path, admin, { sessions: -1 }), 'invalid_request')
+  expectRefusal(await ask('PUT', path, admin, { disks: 1 }), 'invalid_request')
+  expectRefusal(await ask('PUT', '/v1/users/usr_0123456789abcdefghjkmnpqrs/quotas', admin, {}), 'user_not_found')
+  expect((await ask('PUT', path, admin, { sessions: 6, prompts: null })).body).toMatchObject({
+    sessions: { limit: 6, used: 5 },
+    prompts: { limit: null },
+    connections: { limit: 2 },
+  })
+  expect((await create(ann)).status).toBe(201)
+  expectRefusal(await create(ann), 'quota_exceeded')
+  await server.restart()
+  expectRefusal(await create(ann), 'quota_exceeded')
+  expect((await ask('GET', path, admin)).body).toMatchObject({ sessions: { limit: 6, used: 6 } })
+  await ask('PUT', path, admin, {})
+  expect((await ask('GET', '/v1/quotas', ann)).body).toMatchObject({ sessions: { limit: 5, used: 6 } })
+})

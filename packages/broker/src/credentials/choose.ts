@@ -1,0 +1,14 @@
+import { isSubscription, type Credential } from '../config.ts'
+import type { SessionIdentity } from '../token.ts'
+
+/**
+ * The credentials that may serve this session, in the order in which they are tried: its owner's own, then the shared ones.
+ * A subscription's token is nobody's but its owner's, whatever else was configured.
+ */
+export const lanesFor = <L extends { credential: Pick<Credential, 'userId' | 'kind'> }>(
+  lanes: readonly L[],
+  { userId }: Pick<SessionIdentity, 'userId'>,
+): L[] => [
+  ...lanes.filter(({ credential }) => credential.userId === userId),
+  ...lanes.filter(({ credential }) => credential.userId === null && !isSubscription(credential)),
+]

@@ -1,0 +1,76 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Route } from '@aicm/protocol'
+import type { LimitClass, RateLimits } from '../../config/limits.ts'
+import type { AppError } from '../../lib/app-error.ts'
+import type { Taken } from '../../rate-limit/token-bucket.ts'
+import type { Origins } from '../client-address.ts'
+import { countedCaller, isHeldAgainst, type Counted, type RequestLimits } from '../request-limits.ts'
+import { wantsEventStream } from './event-stream.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Where it comes from; a trusted proxy's word counts. */
+    readonly clientAddress: string
+  }
+  interface FastifyContextConfig {
+    limitClass?: LimitClass
+  }
+}
+
+/** What a route is counted as. Its answer by events is a stream, unless it runs a prompt. */
+export const limitClassOf = ({ method, streams }: Route): LimitClass =>
+  method === 'GET' ? 'read' : streams === true ? 'execute' : 'write'
+
+/** What the answer to a request is held against. */
+const countedOf = ({ caller }: FastifyRequest): Counted | undefined =>
+  caller === null ? undefined : countedCaller(caller.identity)
+
+/** The two fields of draft-ietf-httpapi-ratelimit-headers: what the limit is, and what is left of it. */
+const policies = (limits: RateLimits): Readonly<Partial<Record<LimitClass, string>>> =>
+  Object.fromEntries(
+    Object.entries(limits).map(([name, limit]) => [
+      name,
+      limit && `"${name}";q=${limit.burst};w=${Math.ceil(limit.burst / limit.refill)}`,
+    ]),
+  )
+
+const leftOf = (limitClass: LimitClass, { remaining, resetMs }: Taken): string =>
+  `"${limitClass}";r=${remaining};t=${Math.ceil(resetMs / 1000)}`
+
+/** For `createReplyError`. */
+export const noteFailures =
+  (limits: RequestLimits, origins: Origins) =>
+  (error: AppError, request: FastifyRequest): void => {
+    if (isHeldAgainst(error)) limits.failed(origins.addressOf(request.raw), countedOf(request))
+  }
+
+/** Counts every request of every route that is registered after this: by its address before anything else, then by who asks. */
+export const limitRequests = (
+  app: FastifyInstance,
+  { limits, rateLimits, origins }: { limits: RequestLimits; rateLimits: RateLimits; origins: Origins },
+): void => {
+  const policy = policies(rateLimits)
+  app.decorateRequest('clientAddress', {
+    getter() {
+      return origins.addressOf(this.raw)
+    },
+  })
+
+  app.addHook('onRoute', (route) => {
+    const limitClass = route.config?.limitClass ?? 'read'
+    const classOf = (request: FastifyRequest): LimitClass =>
+      limitClass === 'read' && wantsEventStream(request) ? 'stream' : limitClass
+    const byAddress = (request: FastifyRequest): Promise<void> =>
+      limits.ofAddress(request.clientAddress, classOf(request), request.headers.authorization)
+    const byCaller = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+      const caller = countedOf(request)
+      if (caller === undefined) return
+      const asked = classOf(request)
+      const left = await limits.ofCaller(caller, asked, request.headers.authorization)
+      if (left === undefined) return
+      reply.header('ratelimit-policy', policy[asked])
+      reply.header('ratelimit', leftOf(asked, left))
+    }
+    route.onRequest = [byAddress, ...(route.onRequest === undefined ? [] : [route.onRequest].flat()), byCaller]
+  })
+}

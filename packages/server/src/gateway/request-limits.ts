@@ -1,0 +1,87 @@
+import { LRUCache } from 'lru-cache'
+import type { Identity } from '../auth/identity.ts'
+import type { LimitClass } from '../config/limits.ts'
+import { AppError } from '../lib/app-error.ts'
+import type { Guard } from '../rate-limit/guard.ts'
+import type { RateLimiter } from '../rate-limit/limiter.ts'
+import { sourceOf } from '../rate-limit/networks.ts'
+import type { Taken } from '../rate-limit/token-bucket.ts'
+
+/** Who was authenticated: a user, perhaps by an API key, which is then counted by itself too. */
+export type Counted = { userId: string; keyId?: string | undefined }
+
+/** How much somebody may ask. All throw too_many_requests with the time to wait. */
+export type RequestLimits = {
+  /** Before anything is done for a request. `credential` is its Authorization header, if it has one. */
+  ofAddress(address: string, limitClass: LimitClass, credential?: string): Promise<void>
+  /** When it is known who asks. Resolves with what is left to them; undefined: as much as they like. */
+  ofCaller(caller: Counted, limitClass: LimitClass, credential?: string): Promise<Taken | undefined>
+  /** A request was answered 401, 404 or 429: without a caller it is held against its address. */
+  failed(address: string, caller: Counted | undefined): void
+  /** Throws when this address is blocked. */
+  assertNotBlocked(address: string): void
+  isBlocked(caller: Counted): boolean
+}
+
+/** An address may be an office: it has as much as so many users. */
+const usersOfAddress = 5
+/** Credentials that were good: whoever has one is served from an address that others have got blocked. */
+const remembered = 10_000
+
+const seconds = (ms: number): number => (Number.isFinite(ms) ? Math.max(1, Math.ceil(ms / 1000)) : 3600)
+
+/** What a guesser gets to hear, and who does not listen. */
+export const isHeldAgainst = (error: AppError): boolean =>
+  error.status === 401 || error.status === 404 || error.code === 'too_many_requests'
+
+/** An API key is counted by itself, and for its owner. */
+export const countedCaller = ({ userId, grant }: Identity): Counted =>
+  grant.kind === 'key' ? { userId, keyId: grant.id } : { userId }
+
+const nameOf = ({ userId, keyId }: Counted): string => (keyId === undefined ? `user ${userId}` : `key ${keyId}`)
+
+export const createRequestLimits = (limiter: RateLimiter, guard: Guard): RequestLimits => {
+  const good = new LRUCache<string, true>({ max: remembered })
+
+  const refuseBlocked = (source: string): void => {
+    const ms = guard.blockedMs(source)
+    if (ms > 0)
+      throw new AppError('too_many_requests', 'Too many requests from here were refused: none is served for a while.', {
+        retryAfter: seconds(ms),
+      })
+  }
+
+  const assertAllowed = (taken: Taken | undefined, whose: string, limitClass: LimitClass): void => {
+    if (taken === undefined || taken.allowed) return
+    throw new AppError(
+      'too_many_requests',
+      `Too many requests from this ${whose} (${limitClass}: ${taken.limit} at once).`,
+      {
+        retryAfter: seconds(taken.retryAfterMs),
+      },
+    )
+  }
+
+  const assertNotBlocked = (address: string): void => refuseBlocked(sourceOf(address))
+
+  return {
+    ofAddress: async (address, limitClass, credential) => {
+      const source = sourceOf(address)
+      if (credential === undefined || !good.has(credential)) refuseBlocked(source)
+      assertAllowed(await limiter.take(source, limitClass, 1 / usersOfAddress), 'address', limitClass)
+    },
+    ofCaller: async (caller, limitClass, credential) => {
+      if (credential !== undefined && !good.has(credential)) good.set(credential, true)
+      refuseBlocked(nameOf(caller))
+      const ofUser = await limiter.take(`user ${caller.userId}`, limitClass, 1)
+      assertAllowed(ofUser, 'user', limitClass)
+      if (caller.keyId === undefined) return ofUser
+      const ofKey = await limiter.take(nameOf(caller), limitClass, 1)
+      assertAllowed(ofKey, 'API key', limitClass)
+      return ofKey
+    },
+    failed: (address, caller) => guard.failed(caller === undefined ? sourceOf(address) : nameOf(caller)),
+    assertNotBlocked,
+    isBlocked: (caller) => guard.blockedMs(nameOf(caller)) > 0,
+  }
+}

@@ -1,0 +1,61 @@
+import { join } from 'node:path'
+import type { IsolationLevel } from '@aicm/protocol'
+import type { ChildFolder } from '../process/child-descriptors.ts'
+import type { LaunchSpec } from '../process/launch.ts'
+import { prlimitArgv, type Limits } from '../process/limits.ts'
+import type { Owner } from '../process/owner.ts'
+import { brokerDirInside, sandboxArgv, type View } from './sandbox-argv.ts'
+import { unreachable } from '../lib/unreachable.ts'
+
+/** The walls around one program of a user's. */
+export type Walls = {
+  level: IsolationLevel
+  /** The user of the operating system as whom it runs; the server's own when undefined. */
+  owner: Owner | undefined
+  limits: Limits
+}
+
+export type Confined = Required<Pick<LaunchSpec, 'argv' | 'cwd' | 'exitStatus'>> & {
+  owner: Owner | undefined
+  folder: ChildFolder | undefined
+  /** Where it finds its things. */
+  inside: { tmp: string; brokerSocket: string }
+}
+
+/**
+ * How to start `command` inside these walls, with `launch` or with `run`. The uid is dropped first: bwrap as root could not
+ * enter a folder that is another user's alone. A workspace that is not `exact`ly at its path any more is refused.
+ */
+export const confine = ({
+  walls,
+  view,
+  exact,
+  command,
+}: {
+  walls: Walls
+  view: View
+  /** The workspace is where others can write: see ChildFolder. */
+  exact: boolean
+  command: readonly [string, ...string[]]
+}): Confined => {
+  const { level, owner, limits } = walls
+  const bare = {
+    ...{ owner, cwd: view.workspace, folder: undefined, exitStatus: 'shell' as const },
+    inside: { tmp: view.tmp, brokerSocket: join(view.brokerDir, 'api.sock') },
+  }
+  switch (level) {
+    case 'none':
+      return { ...bare, argv: command }
+    case 'process':
+      return { ...bare, argv: [...prlimitArgv(limits), ...command] }
+    case 'sandbox':
+    case 'sealed':
+      return {
+        argv: [...prlimitArgv(limits), ...sandboxArgv(view, { sealed: level === 'sealed' }), ...command],
+        ...{ owner, cwd: view.workspace, folder: { path: view.workspace, exact }, exitStatus: 'command' },
+        inside: { tmp: '/tmp', brokerSocket: join(brokerDirInside, 'api.sock') },
+      }
+    default:
+      return unreachable(level)
+  }
+}

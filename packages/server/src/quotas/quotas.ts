@@ -1,0 +1,130 @@
+import { LRUCache } from 'lru-cache'
+import { quotaNames, type QuotaName, type Quotas } from '../config/quotas.ts'
+import { AppError } from '../lib/app-error.ts'
+import type { Database } from '../storage/database.ts'
+import type { QuotaOverrides } from '../storage/quota-store.ts'
+import type { StoredBytes } from './stored-bytes.ts'
+
+type View = Record<QuotaName, { limit: number | null; used: number | null }>
+
+/** What each user may have at a time. What would be more is refused with quota_exceeded. */
+export type UserQuotas = {
+  view(userId: string): Promise<View>
+  /** Replaces what differs from the server's. */
+  set(userId: string, overrides: QuotaOverrides): Promise<void>
+  /** Runs what makes one more session. */
+  session<T>(userId: string, create: () => Promise<T>): Promise<T>
+  /** Before one more prompt is taken. */
+  assertPrompt(userId: string): Promise<void>
+  /** Before more is stored. */
+  assertBytes(userId: string): Promise<void>
+  /** One more WebSocket, until what is given back is called. */
+  connection(userId: string): Promise<() => void>
+  /** How many processes a user may have, as far as it is known without asking. */
+  processes(userId: string): number
+}
+
+const remembered = 10_000
+
+const words: Readonly<Record<QuotaName, string>> = {
+  sessions: 'open sessions',
+  processes: 'live processes',
+  prompts: 'waiting prompts',
+  connections: 'WebSockets',
+  bytes: 'stored bytes',
+}
+
+/** Seconds after which it may be otherwise. */
+const retryAfter: Readonly<Record<QuotaName, number>> = {
+  sessions: 60,
+  processes: 10,
+  prompts: 10,
+  connections: 30,
+  bytes: 600,
+}
+
+const assertLess = (name: QuotaName, used: number, limit: number | null): void => {
+  if (limit === null || used < limit) return
+  throw new AppError('quota_exceeded', `You may have ${limit} ${words[name]}, and have ${used}.`, {
+    retryAfter: retryAfter[name],
+  })
+}
+
+export const createUserQuotas = (
+  database: Pick<Database, 'quotas' | 'sessions'>,
+  options: {
+    defaults: Quotas
+    usageOf: (userId: string) => { processes: number; queued: number }
+    storedBytes: StoredBytes
+  },
+): UserQuotas => {
+  const { defaults, usageOf, storedBytes } = options
+  const known = new LRUCache<string, Quotas>({ max: remembered })
+  /** Sessions that are being made, and WebSockets that are open. */
+  const making = new Map<string, number>()
+  const connected = new Map<string, number>()
+
+  const add = (counts: Map<string, number>, userId: string, more: number): void => {
+    const next = (counts.get(userId) ?? 0) + more
+    if (next === 0) counts.delete(userId)
+    else counts.set(userId, next)
+  }
+
+  const of = async (userId: string): Promise<Quotas> => {
+    const found = known.get(userId)
+    if (found !== undefined) return found
+    const quotas = { ...defaults, ...(await database.quotas.get(userId)) }
+    known.set(userId, quotas)
+    return quotas
+  }
+
+  const assertBytes: UserQuotas['assertBytes'] = async (userId) => {
+    const { bytes } = await of(userId)
+    if (bytes !== null) assertLess('bytes', storedBytes.of(userId) ?? 0, bytes)
+  }
+
+  return {
+    view: async (userId) => {
+      const quotas = await of(userId)
+      const { processes, queued } = usageOf(userId)
+      const used: Record<QuotaName, number | null> = {
+        sessions: await database.sessions.countOpenOf(userId),
+        processes,
+        prompts: queued,
+        connections: connected.get(userId) ?? 0,
+        bytes: storedBytes.of(userId) ?? null,
+      }
+      return Object.fromEntries(quotaNames.map((name) => [name, { limit: quotas[name], used: used[name] }])) as View
+    },
+    set: async (userId, overrides) => {
+      await database.quotas.set(userId, overrides)
+      known.delete(userId)
+    },
+    session: async (userId, create) => {
+      const { sessions } = await of(userId)
+      await assertBytes(userId)
+      if (sessions === null) return create()
+      // Those that are being made at this moment are not in the database yet, or are counted twice for a moment.
+      add(making, userId, 1)
+      try {
+        const open = await database.sessions.countOpenOf(userId)
+        assertLess('sessions', open + (making.get(userId) ?? 1) - 1, sessions)
+        return await create()
+      } finally {
+        add(making, userId, -1)
+      }
+    },
+    assertPrompt: async (userId) => {
+      const { prompts } = await of(userId)
+      if (prompts !== null) assertLess('prompts', usageOf(userId).queued, prompts)
+      await assertBytes(userId)
+    },
+    assertBytes,
+    connection: async (userId) => {
+      assertLess('connections', connected.get(userId) ?? 0, (await of(userId)).connections)
+      add(connected, userId, 1)
+      return () => add(connected, userId, -1)
+    },
+    processes: (userId) => (known.get(userId) ?? defaults).processes ?? Number.POSITIVE_INFINITY,
+  }
+}

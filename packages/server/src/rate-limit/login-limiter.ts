@@ -1,0 +1,84 @@
+import { LRUCache } from 'lru-cache'
+import { AppError } from '../lib/app-error.ts'
+import { foldCase } from '../storage/fold-case.ts'
+import type { RateLimiter } from './limiter.ts'
+import { networkOf } from './networks.ts'
+
+export type LoginTry = { account: string; address: string }
+
+/**
+ * Slows down who guesses passwords: from one network at any account, at one account from any network, and with a delay that
+ * grows from failure to failure for both together.
+ */
+export type LoginLimiter = {
+  /** Runs a try; rejects with too_many_requests without running it when there were too many. A rejection of `run` counts as a failure. */
+  attempt<T>(one: LoginTry, run: () => Promise<T>): Promise<T>
+}
+
+/** Failures of one network at one account that cost nothing: people mistype. */
+const free = 3
+const firstDelayMs = 1000
+const longestDelayMs = 300_000
+const forgetMs = 900_000
+const remembered = 50_000
+/** Networks that an account was opened from lately: others' guesses do not lock it out there. */
+const networksOfAccount = 8
+
+type Failures = { count: number; last: number; until: number }
+
+const refused = (ms: number): AppError =>
+  new AppError('too_many_requests', 'There were too many tries to log in.', { retryAfter: Math.ceil(ms / 1000) })
+
+/** `enabled` is false where no limit is wanted. `now` is milliseconds of a clock that nobody sets. */
+export const createLoginLimiter = (
+  limiter: RateLimiter,
+  { enabled, now }: { enabled: boolean; now: () => number },
+): LoginLimiter => {
+  const failures = new LRUCache<string, Failures>({ max: remembered })
+  const known = new LRUCache<string, Set<string>>({ max: remembered })
+
+  const assertAllowed = async (account: string, network: string): Promise<void> => {
+    const fromNetwork = await limiter.take(`network ${network}`, 'login', 1)
+    if (fromNetwork?.allowed === false) throw refused(fromNetwork.retryAfterMs)
+    if (known.get(account)?.has(network) === true) return
+    const ofAccount = await limiter.take(`account ${account}`, 'login', 1)
+    if (ofAccount?.allowed === false) throw refused(ofAccount.retryAfterMs)
+  }
+
+  const noteFailure = (pair: string, before: Failures | undefined): void => {
+    const time = now()
+    const count = before === undefined || time - before.last > forgetMs ? 1 : before.count + 1
+    const delay = count < free ? 0 : Math.min(longestDelayMs, firstDelayMs * 2 ** (count - free))
+    failures.set(pair, { count, last: time, until: time + delay })
+  }
+
+  const noteSuccess = (pair: string, account: string, network: string): void => {
+    failures.delete(pair)
+    const networks = known.get(account) ?? new Set()
+    networks.delete(network)
+    networks.add(network)
+    for (const oldest of networks) {
+      if (networks.size <= networksOfAccount) break
+      networks.delete(oldest)
+    }
+    known.set(account, networks)
+  }
+
+  return {
+    attempt: async (one, run) => {
+      if (!enabled) return run()
+      const account = foldCase(one.account)
+      const network = networkOf(one.address)
+      const pair = `${network} ${account}`
+      const before = failures.get(pair)
+      const wait = (before?.until ?? 0) - now()
+      if (wait > 0) throw refused(wait)
+      // Before the answer is known: tries that run at once are not free.
+      noteFailure(pair, before)
+      await assertAllowed(account, network)
+      const answer = await run()
+      noteSuccess(pair, account, network)
+      return answer
+    },
+  }
+}

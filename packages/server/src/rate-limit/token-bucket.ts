@@ -1,0 +1,39 @@
+/** So many tokens at once, and so many a second after that. */
+export type BucketLimit = { burst: number; refill: number }
+
+/**
+ * What a bucket lacks of being full, in thousandths of a token, at a time in milliseconds. Whole numbers stay whole: nothing
+ * drifts, however long it is used.
+ */
+export type Bucket = { missing: number; at: number }
+
+export type Taken = {
+  allowed: boolean
+  /** What a full bucket holds. */
+  limit: number
+  /** Whole tokens that are left. */
+  remaining: number
+  /** Until the bucket is full again. */
+  resetMs: number
+  /** Until the same could be taken; 0 when it was. Infinity when the bucket is never so full. */
+  retryAfterMs: number
+}
+
+export const fullBucket = (now: number): Bucket => ({ missing: 0, at: now })
+
+/** Takes `cost` tokens, or nothing when there are not so many. A clock that goes back takes nothing away and gives nothing. */
+export const takeTokens = (bucket: Bucket, { burst, refill }: BucketLimit, cost: number, now: number): Taken => {
+  if (now > bucket.at) bucket.missing = Math.max(0, bucket.missing - (now - bucket.at) * refill)
+  bucket.at = now
+  const size = burst * 1000
+  const wanted = bucket.missing + cost * 1000
+  const allowed = wanted <= size
+  if (allowed) bucket.missing = wanted
+  return {
+    allowed,
+    limit: burst,
+    remaining: Math.floor((size - bucket.missing) / 1000),
+    resetMs: bucket.missing / refill,
+    retryAfterMs: allowed ? 0 : cost > burst ? Number.POSITIVE_INFINITY : (wanted - size) / refill,
+  }
+}

@@ -1,0 +1,27 @@
+import { expect, test } from 'vitest'
+import type { OpenDatabase } from '../database.ts'
+import { idOf } from '../records.ts'
+
+const range = { first: 5000, last: 5003 }
+
+export const confinementTests = (open: OpenDatabase): void => {
+  test('each user is given a uid of their own, and keeps it', async () => {
+    await using database = await open()
+    const { confinement } = database
+    expect(await confinement.getUid(idOf('usr', 1))).toBeUndefined()
+    const given = await Promise.all([1, 2, 1, 3].map((user) => confinement.giveUid(idOf('usr', user), range)))
+    expect(given[2]).toBe(given[0])
+    expect(given.toSorted()).toEqual([5000, 5000, 5001, 5002])
+    expect(await confinement.getUid(idOf('usr', 3))).toBe(given[3])
+    expect(await confinement.giveUid(idOf('usr', 3), { first: 9000, last: 9001 })).toBe(given[3])
+  })
+
+  test('a range that is used up is refused, and what is given starts where it is told to', async () => {
+    await using database = await open()
+    const { confinement } = database
+    expect(await confinement.giveUid(idOf('usr', 1), { ...range, first: 5002 })).toBe(5002)
+    expect(await confinement.giveUid(idOf('usr', 2), range)).toBe(5003)
+    await expect(confinement.giveUid(idOf('usr', 3), range)).rejects.toMatchObject({ code: 'isolation_unavailable' })
+    expect(await confinement.giveUid(idOf('usr', 4), { first: 9000, last: 9001 })).toBe(9000)
+  })
+}
