@@ -74,7 +74,8 @@ describe('without a good token nothing is answered', () => {
 })
 
 describe('a query that is not listed is refused', () => {
-  for (const route of allRoutes)
+  // A provider may add what it likes to the address of the callback.
+  for (const route of allRoutes.filter(({ id }) => id !== 'oidcCallback'))
     test(name(route), async () => {
       for (const query of ['?unknown=1', `?token=${token}`, '?__proto__=1', '?constructor=1'])
         expectRefusal(await callValid(route, { query }), 'invalid_request')
