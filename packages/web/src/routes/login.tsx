@@ -15,23 +15,23 @@ export const LoginPage = () => {
   const { next } = useSearch({ from: '/login' })
   const [username, setUsername] = useState('admin')
   const [password, setPassword] = useState('')
-  const [busy, setBusy] = useState(false)
-  const [error, setError] = useState<unknown>()
+  const [answer] = useState(() => oidcAnswerIn(location.hash))
+  const code = answer !== undefined && 'code' in answer ? answer.code : undefined
+  const [busy, setBusy] = useState(code !== undefined)
+  const [error, setError] = useState<unknown>(answer !== undefined && 'error' in answer ? answer.error : undefined)
 
   const oidc = useQuery({ queryKey: ['oidc'], queryFn: () => app.client.call(routes.oidc.status, {}) })
 
   useEffect(() => {
-    const answer = oidcAnswerIn(location.hash)
-    if (answer === undefined) return
+    if (oidcAnswerIn(location.hash) === undefined) return
     // A code works once: neither a second look nor the history shall find it.
     history.replaceState(history.state, '', location.pathname + location.search)
-    if ('error' in answer) return setError(answer.error)
-    setBusy(true)
-    app.finishOidc(answer.code).catch((cause: unknown) => {
+    if (code === undefined) return
+    app.finishOidc(code).catch((cause: unknown) => {
       setError(cause)
       setBusy(false)
     })
-  }, [app])
+  }, [app, code])
 
   const submit = async (event: FormEvent) => {
     event.preventDefault()

@@ -48,9 +48,6 @@ const told: Partial<Record<AuditAction, Told>> = {
   'sessions.once': { body: ['model', 'permissionMode'], answer: ['turnId'] },
   'sessions.interrupt': { answer: ['turnId'] },
   'workspaces.create': { answer: ['name', 'source', 'path'] },
-  'credentials.create': { answer: ['kind', 'shared'] },
-  'credentials.update': { body: ['enabled'] },
-  'budgets.set': { body: ['of', 'day', 'month'] },
   'approvals.answer': { body: ['decision', 'remember'], answer: ['sessionId', 'tool'] },
 }
 
