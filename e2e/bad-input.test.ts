@@ -455,4 +455,4 @@ const isRight = (key: string, value: unknown): boolean =>
     value === 'x\u0000y') ||
   (key === 'prompt' && typeof value === 'string' && value.length > 100_000) ||
   (key === 'message' && value === '') ||
-  (['day', 'month'].includes(key) && value === null)
+  (['day', 'month', 'sessions', 'processes', 'prompts', 'connections', 'bytes'].includes(key) && value === null)

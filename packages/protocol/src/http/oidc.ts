@@ -50,7 +50,7 @@ export const oidcRoutes = {
     description: 'Works once, within 30 seconds, in the browser that has started the log-in.',
     tag,
     auth: 'none',
-    body: strict({ code: Type.String({ minLength: 1, maxLength: 100 }) }),
+    body: strict({ code: Type.String({ minLength: 1, maxLength: 100, pattern: '^[A-Za-z0-9_-]+$' }) }),
     status: 200,
     response: Type.Object({ ...Tokens.properties, username: Type.String() }),
   }),
