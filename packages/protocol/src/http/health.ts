@@ -48,6 +48,11 @@ export const Health = Type.Object({
     ),
     error: nullable(Type.String({ description: 'Why it could not' })),
   }),
+  blocked: Type.Optional(
+    Type.Array(Type.Object({ source: Type.String(), seconds: Type.Integer() }), {
+      description: 'For administrators: addresses, users and keys that are not served for a while, a hundred at most',
+    }),
+  ),
   isolation: Type.Object({
     level: Type.Union([Type.Literal('process'), Type.Literal('sandbox')]),
     missing: Type.Array(Type.String(), { description: 'What a stronger level would need' }),

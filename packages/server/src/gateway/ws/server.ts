@@ -80,7 +80,7 @@ export const createWebSocketServer = (http: Server, services: Services, rules: O
       },
       (error: unknown) => {
         const refused = toAppError(error)
-        if (isHeldAgainst(refused)) limits.failed(address, undefined)
+        if (isHeldAgainst(refused)) limits.failed(address, undefined, request.headers.authorization)
         refuse(socket, refused, newId('req', services.clock.now()))
       },
     )
