@@ -2,6 +2,7 @@ import type { RowGroup } from './lib/row.ts'
 import { brokerRows } from './rows/broker.ts'
 import { manySubscribers, oneSubscriber } from './rows/deliveries.ts'
 import { acceptedPrompts, getSession } from './rows/http.ts'
+import { authorizeAndLimit, fairness } from './rows/limits.ts'
 import { newSession, secondPrompt, wholeTurn } from './rows/real-claude.ts'
 import { cliHelp, serverStart } from './rows/start.ts'
 import { sleepingMemory, wake, warmSession } from './rows/rest.ts'
@@ -17,6 +18,8 @@ export const rowGroups: readonly RowGroup[] = [
   manySubscribers,
   getSession,
   acceptedPrompts,
+  authorizeAndLimit,
+  fairness,
   replay,
   idleMemory,
   wake,

@@ -69,9 +69,6 @@ const newCredential = () =>
 
 const newSession = async (): Promise<string> => (await client.sessions.create()).id
 
-const newCredential = () =>
-  client.call(routes.credentials.create, { body: { kind: 'api-key', value: `${canary}-secret` } })
-
 describe('every act is an entry: who, what, on what, from where, with what result', () => {
   /** By action: what does it, and what of the entry is told. */
   const acts: Record<string, () => Promise<{ act: () => Promise<unknown>; entry: Partial<AuditEntry> }>> = {
@@ -259,24 +256,6 @@ describe('every act is an entry: who, what, on what, from where, with what resul
         entry: { target: approvalId, detail: { decision: 'deny', sessionId: id, tool: 'Bash' } },
       }
     },
-    'credentials.create': async () => ({
-      act: () => post('/v1/credentials', { kind: 'api-key', value: `${canary}-secret`, name: `${canary}-name` }),
-      entry: { target: expect.stringMatching(/^crd_/), detail: { kind: 'api-key', shared: false } },
-    }),
-    'credentials.update': async () => {
-      const { id } = await newCredential()
-      const body = { enabled: false, value: `${canary}-another` }
-      const act = () => client.call(routes.credentials.update, { params: { id }, body })
-      return { act, entry: { target: id, detail: { enabled: false } } }
-    },
-    'credentials.delete': async () => {
-      const { id } = await newCredential()
-      return { act: () => client.call(routes.credentials.delete, { params: { id } }), entry: { target: id } }
-    },
-    'budgets.set': async () => ({
-      act: () => client.call(routes.budgets.set, { body: { of: 'server', month: { usd: 1000 } } }),
-      entry: { detail: { of: 'server', month: { usd: 1000 } } },
-    }),
     'ws.connect': async () => ({
       act: async () =>
         (await openSocket(`${server.url}/v1/ws`, { headers: { authorization: `Bearer ${token}` } })).close(),

@@ -73,6 +73,36 @@ test('messages count too: over the limit they are refused, and a flood that goes
   expectRefusal(await send(`${server.url}/v1/auth/me`, 'GET', { token: await server.token() }), 'too_many_requests')
 })
 
+test('a flood of prompts by one user is refused with the time to wait, and another at the same address notices nothing', async () => {
+  await using server = await limited('read=600/100', 'execute=20/1', 'failure=50/1')
+  const loud = await server.addUser('loud')
+  const client: Client = await server.client()
+  const flooded = await (await server.client({ token: loud })).sessions.create()
+  const mine = await client.sessions.create()
+  const url = `${server.url}/v1/sessions/${flooded.id}/execute`
+  const socket = await openSocket(server, loud)
+  const closed = once(socket, 'close')
+  const flood = Promise.all(
+    Array.from({ length: 300 }, (_, index) => {
+      socket.send(JSON.stringify({ type: 'execute', ref: `${index}`, sessionId: flooded.id, prompt: '@text(x)' }))
+      return send(url, 'POST', { token: loud, body: { prompt: '@text(x)' } })
+    }),
+  )
+  const token = await server.token()
+  for (let count = 0; count < 50; count++) {
+    const looked = await send(`${server.url}/v1/sessions/${mine.id}`, 'GET', { token })
+    expect(looked.status).toBe(200)
+  }
+  const turn = await client.session(mine.id).execute('@text(fine)')
+  expect(turn.turnId).toMatch(/^[0-9a-f-]{36}$/)
+  const answers = await flood
+  const refused = answers.filter(({ status }) => status === 429)
+  expect(refused.length).toBeGreaterThanOrEqual(280)
+  for (const answer of refused) expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
+  expect(((await closed) as [number])[0]).toBe(1008)
+  expect((await client.me()).username).toBe('admin')
+})
+
 test('who guesses is blocked before anything is looked at; whoever was known before is still served', async () => {
   await using server = await limited('failure=20/0.01')
   const token = await server.token()
@@ -94,6 +124,7 @@ test('who guesses is blocked before anything is looked at; whoever was known bef
   const [, response] = (await once(socket, 'unexpected-response')) as [unknown, { statusCode: number; headers: object }]
   expect(response).toMatchObject({ statusCode: 429, headers: { 'retry-after': expect.any(String) } })
   expect((await send(`${server.url}/v1/auth/me`, 'GET', { token })).status).toBe(200)
+  expect((await client.health()).blocked).toEqual([{ source: '127.0.0.1', seconds: expect.any(Number) }])
   expect((await client.run('@text(fine)')).complete).toMatchObject({ result: 'success' })
   await until('the block is in the log', () =>
     readFileSync(`${server.dataDir}/server.log`, 'utf8').includes('"source":"127.0.0.1","seconds":5'),

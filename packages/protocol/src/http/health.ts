@@ -92,6 +92,11 @@ export const Health = Type.Object({
     ),
     brokerRestarts: Type.Integer({ description: 'How often this server had to start the broker again' }),
   }),
+  blocked: Type.Optional(
+    Type.Array(Type.Object({ source: Type.String(), seconds: Type.Integer() }), {
+      description: 'For administrators: addresses, users and keys that are not served for a while, a hundred at most',
+    }),
+  ),
   isolation: Isolation,
   storage: Type.Object({
     database: Type.String(),

@@ -12,21 +12,28 @@ export type Counted = { userId: string; keyId?: string | undefined }
 
 /** How much somebody may ask. All throw too_many_requests with the time to wait. */
 export type RequestLimits = {
-  /** Before anything is done for a request. `credential` is its Authorization header, if it has one. */
+  /**
+   * Before anything is done for a request. `credential` is its Authorization header, if it has one: where that was good a
+   * moment ago the user's own limit counts instead, and whoever shares the address is not harmed by a neighbour.
+   */
   ofAddress(address: string, limitClass: LimitClass, credential?: string): Promise<void>
   /** When it is known who asks. Resolves with what is left to them; undefined: as much as they like. */
   ofCaller(caller: Counted, limitClass: LimitClass, credential?: string): Promise<Taken | undefined>
   /** A request was answered 401, 404 or 429: without a caller it is held against its address. */
-  failed(address: string, caller: Counted | undefined): void
+  failed(address: string, caller: Counted | undefined, credential?: string): void
   /** Throws when this address is blocked. */
   assertNotBlocked(address: string): void
   isBlocked(caller: Counted): boolean
+  /** Who is blocked now. */
+  blocked(): { source: string; seconds: number }[]
 }
 
 /** An address may be an office: it has as much as so many users. */
 const usersOfAddress = 5
-/** Credentials that were good: whoever has one is served from an address that others have got blocked. */
+/** Credentials that were good when they were last looked at. */
 const remembered = 10_000
+
+const mostShown = 100
 
 const seconds = (ms: number): number => (Number.isFinite(ms) ? Math.max(1, Math.ceil(ms / 1000)) : 3600)
 
@@ -66,8 +73,9 @@ export const createRequestLimits = (limiter: RateLimiter, guard: Guard): Request
 
   return {
     ofAddress: async (address, limitClass, credential) => {
+      if (credential !== undefined && good.has(credential)) return
       const source = sourceOf(address)
-      if (credential === undefined || !good.has(credential)) refuseBlocked(source)
+      refuseBlocked(source)
       assertAllowed(await limiter.take(source, limitClass, 1 / usersOfAddress), 'address', limitClass)
     },
     ofCaller: async (caller, limitClass, credential) => {
@@ -80,8 +88,16 @@ export const createRequestLimits = (limiter: RateLimiter, guard: Guard): Request
       assertAllowed(ofKey, 'API key', limitClass)
       return ofKey
     },
-    failed: (address, caller) => guard.failed(caller === undefined ? sourceOf(address) : nameOf(caller)),
+    failed: (address, caller, credential) => {
+      if (caller === undefined && credential !== undefined) good.delete(credential)
+      guard.failed(caller === undefined ? sourceOf(address) : nameOf(caller))
+    },
     assertNotBlocked,
+    blocked: () =>
+      guard
+        .blocks()
+        .slice(0, mostShown)
+        .map(({ source, ms }) => ({ source, seconds: seconds(ms) })),
     isBlocked: (caller) => guard.blockedMs(nameOf(caller)) > 0,
   }
 }

@@ -1,6 +1,6 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { sessionRecord, textMessage, appendOf, workspaceRecord } from '@aicm/testing/conformance/records'
+import { sessionRecord, textMessage, appendOf, workspaceRecord } from '../../../testing/src/conformance/records.ts'
 import { tempDir } from '@aicm/testing/temp-dir'
 import { until } from '@aicm/testing/until'
 import { expect, test } from 'vitest'
@@ -46,17 +46,17 @@ test('a session that could not be made leaves room for another', async () => {
 test("an administrator's word about a user counts at once, for that user", async () => {
   const { quotas, usage } = setUp('prompts=5')
   usage.queued = 4
-  await quotas.assertPrompt('a')
+  await quotas.prompt('a', async () => undefined)
   await quotas.set('a', { prompts: 4, processes: 3 })
-  await expect(quotas.assertPrompt('a')).rejects.toMatchObject({ code: 'quota_exceeded' })
-  await quotas.assertPrompt('b')
+  await expect(quotas.prompt('a', async () => undefined)).rejects.toMatchObject({ code: 'quota_exceeded' })
+  await quotas.prompt('b', async () => undefined)
   expect(quotas.processes('a')).toBe(3)
   expect(quotas.processes('b')).toBe(Number.POSITIVE_INFINITY)
   await quotas.set('a', { prompts: null })
   usage.queued = 1_000_000
-  await quotas.assertPrompt('a')
+  await quotas.prompt('a', async () => undefined)
   await quotas.set('a', {})
-  await expect(quotas.assertPrompt('a')).rejects.toMatchObject({ code: 'quota_exceeded' })
+  await expect(quotas.prompt('a', async () => undefined)).rejects.toMatchObject({ code: 'quota_exceeded' })
 })
 
 test('a connection that ends makes room for another', async () => {
@@ -70,7 +70,7 @@ test('a connection that ends makes room for another', async () => {
 
 test('whoever has stored too much stores no more', async () => {
   const { quotas } = setUp('bytes=1k', undefined, 1024)
-  await expect(quotas.assertPrompt('a')).rejects.toMatchObject({ code: 'quota_exceeded' })
+  await expect(quotas.prompt('a', async () => undefined)).rejects.toMatchObject({ code: 'quota_exceeded' })
   await expect(quotas.session('a', async () => 'made')).rejects.toMatchObject({ code: 'quota_exceeded' })
   expect((await quotas.view('a')).bytes).toEqual({ limit: 1024, used: 1024 })
 })

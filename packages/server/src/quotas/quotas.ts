@@ -14,8 +14,8 @@ export type UserQuotas = {
   set(userId: string, overrides: QuotaOverrides): Promise<void>
   /** Runs what makes one more session. */
   session<T>(userId: string, create: () => Promise<T>): Promise<T>
-  /** Before one more prompt is taken. */
-  assertPrompt(userId: string): Promise<void>
+  /** Runs what takes one more prompt. */
+  prompt<T>(userId: string, take: () => Promise<T>): Promise<T>
   /** Before more is stored. */
   assertBytes(userId: string): Promise<void>
   /** One more WebSocket, until what is given back is called. */
@@ -60,14 +60,24 @@ export const createUserQuotas = (
 ): UserQuotas => {
   const { defaults, usageOf, storedBytes } = options
   const known = new LRUCache<string, Quotas>({ max: remembered })
-  /** Sessions that are being made, and WebSockets that are open. */
+  /** What is on its way to the disk: it is counted too, else those that come at once would slip past together. */
   const making = new Map<string, number>()
+  const taking = new Map<string, number>()
   const connected = new Map<string, number>()
 
   const add = (counts: Map<string, number>, userId: string, more: number): void => {
     const next = (counts.get(userId) ?? 0) + more
     if (next === 0) counts.delete(userId)
     else counts.set(userId, next)
+  }
+
+  const during = async <T>(counts: Map<string, number>, userId: string, run: () => Promise<T>): Promise<T> => {
+    add(counts, userId, 1)
+    try {
+      return await run()
+    } finally {
+      add(counts, userId, -1)
+    }
   }
 
   const of = async (userId: string): Promise<Quotas> => {
@@ -104,20 +114,16 @@ export const createUserQuotas = (
       const { sessions } = await of(userId)
       await assertBytes(userId)
       if (sessions === null) return create()
-      // Those that are being made at this moment are not in the database yet, or are counted twice for a moment.
-      add(making, userId, 1)
-      try {
-        const open = await database.sessions.countOpenOf(userId)
-        assertLess('sessions', open + (making.get(userId) ?? 1) - 1, sessions)
-        return await create()
-      } finally {
-        add(making, userId, -1)
-      }
+      const open = await database.sessions.countOpenOf(userId)
+      assertLess('sessions', open + (making.get(userId) ?? 0), sessions)
+      return during(making, userId, create)
     },
-    assertPrompt: async (userId) => {
+    prompt: async (userId, take) => {
       const { prompts } = await of(userId)
-      if (prompts !== null) assertLess('prompts', usageOf(userId).queued, prompts)
       await assertBytes(userId)
+      if (prompts === null) return take()
+      assertLess('prompts', usageOf(userId).queued + (taking.get(userId) ?? 0), prompts)
+      return during(taking, userId, take)
     },
     assertBytes,
     connection: async (userId) => {

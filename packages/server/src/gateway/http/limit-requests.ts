@@ -41,7 +41,8 @@ const leftOf = (limitClass: LimitClass, { remaining, resetMs }: Taken): string =
 export const noteFailures =
   (limits: RequestLimits, origins: Origins) =>
   (error: AppError, request: FastifyRequest): void => {
-    if (isHeldAgainst(error)) limits.failed(origins.addressOf(request.raw), countedOf(request))
+    if (isHeldAgainst(error))
+      limits.failed(origins.addressOf(request.raw), countedOf(request), request.headers.authorization)
   }
 
 /** Counts every request of every route that is registered after this: by its address before anything else, then by who asks. */

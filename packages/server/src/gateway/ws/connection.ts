@@ -181,8 +181,9 @@ export const serveConnection = (
       case 'execute': {
         const { sessionId } = message
         const session = await sessionOf(services, user, sessionId, 'sessions.write')
-        await services.quotas.assertPrompt(session.record().userId)
-        const accepted = await session.execute({ ...promptOf(message), userId: user.id })
+        const accepted = await services.quotas.prompt(session.record().userId, () =>
+          session.execute({ ...promptOf(message), userId: user.id }),
+        )
         await audit.done(message, { target: sessionId, detail: { turnId: accepted.turnId } })
         return send({ type: 'accepted', ref, sessionId, ...accepted })
       }

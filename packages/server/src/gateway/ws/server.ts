@@ -96,7 +96,7 @@ export const createWebSocketServer = (http: Server, services: Services, rules: O
       (error: unknown) => {
         const refused = toAppError(error)
         void services.audit.record({ action: 'ws.connect', result: 'refused', code: refused.code, address, requestId })
-        if (isHeldAgainst(refused)) limits.failed(address, undefined)
+        if (isHeldAgainst(refused)) limits.failed(address, undefined, request.headers.authorization)
         refuse(socket, refused, requestId)
       },
     )

@@ -1,3 +1,4 @@
+import { authorize } from '../../../auth/authorize.ts'
 import { routes } from '@aicm/protocol'
 import type { Services } from '../../services.ts'
 import { streamed, type Register } from '../register.ts'
@@ -10,5 +11,8 @@ export const registerHealth = (register: Register, services: Services): void => 
     await reply.type(contentType).send(Buffer.from(text))
     return streamed
   })
-  register(routes.health.health, () => services.health())
+  register(routes.health.health, async ({ user }) => ({
+    ...(await services.health()),
+    ...(authorize(user, 'server.manage') === 'allow' ? { blocked: services.limits.blocked() } : {}),
+  }))
 }

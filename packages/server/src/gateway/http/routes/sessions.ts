@@ -114,8 +114,9 @@ export const registerSessions = (register: Register, services: Services): void =
     routes.sessions.execute,
     async ({ user, identity, params, body, request, reply }) => {
       const session = await sessionOf(services, user, params.id, routes.sessions.execute.auth)
-      await services.quotas.assertPrompt(session.record().userId)
-      const accepted = await session.execute({ ...promptOf(body), userId: user.id })
+      const accepted = await services.quotas.prompt(session.record().userId, () =>
+        session.execute({ ...promptOf(body), userId: user.id }),
+      )
       if (!wantsEventStream(request)) return accepted
       await recordAct(services, 'sessions.execute', { request, answer: accepted })
       await streamTurn({ reply, request, identity }, session, accepted)
