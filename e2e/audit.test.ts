@@ -55,7 +55,22 @@ const added = async (action: string, act: () => Promise<unknown>): Promise<Audit
 const post = (path: string, body?: unknown, more: Parameters<typeof send>[2] = {}) =>
   send(`${server.url}${path}`, 'POST', { token, body, ...more })
 
+type Login = { accessToken: string; refreshToken: string }
+
+const loginAs = async (username: string, password = server.password): Promise<Login> =>
+  (await post('/v1/auth/login', { username, password }, { token: undefined })).body as Login
+
+let people = 0
+const newUser = () =>
+  client.call(routes.users.create, { body: { username: `person-${people++}`, password: `${canary}-first-password` } })
+
+const newCredential = () =>
+  client.call(routes.credentials.create, { body: { kind: 'api-key', value: `${canary}-api-key-3` } })
+
 const newSession = async (): Promise<string> => (await client.sessions.create()).id
+
+const newCredential = () =>
+  client.call(routes.credentials.create, { body: { kind: 'api-key', value: `${canary}-secret` } })
 
 describe('every act is an entry: who, what, on what, from where, with what result', () => {
   /** By action: what does it, and what of the entry is told. */
@@ -64,6 +79,121 @@ describe('every act is an entry: who, what, on what, from where, with what resul
       act: () => post('/v1/auth/login', { username: 'ADMIN', password: server.password }, { token: undefined }),
       entry: { username: 'admin', target: 'ADMIN', userId: expect.stringMatching(/^usr_/), credential: null },
     }),
+    'auth.refresh': async () => {
+      const { refreshToken } = await loginAs('admin')
+      return {
+        act: () => post('/v1/auth/refresh', { refreshToken }, { token: undefined }),
+        entry: { target: null, credential: null, detail: {} },
+      }
+    },
+    'auth.logout': async () => {
+      const { accessToken } = await loginAs('admin')
+      return { act: () => post('/v1/auth/logout', undefined, { token: accessToken }), entry: { target: null } }
+    },
+    'auth.endLogin': async () => {
+      await loginAs('admin')
+      const { logins } = await client.call(routes.auth.logins, {})
+      const id = logins.find(({ current }) => !current)?.id ?? ''
+      return { act: () => client.call(routes.auth.endLogin, { params: { id } }), entry: { target: id } }
+    },
+    'auth.password': async () => {
+      const { username } = await newUser()
+      const { accessToken } = await loginAs(username, `${canary}-first-password`)
+      const body = { currentPassword: `${canary}-first-password`, newPassword: `${canary}-second-password` }
+      return {
+        act: () => post('/v1/auth/password', body, { token: accessToken }),
+        entry: { username, target: null, detail: {} },
+      }
+    },
+    'auth.rotate': async () => ({
+      act: () => client.call(routes.auth.rotate, {}),
+      entry: { detail: { keyId: expect.any(String) } },
+    }),
+    'users.create': async () => ({
+      act: () => client.call(routes.users.create, { body: { username: 'new-viewer', role: 'viewer' } }),
+      entry: { target: expect.stringMatching(/^usr_/), detail: { username: 'new-viewer', role: 'viewer' } },
+    }),
+    'users.update': async () => {
+      const { id, username } = await newUser()
+      return {
+        act: () => client.call(routes.users.update, { params: { id }, body: { role: 'admin', resetPassword: true } }),
+        entry: { target: id, detail: { username, role: 'admin', resetPassword: true } },
+      }
+    },
+    'users.delete': async () => {
+      const { id } = await newUser()
+      return { act: () => client.call(routes.users.delete, { params: { id }, query: {} }), entry: { target: id } }
+    },
+    'keys.create': async () => ({
+      act: () => client.call(routes.keys.create, { body: { name: `${canary}-key`, permissions: ['sessions.read'] } }),
+      entry: {
+        target: expect.stringMatching(/^key_/),
+        detail: { prefix: expect.any(String), permissions: ['sessions.read'], expiresAt: null },
+      },
+    }),
+    'keys.delete': async () => {
+      const { id } = await client.call(routes.keys.create, { body: { name: 'x', permissions: ['sessions.read'] } })
+      return { act: () => client.call(routes.keys.delete, { params: { id } }), entry: { target: id } }
+    },
+    'credentials.create': async () => ({
+      act: () =>
+        client.call(routes.credentials.create, { body: { kind: 'api-key', value: `${canary}-api-key`, shared: true } }),
+      entry: {
+        target: expect.stringMatching(/^[a-z]+_/),
+        detail: { kind: 'api-key', shared: true, changed: ['kind', 'value', 'shared'] },
+      },
+    }),
+    'credentials.update': async () => {
+      const { id } = await newCredential()
+      const body = { value: `${canary}-api-key-2` }
+      return {
+        act: () => client.call(routes.credentials.update, { params: { id }, body }),
+        entry: { target: id, detail: { kind: 'api-key', shared: false, changed: ['value'] } },
+      }
+    },
+    'credentials.delete': async () => {
+      const { id } = await newCredential()
+      return { act: () => client.call(routes.credentials.delete, { params: { id } }), entry: { target: id } }
+    },
+    'quotas.set': async () => {
+      const { id } = await newUser()
+      return {
+        act: () => client.call(routes.quotas.set, { params: { id }, body: { sessions: 5 } }),
+        entry: { target: id, detail: { sessions: 5 } },
+      }
+    },
+    'budgets.set': async () => ({
+      act: () => client.call(routes.budgets.set, { body: { of: 'server', month: { usd: 1000 } } }),
+      entry: { detail: { of: 'server', month: { usd: 1000 } } },
+    }),
+    'shares.shareSession': async () => {
+      const [id, { id: userId, username }] = [await newSession(), await newUser()]
+      return {
+        act: () => client.call(routes.shares.shareSession, { params: { id }, body: { username, access: 'driver' } }),
+        entry: { target: id, detail: { userId, username, access: 'driver' } },
+      }
+    },
+    'shares.unshareSession': async () => {
+      const [id, { id: userId }] = [await newSession(), await newUser()]
+      return {
+        act: () => client.call(routes.shares.unshareSession, { params: { id, userId } }),
+        entry: { target: id, detail: { userId } },
+      }
+    },
+    'shares.shareWorkspace': async () => {
+      const [{ id }, { id: userId, username }] = [await client.workspaces.create({ name: 'shared' }), await newUser()]
+      return {
+        act: () => client.call(routes.shares.shareWorkspace, { params: { id }, body: { userId, access: 'viewer' } }),
+        entry: { target: id, detail: { userId, username, access: 'viewer' } },
+      }
+    },
+    'shares.unshareWorkspace': async () => {
+      const [{ id }, { id: userId }] = [await client.workspaces.create({ name: 'unshared' }), await newUser()]
+      return {
+        act: () => client.call(routes.shares.unshareWorkspace, { params: { id, userId } }),
+        entry: { target: id, detail: { userId } },
+      }
+    },
     'workspaces.create': async () => ({
       act: () => post('/v1/workspaces', { name: 'audited', gitUrl: `http://127.0.0.1:9/${canary}-git` }),
       entry: {
@@ -90,7 +220,7 @@ describe('every act is an entry: who, what, on what, from where, with what resul
           token,
           body: { name: `${canary}-name`, permissionMode: 'plan' },
         })
-      return { act, entry: { target: id, detail: { permissionMode: 'plan' } } }
+      return { act, entry: { target: id, detail: { permissionMode: 'plan', changed: ['name', 'permissionMode'] } } }
     },
     'sessions.execute': async () => {
       const id = await newSession()
@@ -129,6 +259,24 @@ describe('every act is an entry: who, what, on what, from where, with what resul
         entry: { target: approvalId, detail: { decision: 'deny', sessionId: id, tool: 'Bash' } },
       }
     },
+    'credentials.create': async () => ({
+      act: () => post('/v1/credentials', { kind: 'api-key', value: `${canary}-secret`, name: `${canary}-name` }),
+      entry: { target: expect.stringMatching(/^crd_/), detail: { kind: 'api-key', shared: false } },
+    }),
+    'credentials.update': async () => {
+      const { id } = await newCredential()
+      const body = { enabled: false, value: `${canary}-another` }
+      const act = () => client.call(routes.credentials.update, { params: { id }, body })
+      return { act, entry: { target: id, detail: { enabled: false } } }
+    },
+    'credentials.delete': async () => {
+      const { id } = await newCredential()
+      return { act: () => client.call(routes.credentials.delete, { params: { id } }), entry: { target: id } }
+    },
+    'budgets.set': async () => ({
+      act: () => client.call(routes.budgets.set, { body: { of: 'server', month: { usd: 1000 } } }),
+      entry: { detail: { of: 'server', month: { usd: 1000 } } },
+    }),
     'ws.connect': async () => ({
       act: async () =>
         (await openSocket(`${server.url}/v1/ws`, { headers: { authorization: `Bearer ${token}` } })).close(),
@@ -156,8 +304,18 @@ describe('every act is an entry: who, what, on what, from where, with what resul
     const changing = Object.entries(routes).flatMap(([group, members]) =>
       Object.entries(members).flatMap(([name, { method }]) => (method === 'GET' ? [] : [`${group}.${name}`])),
     )
-    // It changes nothing: the connection that it is used for is recorded.
-    expect(changing.filter((action) => action !== 'auth.ticket' && acts[action] === undefined)).toEqual([])
+    // A ticket changes nothing: the connection that it is used for is recorded. A log-in by OpenID needs a provider.
+    const elsewhere = ['auth.ticket', 'oidc.finish']
+    expect(changing.filter((action) => !elsewhere.includes(action) && acts[action] === undefined)).toEqual([])
+  })
+
+  test('what a program does with an API key says so, and by which', async () => {
+    const permissions = ['workspaces.read', 'workspaces.write'] as const
+    const { id, key } = await client.call(routes.keys.create, { body: { name: 'ci', permissions: [...permissions] } })
+    const entry = await added('workspaces.create', () => post('/v1/workspaces', { name: 'by-key' }, { token: key }))
+    expect(entry).toMatchObject({ username: 'admin', credential: `api-key ${id}` })
+    const { text } = await send(`${server.url}/v1/audit/export`, 'GET', { token })
+    expect(text).not.toContain(key)
   })
 
   test('the same over the WebSocket', async () => {

@@ -74,7 +74,8 @@ describe('without a good token nothing is answered', () => {
 })
 
 describe('a query that is not listed is refused', () => {
-  for (const route of allRoutes)
+  // A provider may add what it likes to the address of the callback.
+  for (const route of allRoutes.filter(({ id }) => id !== 'oidcCallback'))
     test(name(route), async () => {
       for (const query of ['?unknown=1', `?token=${token}`, '?__proto__=1', '?constructor=1'])
         expectRefusal(await callValid(route, { query }), 'invalid_request')
@@ -454,4 +455,4 @@ const isRight = (key: string, value: unknown): boolean =>
     value === 'x\u0000y') ||
   (key === 'prompt' && typeof value === 'string' && value.length > 100_000) ||
   (key === 'message' && value === '') ||
-  (['day', 'month'].includes(key) && value === null)
+  (['day', 'month', 'sessions', 'processes', 'prompts', 'connections', 'bytes'].includes(key) && value === null)

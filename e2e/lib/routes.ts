@@ -10,6 +10,8 @@ export const validBody = ({ id }: Route): Record<string, unknown> => {
       return { username: 'admin', password: 'wrong' }
     case 'refresh':
       return { refreshToken: 'unknown' }
+    case 'oidcFinish':
+      return { code: 'unknown' }
     case 'changePassword':
       return { currentPassword: 'wrong', newPassword: 'long enough for anybody' }
     case 'createUser':

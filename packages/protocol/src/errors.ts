@@ -29,6 +29,21 @@ export const errorTable = {
     retryable: false,
     hint: 'Ask for a new ticket (POST /v1/auth/ticket); each works once, for 30 seconds.',
   },
+  oidc_failed: {
+    status: 401,
+    retryable: false,
+    hint: 'Start the log-in again, in one browser. If it stays, the audit log has the reason.',
+  },
+  invalid_oidc_code: {
+    status: 401,
+    retryable: false,
+    hint: 'Start the log-in again: a code works once, for 30 seconds, in the browser that started it.',
+  },
+  oidc_no_role: {
+    status: 403,
+    retryable: false,
+    hint: 'Ask whoever runs the provider to put you into a group that may log in here (--oidc-role).',
+  },
   account_disabled: { status: 403, retryable: false, hint: 'Ask an administrator.' },
   forbidden: { status: 403, retryable: false, hint: 'Ask an administrator for access.' },
   origin_forbidden: {
@@ -80,6 +95,11 @@ export const errorTable = {
     hint: 'The operator sees in `aicm health` which isolation works here, and what more would need.',
   },
   internal: { status: 500, retryable: true, hint: 'Look for the request id in the server log.' },
+  oidc_unavailable: {
+    status: 503,
+    retryable: true,
+    hint: 'Retry later, or log in with a password. The server log has the reason.',
+  },
   claude_unavailable: {
     status: 503,
     retryable: true,

@@ -14,7 +14,7 @@ export type Route = {
   params?: TSchema
   query?: TSchema
   body?: TSchema
-  status: 200 | 201 | 202 | 204
+  status: 200 | 201 | 202 | 204 | 302
   response?: TSchema
   /** It answers with server-sent events when the client asks for text/event-stream. */
   streams?: true

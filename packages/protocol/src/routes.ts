@@ -5,6 +5,7 @@ import { budgetRoutes } from './http/budgets.ts'
 import { credentialRoutes } from './http/credentials.ts'
 import { healthRoutes } from './http/health.ts'
 import { keyRoutes } from './http/keys.ts'
+import { oidcRoutes } from './http/oidc.ts'
 import { quotaRoutes } from './http/quotas.ts'
 import { sessionRoutes } from './http/sessions.ts'
 import { shareRoutes } from './http/shares.ts'
@@ -15,6 +16,7 @@ import { workspaceRoutes } from './http/workspaces.ts'
 /** The whole HTTP API. */
 export const routes = {
   auth: authRoutes,
+  oidc: oidcRoutes,
   users: userRoutes,
   keys: keyRoutes,
   workspaces: workspaceRoutes,

@@ -1,6 +1,7 @@
 import { isLoopback } from './config/gateway.ts'
 import type { Isolation } from '@aicm/protocol'
-import { ConfigError, readConfig, type Config } from './config/config.ts'
+import { ConfigError } from './config/config-error.ts'
+import { readConfig, type Config } from './config/config.ts'
 import { helpText } from './config/help.ts'
 import { missingText } from './isolation/isolation.ts'
 import { AppError } from './lib/app-error.ts'
@@ -129,6 +130,8 @@ const main = async (argv: string[]): Promise<void> => {
   })
   process.stdout.write(`AICode Manager ${assets.version} listens on ${server.url}\n`)
   process.stdout.write(await banner(config, server))
+  const problem = await server.oidcProblem
+  if (problem !== undefined) process.stdout.write(`Log-in by OpenID does not work yet: ${problem}\n`)
 }
 
 closeInherited(process.env['NODE_CHANNEL_FD'])

@@ -10,6 +10,7 @@ import { createAccessChanges } from './auth/access-changes.ts'
 import { createAccounts } from './auth/accounts.ts'
 import { createApiKeys } from './auth/api-keys.ts'
 import { createLogins } from './auth/logins.ts'
+import { createOidc } from './auth/oidc.ts'
 import { createShares } from './auth/shares.ts'
 import { openSigningKeys } from './auth/signing-keys.ts'
 import { createTickets } from './auth/tickets.ts'
@@ -32,7 +33,7 @@ import { createRequestLimits } from './gateway/request-limits.ts'
 import type { Services } from './gateway/services.ts'
 import { createWebSocketServer } from './gateway/ws/server.ts'
 import { assertRequired, createSessionWalls } from './isolation/isolation.ts'
-import { AppError } from './lib/app-error.ts'
+import { AppError, toAppError } from './lib/app-error.ts'
 import { assets } from './lib/assets.ts'
 import { createBreaker } from './lib/breaker.ts'
 import { systemClock } from './lib/clock.ts'
@@ -59,6 +60,8 @@ export type RunningServer = {
   /** What was found out after the start. */
   claude: Promise<ClaudeProgram>
   isolation: Promise<Isolation>
+  /** Why nobody can log in by the OpenID provider, as far as it was asked. */
+  oidcProblem: Promise<string | undefined>
   /** Resolves when the disk had failed and takes data again: a server that is started anew, in this process too, is sound. */
   worn: Promise<void>
   /** Stops serving and lets go of all sessions' processes, which go on unless the settings want them to end. */
@@ -213,6 +216,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   const logins = await createLogins(database, { accessTokens, changes: accessChanges, clock, log })
   const apiKeys = createApiKeys(database.apiKeys, { changes: accessChanges, clock, log })
   const accounts = createAccounts(database.users, { logins, changes: accessChanges, clock })
+  const oidc = config.oidc && createOidc(config.oidc, { accounts, clock })
   const isFirst = (await database.users.count()) === 0
   const firstAdmin = await accounts.createFirstAdmin(config.adminPassword, recovery?.refilled.lostUsers[0])
   if (isFirst) void audit.record({ action: 'server.first_admin', target: 'admin' })
@@ -260,6 +264,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     accounts,
     logins,
     apiKeys,
+    oidc,
     shares: createShares(database.shares, { changes: accessChanges, clock }),
     accessChanges,
     signingKeys,
@@ -318,6 +323,14 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     (error: unknown) => log.error({ err: error }, 'what the last server left behind could not be looked for'),
   )
   workspaces.restore().catch((error: unknown) => log.error({ err: error }, 'interrupted clones could not be marked'))
+  const oidcProblem = oidc?.check().then(
+    () => undefined,
+    (error: unknown) => {
+      const { message, cause } = toAppError(error)
+      log.warn({ err: cause }, message)
+      return message
+    },
+  )
   log.info({ url, ...restored, modelApi: config.modelApi.mode }, 'listening')
 
   const tidying = setInterval(() => {
@@ -348,6 +361,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     recovery,
     claude: claude(),
     isolation: walls.state(),
+    oidcProblem: Promise.resolve(oidcProblem),
     worn: worn.promise,
     close: (options) => (closed ??= close(options?.keepSessions === true)),
   }

@@ -36,8 +36,11 @@ export const runServer = (options: {
   args: string[]
   env: Record<string, string>
   cwd: string
+  /** A command that runs what it is given, as in a lesser host. */
+  inside?: string[]
 }): ServerProcess => {
-  const child = spawn(process.execPath, [options.main, ...options.args], {
+  const command = [...(options.inside ?? []), process.execPath, options.main, ...options.args]
+  const child = spawn(command[0] ?? '', command.slice(1), {
     env: options.env,
     cwd: options.cwd,
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -20,15 +20,20 @@ export const viewAccount = (user: UserRecord): Account => ({
 export type Accounts = {
   /** Rejects with invalid_credentials, in the same time whether the user exists or not. */
   login(given: { username: string; password: string; agent: string | undefined }): Promise<Tokens>
-  /** For a user who has proved to be one, by whatever way there is. Rejects with account_disabled. */
-  startLogin(user: UserRecord, agent: string | undefined): Promise<Tokens>
+  /** For a user who has proved to be one, by whatever way there is. Rejects with account_disabled or user_not_found. */
+  startLogin(userId: string, agent: string | undefined): Promise<Tokens>
+  /**
+   * The user whom a provider knows by `oidcId`, with the role that the provider says; made when there is none, under a name
+   * that is free. Rejects with account_disabled or last_admin.
+   */
+  admit(known: { oidcId: string; username: string; role: Role }): Promise<{ user: UserRecord; created: boolean }>
   /** Ends all logins but `loginId`. Rejects with invalid_credentials. */
   changePassword(userId: string, given: { current: string; next: string; loginId: string }): Promise<void>
   /** Resolves with the password too when it was made up here. */
   create(wanted: { username: string; role: Role; password?: string }): Promise<{ user: UserRecord; password?: string }>
   /** Rejects with user_not_found. */
   get(id: string): Promise<UserRecord>
-  /** Rejects with user_not_found or last_admin. Resolves with a new password where one was wanted. */
+  /** Rejects with user_not_found, last_admin, or invalid_request for a password of who has none. Resolves with a new password where one was wanted. */
   update(
     id: string,
     wanted: { role?: Role; disabled?: boolean; resetPassword?: true },
@@ -42,14 +47,18 @@ export type Accounts = {
   createFirstAdmin(password: string | undefined, lostId?: string): Promise<{ password: string } | undefined>
 }
 
+/** So many users may have the same name at the provider. */
+const mostNamesakes = 1000
+
 const newPassword = (): string => randomBytes(15).toString('base64url')
 
 export const createAccounts = (
   users: UserStore,
   { logins, changes, clock }: { logins: Logins; changes: AccessChanges; clock: Clock },
 ): Accounts => {
-  // Checked when the user is unknown, so that both answers take the same time.
-  let decoy: Promise<string> | undefined
+  let noPassword: Promise<string> | undefined
+  /** The hash of a password that nobody knows. Checked when the user is unknown too, so that all answers take the same time. */
+  const hashOfNone = (): Promise<string> => (noPassword ??= hashPassword(newPassword()))
   /** What looks at accounts and then changes them, or lets somebody in, goes one after the other. */
   const inTurn = createSemaphore(1)
 
@@ -76,16 +85,31 @@ export const createAccounts = (
     )
   }
 
-  const start: Accounts['startLogin'] = async (user, agent) => {
-    if (user.disabledAt !== null) throw new AppError('account_disabled', 'This account is disabled.')
+  const assertEnabled = ({ disabledAt }: UserRecord): void => {
+    if (disabledAt !== null) throw new AppError('account_disabled', 'This account is disabled.')
+  }
+
+  const start = async (user: UserRecord, agent: string | undefined): Promise<Tokens> => {
+    assertEnabled(user)
     return logins.start(user, agent)
+  }
+
+  /** Under the first of `name`, `name-2`, `name-3`… that is free. */
+  const createNamed = async (user: UserRecord, count = 1): Promise<UserRecord> => {
+    const named = { ...user, username: count === 1 ? user.username : `${user.username}-${count}` }
+    try {
+      await users.create(named)
+      return named
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'user_exists' || count >= mostNamesakes) throw error
+      return createNamed(user, count + 1)
+    }
   }
 
   return {
     login: async ({ username, password, agent }) => {
       const found = await users.findByUsername(username)
-      decoy ??= hashPassword(randomBytes(16).toString('hex'))
-      const right = await verifyPassword(found?.passwordHash ?? (await decoy), password)
+      const right = await verifyPassword(found?.passwordHash ?? (await hashOfNone()), password)
       if (found === undefined || !right) throw wrong('The user name or the password is wrong.')
       return inTurn(async () => {
         const user = await users.get(found.id)
@@ -94,7 +118,24 @@ export const createAccounts = (
         return start(user, agent)
       })
     },
-    startLogin: start,
+    startLogin: (userId, agent) => inTurn(async () => start(await get(userId), agent)),
+
+    admit: ({ oidcId, username, role }) =>
+      inTurn(async () => {
+        const known = await users.findByOidcId(oidcId)
+        if (known === undefined) {
+          const now = clock.now()
+          const user = { id: newId('usr', now), username, oidcId, role, disabledAt: null, createdAt: now }
+          return { user: await createNamed({ ...user, passwordHash: await hashOfNone() }), created: true }
+        }
+        assertEnabled(known)
+        if (known.role !== role) {
+          if (role !== 'admin') await assertNotLastAdmin(known)
+          await users.update(known.id, { role })
+          changes.changed(known.id)
+        }
+        return { user: await get(known.id), created: false }
+      }),
 
     changePassword: async (userId, { current, next, loginId }) => {
       const before = await get(userId)
@@ -113,6 +154,7 @@ export const createAccounts = (
       const user: UserRecord = {
         ...{ id: newId('usr', now), username, role, disabledAt: null, createdAt: now },
         passwordHash: await hashPassword(password),
+        oidcId: null,
       }
       await users.create(user)
       return { user, ...(given === undefined ? { password } : {}) }
@@ -125,6 +167,8 @@ export const createAccounts = (
       const passwordHash = password === undefined ? undefined : await hashPassword(password)
       return inTurn(async () => {
         const user = await get(id)
+        if (password !== undefined && user.oidcId !== null)
+          throw new AppError('invalid_request', `${user.username} logs in by the OpenID provider, without a password.`)
         if ((role !== undefined && role !== 'admin') || disabled === true) await assertNotLastAdmin(user)
         await users.update(id, {
           ...(role === undefined ? {} : { role }),
@@ -153,6 +197,7 @@ export const createAccounts = (
         id: lostId ?? newId('usr', now),
         username: 'admin',
         passwordHash: await hashPassword(password),
+        oidcId: null,
         role: 'admin',
         disabledAt: null,
         createdAt: now,

@@ -1,7 +1,7 @@
-import { randomBytes } from 'node:crypto'
 import { AppError } from '../lib/app-error.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Identity } from './identity.ts'
+import { createSingleUse } from './single-use.ts'
 
 /** Single-use passes for the WebSocket: a browser cannot send a header with one, and a token must not stand in a URL. */
 export type Tickets = {
@@ -11,27 +11,16 @@ export type Tickets = {
 }
 
 const lifeSeconds = 30
-const maxOpen = 10_000
 
 export const createTickets = (clock: Clock): Tickets => {
-  const open = new Map<string, { identity: Identity; until: number }>()
+  const open = createSingleUse<Identity>(clock, lifeSeconds * 1000)
   return {
-    issue: (identity) => {
-      const now = clock.now()
-      for (const [ticket, { until }] of open) {
-        if (until > now && open.size < maxOpen) break
-        open.delete(ticket)
-      }
-      const ticket = randomBytes(24).toString('base64url')
-      open.set(ticket, { identity, until: now + lifeSeconds * 1000 })
-      return { ticket, expiresIn: lifeSeconds }
-    },
+    issue: (identity) => ({ ticket: open.put(identity), expiresIn: lifeSeconds }),
     redeem: (ticket) => {
-      const found = open.get(ticket)
-      open.delete(ticket)
-      if (found === undefined || found.until <= clock.now())
+      const identity = open.take(ticket)
+      if (identity === undefined)
         throw new AppError('invalid_ticket', 'This ticket was used, has expired, or never existed.')
-      return found.identity
+      return identity
     },
   }
 }

@@ -2,7 +2,9 @@ import { homedir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
 import type { IsolationLevel } from '@aicm/protocol'
 import { parseDuration } from '../lib/duration.ts'
+import { ConfigError } from './config-error.ts'
 import { isLoopback, limitsOf, type GatewaySettings } from './gateway.ts'
+import { oidcSettingsOf, type OidcSettings } from './oidc.ts'
 import { optionTable, type OptionName, type OptionSpec } from './options.ts'
 
 export type Credential = { kind: 'api-key' | 'auth-token' | 'oauth-token'; value: string }
@@ -57,6 +59,7 @@ export type Config = {
   logLevel: 'debug' | 'info' | 'warn' | 'error'
   healthIntervalMs: number
   adminPassword: string | undefined
+  oidc: OidcSettings | undefined
   sessions: SessionSettings
   /** What was set, by its name: no secrets. */
   given: Record<string, string>
@@ -67,9 +70,6 @@ export type Config = {
   /** More certificate authorities for the way to the upstream (NODE_EXTRA_CA_CERTS). */
   extraCaCerts: string | undefined
 }
-
-/** Says what is wrong with the settings, and how it should look. */
-export class ConfigError extends Error {}
 
 const longestTimer = 2 ** 31 - 1
 
@@ -303,6 +303,7 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
     logLevel: oneOf('logLevel', values.logLevel?.[0] ?? 'info', ['debug', 'info', 'warn', 'error']),
     healthIntervalMs: healthInterval * 1000,
     adminPassword: values.adminPassword?.[0],
+    oidc: oidcSettingsOf(values),
     sessions: sessionSettingsOf(values),
     given: givenOf(values),
     gateway: gatewaySettingsOf(values, host),

@@ -4,6 +4,7 @@ import type { Audit } from '../audit/audit.ts'
 import type { Accounts } from '../auth/accounts.ts'
 import type { ApiKeys } from '../auth/api-keys.ts'
 import type { Logins } from '../auth/logins.ts'
+import type { Oidc } from '../auth/oidc.ts'
 import type { Shares } from '../auth/shares.ts'
 import type { SigningKeys } from '../auth/signing-keys.ts'
 import type { Tickets } from '../auth/tickets.ts'
@@ -28,6 +29,7 @@ export type Services = {
   accounts: Accounts
   logins: Logins
   apiKeys: ApiKeys
+  oidc: Oidc | undefined
   shares: Shares
   accessChanges: AccessChanges
   signingKeys: SigningKeys

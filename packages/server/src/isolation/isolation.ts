@@ -97,10 +97,9 @@ export const createSessionWalls = (options: {
     await writeAccounts(accountsDir)
     const usesUids = uidRange !== undefined && isRoot
     if (usesUids) await openWays(dataDir)
-    const at = (uid: number): Owner => ({ uid, gid: uid })
     const proven = await probe({
       ...{ dataDir, wanted, program: options.program() },
-      owners: usesUids ? { self: at(uidRange.last), other: at(uidRange.last - 1) } : undefined,
+      owner: usesUids ? { uid: uidRange.last, gid: uidRange.last } : undefined,
     })
     const isWalled = !isWeaker(proven.level, 'sandbox')
     return {

@@ -7,21 +7,21 @@ import { tempDir } from '@aicm/testing/temp-dir'
 import { run } from '../process/run.ts'
 import { brokenPromise, type Proven } from './probe.ts'
 
-const owners = { self: { uid: 1_900_000_101, gid: 1_900_000_101 }, other: { uid: 1_900_000_102, gid: 1_900_000_102 } }
+const owner = { uid: 1_900_000_101, gid: 1_900_000_101 }
 
 type Host = {
   /** A shell script in namespaces of its own. */
   prepare?: string
   wanted?: IsolationLevel
-  withOwners?: boolean
+  withOwner?: boolean
   program?: string
 }
 
 /** What is found out on a host like this. It is asked in a process of its own: what it proves holds for that. */
-const probeOn = async ({ prepare, wanted = 'sealed', withOwners = false, program = '/bin/sh' }: Host, dir: string) => {
+const probeOn = async ({ prepare, wanted = 'sealed', withOwner = false, program = '/bin/sh' }: Host, dir: string) => {
   const probeModule = new URL('probe.ts', import.meta.url).href
   const inheritableModule = new URL('../lib/inheritable.ts', import.meta.url).href
-  const options = { dataDir: join(dir, 'data'), wanted, program, ...(withOwners ? { owners } : {}) }
+  const options = { dataDir: join(dir, 'data'), wanted, program, ...(withOwner ? { owner } : {}) }
   const script = `
     const { closeInherited } = await import(${JSON.stringify(inheritableModule)})
     const { probe } = await import(${JSON.stringify(probeModule)})
@@ -48,12 +48,12 @@ requires('bwrap')('where everything works the level is sealed, and the probe lea
 
 requires('bwrap', 'root')('a server that is root gives up its uid first', async () => {
   await using dir = await tempDir()
-  expect(await probeOn({ withOwners: true }, dir.path)).toMatchObject({ level: 'sealed', asOwner: true })
+  expect(await probeOn({ withOwner: true }, dir.path)).toMatchObject({ level: 'sealed', asOwner: true })
 })
 
 requires('bwrap', 'root')('without a sandbox a uid of its own is still proven', async () => {
   await using dir = await tempDir()
-  expect(await probeOn({ withOwners: true, wanted: 'process' }, dir.path)).toMatchObject({
+  expect(await probeOn({ withOwner: true, wanted: 'process' }, dir.path)).toMatchObject({
     level: 'process',
     asOwner: true,
   })
@@ -63,7 +63,7 @@ requires('bwrap', 'root')('a uid that cannot reach its folder is not reported, a
   await using dir = await tempDir()
   const way = join(dir.path, 'closed')
   await mkdir(join(way, 'in'), { recursive: true, mode: 0o700 })
-  const { level, asOwner, errors } = await probeOn({ withOwners: true }, join(way, 'in'))
+  const { level, asOwner, errors } = await probeOn({ withOwner: true }, join(way, 'in'))
   expect({ level, asOwner }).toEqual({ level: 'sealed', asOwner: false })
   expect(errors.owner).toMatch(/permission denied/i)
   expect((await stat(way)).mode & 0o777).toBe(0o700)
@@ -73,7 +73,7 @@ requires('bwrap', 'root')('a program that the uid may not run is no walls for it
   await using dir = await tempDir()
   await mkdir(join(dir.path, 'private'), { mode: 0o700 })
   await run(['cp', '/bin/sh', join(dir.path, 'private/program')], { env: { PATH: '/usr/bin:/bin' }, timeoutMs: 5000 })
-  const { asOwner, errors } = await probeOn({ withOwners: true, program: join(dir.path, 'private/program') }, dir.path)
+  const { asOwner, errors } = await probeOn({ withOwner: true, program: join(dir.path, 'private/program') }, dir.path)
   expect(asOwner).toBe(false)
   expect(errors.owner).toMatch(/permission denied/i)
 })

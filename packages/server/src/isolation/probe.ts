@@ -13,8 +13,8 @@ export type ProbeOptions = {
   dataDir: string
   /** Nothing stronger is tried. */
   wanted: IsolationLevel
-  /** A user of the system to run as, and another one whose things it must not reach. Undefined: none is wanted. */
-  owners: { self: Owner; other: Owner } | undefined
+  /** A user of the system to run as; what belongs to the one before it must be out of reach. Undefined: none is wanted. */
+  owner: Owner | undefined
   /** What sessions will run: it must be within reach. */
   program: string
 }
@@ -102,6 +102,7 @@ export const probe = async (options: ProbeOptions): Promise<Proven> => {
   /** New folders each time: what one attempt has made could be in the way of the next. */
   const makeFolders = async (owner: Owner | undefined) => {
     const own = join(base, String(attempts++))
+    if (owner !== undefined) await chown(neighbour, owner.uid - 1, owner.gid - 1)
     const folders = { workspace: join(own, 'workspace'), home: join(own, 'home'), tmp: join(own, 'tmp') }
     for (const path of [own, ...Object.values(folders)]) {
       await mkdir(path, { mode: 0o700 })
@@ -133,19 +134,18 @@ export const probe = async (options: ProbeOptions): Promise<Proven> => {
   }
 
   try {
-    if (options.owners !== undefined) await chmod(base, 0o711)
+    if (options.owner !== undefined) await chmod(base, 0o711)
     await mkdir(brokerDir)
     await chmod(brokerDir, 0o755)
     await writeAccounts(accountsDir)
     await writeFile(secret, 'not for sessions', { mode: 0o600 })
     await writeFile(neighbour, 'not for others', { mode: 0o600 })
-    if (options.owners !== undefined) await chown(neighbour, options.owners.other.uid, options.owners.other.gid)
 
     const errors: Proven['errors'] = { level: [], owner: undefined }
     for (const level of levels.toReversed()) {
       if (isWeaker(options.wanted, level) || level === 'none') continue
-      if (options.owners !== undefined) {
-        errors.owner = await attempt(level, options.owners.self)
+      if (options.owner !== undefined) {
+        errors.owner = await attempt(level, options.owner)
         if (errors.owner === undefined) return { level, asOwner: true, errors }
       }
       const error = await attempt(level, undefined)

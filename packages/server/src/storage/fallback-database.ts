@@ -180,8 +180,12 @@ export const openFallbackDatabase = async (options: FallbackOptions): Promise<Fa
         diverted.has(query.sessionId)
           ? (await read(query)).map((event) => ({ seq: event.seq, json: JSON.stringify(event) }))
           : primary.events.readText(query),
-      // What is in the fallback is counted when it has been merged.
-      countBytes: primary.events.countBytes,
+      countBytes: async ({ sessionId, after }) => {
+        if (!diverted.has(sessionId)) return primary.events.countBytes({ sessionId, after })
+        const events = await read({ sessionId, after, limit: Number.MAX_SAFE_INTEGER })
+        const bytes = events.reduce((sum, event) => sum + Buffer.byteLength(JSON.stringify(event)), 0)
+        return { bytes, lastSeq: events.at(-1)?.seq ?? after }
+      },
       findPrompt: async (sessionId, turnId) => {
         const found = diverted.has(sessionId)
           ? eventsOf(sessionId).find((event) => event.type === 'prompt' && event.turnId === turnId)

@@ -6,6 +6,8 @@ export type UserRecord = {
   username: string
   /** argon2id, in its own encoded form. */
   passwordHash: string
+  /** `<issuer> <sub>` of who logs in by an OpenID provider, and has no password; unique. */
+  oidcId: string | null
   role: Role
   /** Since when the user may not log in; null for whoever may. */
   disabledAt: number | null
@@ -17,6 +19,7 @@ export type UserStore = {
   create(record: UserRecord): Promise<void>
   get(id: string): Promise<UserRecord | undefined>
   findByUsername(username: string): Promise<UserRecord | undefined>
+  findByOidcId(oidcId: string): Promise<UserRecord | undefined>
   /** Oldest first. */
   list(): Promise<UserRecord[]>
   count(): Promise<number>

@@ -17,6 +17,8 @@ export type App = {
   outbox: Outbox
   drafts: Drafts
   logIn: (username: string, password: string) => Promise<void>
+  /** With the code that the OpenID provider's answer has put into the address of the page. */
+  finishOidc: (code: string) => Promise<void>
   logOut: () => Promise<void>
   /** To be called with every error that reaches the page: an ended log-in leads back to the log-in form. */
   noteError: (error: unknown) => void
@@ -80,6 +82,10 @@ export const createApp = ({
     noteError,
     async logIn(username, password) {
       await auth.set({ username, ...storedTokens(await login({ url, username, password })) })
+    },
+    async finishOidc(code) {
+      const { username, ...tokens } = await client.call(routes.oidc.finish, { body: { code } })
+      await auth.set({ username, ...storedTokens(tokens) })
     },
     async logOut() {
       drafts.clear()

@@ -1,7 +1,11 @@
+import { routes } from '@aicm/protocol'
+import { useQuery } from '@tanstack/react-query'
 import { useSearch } from '@tanstack/react-router'
-import { useState, type FormEvent } from 'react'
+import { useEffect, useState, type FormEvent } from 'react'
 import { useApp } from '../app/app.tsx'
-import { Button } from '../ui/button.tsx'
+import { nextPath } from '../app/next-path.ts'
+import { oidcAnswerIn } from '../app/oidc-answer.ts'
+import { Button, buttonClass } from '../ui/button.tsx'
 import { ErrorNote } from '../ui/error-note.tsx'
 import { TextField } from '../ui/field.tsx'
 import { Logo } from '../ui/logo.tsx'
@@ -11,8 +15,23 @@ export const LoginPage = () => {
   const { next } = useSearch({ from: '/login' })
   const [username, setUsername] = useState('admin')
   const [password, setPassword] = useState('')
-  const [busy, setBusy] = useState(false)
-  const [error, setError] = useState<unknown>()
+  const [answer] = useState(() => oidcAnswerIn(location.hash))
+  const code = answer !== undefined && 'code' in answer ? answer.code : undefined
+  const [busy, setBusy] = useState(code !== undefined)
+  const [error, setError] = useState<unknown>(answer !== undefined && 'error' in answer ? answer.error : undefined)
+
+  const oidc = useQuery({ queryKey: ['oidc'], queryFn: () => app.client.call(routes.oidc.status, {}) })
+
+  useEffect(() => {
+    if (oidcAnswerIn(location.hash) === undefined) return
+    // A code works once: neither a second look nor the history shall find it.
+    history.replaceState(history.state, '', location.pathname + location.search)
+    if (code === undefined) return
+    app.finishOidc(code).catch((cause: unknown) => {
+      setError(cause)
+      setBusy(false)
+    })
+  }, [app, code])
 
   const submit = async (event: FormEvent) => {
     event.preventDefault()
@@ -66,6 +85,14 @@ export const LoginPage = () => {
           <Button type="submit" look="primary" busy={busy}>
             Log in
           </Button>
+          {oidc.data?.enabled === true && (
+            <a
+              href={`${routes.oidc.start.path}${next === undefined ? '' : `?${new URLSearchParams({ next: nextPath(next) })}`}`}
+              className={buttonClass()}
+            >
+              Log in with {oidc.data.name}
+            </a>
+          )}
         </form>
         <p className="mt-4 text-sm text-muted">
           <a href="/docs" className="underline underline-offset-2 hover:text-ink">

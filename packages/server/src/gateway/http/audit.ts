@@ -24,19 +24,30 @@ export const recordedAction = ({ id, method }: Route): AuditAction | undefined =
   return method !== 'GET' || watched.test(action) ? action : undefined
 }
 
-type Told = { body?: string[]; answer?: string[] }
+/** By name. `changed`: which keys the body had. */
+type Told = { params?: string[]; query?: string[]; body?: string[]; answer?: string[]; changed?: true }
 
-/** What an entry tells beside the target, from a body and an answer that were checked. Nothing that somebody wrote, no URL. */
+/** What an entry tells beside the target, of what was checked or made here. Nothing that somebody wrote, no URL, no secret. */
 const told: Partial<Record<AuditAction, Told>> = {
+  'auth.rotate': { answer: ['keyId'] },
+  'users.create': { answer: ['username', 'role'] },
+  'users.update': { body: ['role', 'disabled', 'resetPassword'], answer: ['username'] },
+  'users.delete': { query: ['purge'] },
+  'keys.create': { answer: ['prefix', 'permissions', 'expiresAt'] },
+  'credentials.create': { answer: ['kind', 'shared'], changed: true },
+  'credentials.update': { body: ['enabled'], answer: ['kind', 'shared'], changed: true },
+  'quotas.set': { body: ['sessions', 'processes', 'prompts', 'connections', 'bytes'] },
+  'budgets.set': { body: ['of', 'day', 'month'] },
+  'shares.shareSession': { answer: ['userId', 'username', 'access'] },
+  'shares.shareWorkspace': { answer: ['userId', 'username', 'access'] },
+  'shares.unshareSession': { params: ['userId'] },
+  'shares.unshareWorkspace': { params: ['userId'] },
   'sessions.create': { body: ['model', 'permissionMode', 'maxTurns', 'budget'], answer: ['workspaceId'] },
-  'sessions.update': { body: ['model', 'permissionMode'] },
+  'sessions.update': { body: ['model', 'permissionMode'], changed: true },
   'sessions.execute': { answer: ['turnId'] },
   'sessions.once': { body: ['model', 'permissionMode'], answer: ['turnId'] },
   'sessions.interrupt': { answer: ['turnId'] },
   'workspaces.create': { answer: ['name', 'source', 'path'] },
-  'credentials.create': { answer: ['kind', 'shared'] },
-  'credentials.update': { body: ['enabled'] },
-  'budgets.set': { body: ['of', 'day', 'month'] },
   'approvals.answer': { body: ['decision', 'remember'], answer: ['sessionId', 'tool'] },
 }
 
@@ -61,8 +72,8 @@ const targetOf = (action: AuditAction, { params, body }: FastifyRequest, answer?
 }
 
 /** Who asks, and from where. */
-const askerOf = ({ caller, ip, id }: FastifyRequest): Pick<Act, 'address' | 'requestId'> & Partial<Act> => ({
-  address: ip,
+const askerOf = ({ caller, clientAddress, id }: FastifyRequest): Pick<Act, 'address' | 'requestId'> & Partial<Act> => ({
+  address: clientAddress,
   requestId: id,
   ...(caller !== null && {
     userId: caller.user.id,
@@ -71,13 +82,17 @@ const askerOf = ({ caller, ip, id }: FastifyRequest): Pick<Act, 'address' | 'req
   }),
 })
 
-/** A log-in makes known who it was. */
+/** A log-in makes known who it was. Never rejects: it was done. */
 const newcomerOf = async (services: Services, answer: unknown): Promise<Partial<Act>> => {
   const token = property(answer, 'accessToken')
   if (typeof token !== 'string') return {}
-  const { userId } = await services.accessTokens.verify(token)
-  const user = await services.database.users.get(userId)
-  return { userId, ...(user !== undefined && { username: user.username }) }
+  try {
+    const { userId } = await services.accessTokens.verify(token)
+    return { userId, username: (await services.database.users.get(userId))?.username }
+  } catch (error) {
+    services.log.warn({ err: error }, 'who has logged in is not known to the audit log')
+    return {}
+  }
 }
 
 /**
@@ -97,7 +112,13 @@ export const recordAct = async (
     ...(request.caller === null && (await newcomerOf(services, answer))),
     action,
     target: targetOf(action, request, answer),
-    detail: { ...pick(request.body, names.body), ...pick(answer, names.answer) },
+    detail: {
+      ...pick(request.params, names.params),
+      ...pick(request.query, names.query),
+      ...pick(request.body, names.body),
+      ...pick(answer, names.answer),
+      ...(names.changed && { changed: Object.keys(request.body ?? {}) }),
+    },
   })
 }
 

@@ -21,6 +21,7 @@ import { registerBudgets } from './routes/budgets.ts'
 import { registerCredentials } from './routes/credentials.ts'
 import { registerHealth } from './routes/health.ts'
 import { registerKeys } from './routes/keys.ts'
+import { registerOidc } from './routes/oidc.ts'
 import { registerQuotas } from './routes/quotas.ts'
 import { registerSessions } from './routes/sessions.ts'
 import { registerShares } from './routes/shares.ts'
@@ -139,6 +140,7 @@ export const createHttpServer = async (
       known.push({ method: one, pattern: new RegExp(`^${url.replaceAll(/:[a-z]+/gi, '[^/]+')}$`) })
   })
   registerAuth(register, services)
+  registerOidc(register, services)
   registerUsers(register, services)
   registerKeys(register, services)
   registerWorkspaces(register, services)

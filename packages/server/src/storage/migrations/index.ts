@@ -10,6 +10,7 @@ export const migrations = {
   '0004-usage': () => import('./0004-usage.ts'),
   '0005-isolation': () => import('./0005-isolation.ts'),
   '0006-gateway': () => import('./0006-gateway.ts'),
+  '0007-oidc': () => import('./0007-oidc.ts'),
 } as const
 
 export const migrationNames: string[] = Object.keys(migrations).sort()

@@ -13,6 +13,16 @@ export const userTests = (open: OpenDatabase): void => {
     expect(await database.users.get(freshId('usr'))).toBeUndefined()
   })
 
+  test('a user of a provider is found by what the provider calls them, exactly', async () => {
+    await using database = await open()
+    const record = userRecord({ username: 'a', oidcId: 'https://id.example Ada' })
+    await database.users.create(record)
+    await database.users.create(userRecord({ username: 'b' }))
+    await database.users.create(userRecord({ username: 'c' }))
+    expect(await database.users.findByOidcId('https://id.example Ada')).toEqual(record)
+    expect(await database.users.findByOidcId('https://id.example ada')).toBeUndefined()
+  })
+
   test('a name is taken in every case', async () => {
     await using database = await open()
     await database.users.create(userRecord({ username: 'Žofie' }))

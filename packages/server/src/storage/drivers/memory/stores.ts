@@ -103,6 +103,7 @@ const createAccounts = (): Pick<Database, 'users' | 'logins' | 'apiKeys' | 'shar
       },
       get: async (id) => users.get(id),
       findByUsername: async (username) => findByUsername(username),
+      findByOidcId: async (oidcId) => users.where((record) => record.oidcId === oidcId)[0],
       list: async () => users.where(() => true),
       count: async () => users.size,
       update: async (id, changes) => users.update(id, changes),

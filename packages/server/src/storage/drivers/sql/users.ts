@@ -9,6 +9,7 @@ const fromRow = (row: Selectable<Schema['users']>): UserRecord => ({
   id: row.id,
   username: row.username,
   passwordHash: row.password_hash,
+  oidcId: row.oidc_id,
   role: row.role,
   disabledAt: row.disabled_at,
   createdAt: row.created_at,
@@ -19,6 +20,7 @@ const toRow = (record: UserRecord): Schema['users'] => ({
   username: record.username,
   username_folded: foldCase(record.username),
   password_hash: record.passwordHash,
+  oidc_id: record.oidcId,
   role: record.role,
   disabled_at: record.disabledAt,
   created_at: record.createdAt,
@@ -39,6 +41,12 @@ export const createUsers = (db: Kysely<Schema>, errors: SqlErrors): UserStore =>
   findByUsername: async (username) => {
     const row = await runQuery(errors, () =>
       db.selectFrom('users').selectAll().where('username_folded', '=', foldCase(username)).executeTakeFirst(),
+    )
+    return row && fromRow(row)
+  },
+  findByOidcId: async (oidcId) => {
+    const row = await runQuery(errors, () =>
+      db.selectFrom('users').selectAll().where('oidc_id', '=', oidcId).executeTakeFirst(),
     )
     return row && fromRow(row)
   },

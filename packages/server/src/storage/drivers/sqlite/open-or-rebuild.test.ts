@@ -208,6 +208,20 @@ test.each([
   expect((await readdir(dir.path)).filter((name) => !name.includes('.damaged-'))).toEqual(['aicm.db'])
 })
 
+test('destroyed pages below the first cost nothing either', async () => {
+  await using dir = await tempDir()
+  const path = join(dir.path, 'aicm.db')
+  await fill(path)
+  const page = pageOf(path, 'sqlite_schema')
+  expect(page).toBeGreaterThan(0)
+  overwrite(path, page * 4096, garbage(4096))
+  leaveOpen(path)
+  const { database, rebuilt, asked } = await open(path)
+  expect(asked?.incomplete).toEqual([])
+  expect(rebuilt?.tables['events']).toEqual({ rows: 30 * events, broken: false })
+  await database[Symbol.asyncDispose]()
+})
+
 test('damage that is met while the server runs is refused with advice, and the next start rebuilds', async () => {
   await using dir = await tempDir()
   const path = join(dir.path, 'aicm.db')

@@ -92,14 +92,22 @@ const freeListAt = 32
 const validForAt = 92
 
 /**
- * The first page says where the tables are. They are where they are in every database that the same migrations have made, so
- * a new one's first page can stand in for one that is lost. Done to a copy; undefined where it does not fit.
+ * The first page, and those below it, say where the tables are. They are where they are in every database that the same
+ * migrations have made at once, so a new one's pages can stand in for those that are lost. Done to a copy; undefined where
+ * they do not fit.
  */
-const openWithFirstPage = (path: string, model: SqliteFile): SqliteFile | undefined => {
+const openWithSchemaOf = (path: string, model: SqliteFile): SqliteFile | undefined => {
   const copy = `${model.name}-first`
   try {
     const { size } = statSync(path)
-    const head = model.serialize().subarray(0, Number(model.pragma('page_size', { simple: true })))
+    const image = model.serialize()
+    const pageSize = Number(model.pragma('page_size', { simple: true }))
+    const pageOf = (number: number): Buffer => image.subarray((number - 1) * pageSize, number * pageSize)
+    const head = pageOf(1)
+    const below = model
+      .prepare<[], number>("SELECT pageno FROM dbstat WHERE name = 'sqlite_schema' AND pageno > 1")
+      .pluck()
+      .all()
     const pages = Math.floor(size / head.readUInt16BE(pageSizeAt))
     if (pages < 2) return undefined
     copyFileSync(path, copy)
@@ -109,7 +117,8 @@ const openWithFirstPage = (path: string, model: SqliteFile): SqliteFile | undefi
     page.writeUInt32BE(page.readUInt32BE(changesAt), validForAt)
     page.fill(0, freeListAt, freeListAt + 8)
     const fd = openSync(copy, 'r+')
-    writeSync(fd, page, 0, page.length, 0)
+    writeSync(fd, page, 0, pageSize, 0)
+    for (const number of below) writeSync(fd, pageOf(number), 0, pageSize, (number - 1) * pageSize)
     closeSync(fd)
   } catch {
     return undefined
@@ -165,7 +174,7 @@ export const salvage = (
 ): { tables: Record<string, SalvagedTable>; incomplete: Rescued[] } => {
   const tables: Record<string, SalvagedTable> = {}
   into.pragma('foreign_keys = OFF')
-  const from = openDamaged(path) ?? openWithFirstPage(path, into)
+  const from = openDamaged(path) ?? openWithSchemaOf(path, into)
   into.exec('BEGIN')
   for (const table of tablesOf(into))
     tables[table] = from === undefined ? { rows: 0, broken: true } : copyTable(from, into, table)

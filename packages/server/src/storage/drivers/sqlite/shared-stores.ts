@@ -58,6 +58,7 @@ export const createSharedStores = ({ file, read }: Connection): SqlStores => {
       create: async (record) => (await stores()).users.create(record),
       get: async (id) => (await stores()).users.get(id),
       findByUsername: async (username) => (await stores()).users.findByUsername(username),
+      findByOidcId: async (oidcId) => (await stores()).users.findByOidcId(oidcId),
       list: async () => (await stores()).users.list(),
       count: async () => read(() => countUsers.get()) ?? 0,
       update: async (id, changes) => (await stores()).users.update(id, changes),
