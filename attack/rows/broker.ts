@@ -2,7 +2,6 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { scriptedApi } from '@aicm/broker'
 import { openCanary } from '../lib/canary.ts'
-import { seenOfFeature } from '../lib/http.ts'
 import { openInside } from '../lib/inside.ts'
 import type { Row } from '../lib/row.ts'
 
@@ -44,7 +43,7 @@ export const broker: Row = {
       flags: ['--model-api', 'live'],
       life: { env: { ANTHROPIC_API_KEY: key, ANTHROPIC_BASE_URL: upstream.url } },
     })
-    const { ask, alice } = target
+    const { alice } = target
     await using inside = await openInside(alice.client)
     const found = await inside.run(`tr '\\0' '\\n' < /proc/$PPID/environ | grep -E '^ANTHROPIC_(API_KEY|UNIX_SOCKET)='`)
     const [token = '', socket = ''] = ['API_KEY', 'UNIX_SOCKET'].map(
@@ -63,7 +62,7 @@ export const broker: Row = {
     const messages = 'http://localhost/v1/messages'
     attempt('its own token', '200', await curl(`${mine} ${body} ${messages}`))
     const reached = () => upstream.seen.filter(({ attack }) => attack).length
-    const before = reached()
+    const reachedBefore = reached()
     for (const [name, expected, options] of [
       ['no token', '401', `${body} ${messages}`],
       ['a key of its own', '401', `-H 'x-api-key: sk-ant-mine' ${body} ${messages}`],
@@ -84,7 +83,7 @@ export const broker: Row = {
       ['its configuration', '404', `${mine} -X PUT ${body} http://localhost/config`],
     ] as const)
       attempt(name, expected, await curl(options))
-    attempt('what of it the model API saw', '0', `${reached() - before}`)
+    attempt('what of it the model API saw', '0', `${reached() - reachedBefore}`)
 
     const other = `-H 'host: evil.example' -H 'authorization: Bearer sk-mine' -H 'x-forwarded-host: evil.example'`
     attempt('another Host, another Authorization', '200', await curl(`${mine} ${other} ${body} ${messages}`))
@@ -97,6 +96,18 @@ export const broker: Row = {
     )
     // The command itself names the first half only.
     attempt('the real key, inside', 'not there', everywhere.includes(key) ? 'there' : 'not there')
-    attempt('over budget', '200', seenOfFeature(await ask('/v1/budgets', { token: alice.token })))
+
+    const { id } = await alice.client.sessions.create({ budget: { usd: 0 } })
+    const session = alice.client.session(id)
+    const before = upstream.seen.length
+    session.execute('@text(too dear)').accepted.catch(() => undefined)
+    let error = 'no error'
+    for await (const item of session.events()) {
+      if (item.type === 'error') error = item.code
+      if (item.type === 'complete') break
+    }
+    attempt('over budget', 'budget_exceeded', error)
+    attempt('calls over budget that the model API saw', '0', `${upstream.seen.length - before}`)
+    await alice.client.sessions.delete(id)
   },
 }

@@ -1,8 +1,9 @@
 import { freshAddress } from '../lib/http.ts'
+import { usualLimits } from '../lib/limits.ts'
 import type { Row } from '../lib/row.ts'
 
 /** More wrong passwords than anybody types. */
-const guesses = { full: 100, quick: 60, test: 30 }
+const guesses = { full: 100, quick: 60, test: 60 }
 
 export const guessing: Row = {
   name: 'guessing',
@@ -20,7 +21,7 @@ export const guessing: Row = {
     ]
     const most = guesses[attack.size]
     for (const [name, how] of attack.size === 'test' ? attacks.slice(2) : attacks) {
-      await using target = await attack.own()
+      await using target = await attack.own({ flags: usualLimits })
       const { ask } = target
       let limited = 0
       for (let at = 0; at < most && limited === 0; at++) {
