@@ -64,7 +64,7 @@ test('without a sandbox, too, claude runs as its user, and cannot read anotherâ€
   await client.approvals.answer(approval.id, { decision: 'allow' })
   await turn.complete()
   const result = (await logOf(client, mine.id)).find((message) => message.type === 'tool_result')
-  expect(result?.content).toMatch(/^19\d{8}\n(.*Permission denied\n?){2}/)
+  expect(result?.content).toMatch(/^(Exit code 1\n)?19\d{8}\n(.*Permission denied\n?){2}/)
 })
 
 test('what a server without uids has made is given to the users, and their conversations go on', async () => {
