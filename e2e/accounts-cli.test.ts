@@ -13,7 +13,8 @@ let server: TestServer
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'aicm-accounts-'))
   server = await startTestServer({ claude: 'fake' })
-  expect(await login('admin', server.password)).toMatchObject({ code: 0 })
+  const { code, stderr } = await login('admin', server.password)
+  expect(code, stderr).toBe(0)
 })
 afterEach(async () => {
   await server?.stop()

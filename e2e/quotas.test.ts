@@ -49,7 +49,7 @@ test('prompts beyond the quota are refused over HTTP and WebSocket, those that w
   const { sessions } = (await ask('GET', '/v1/sessions', ann)).body as unknown as { sessions: { id: string }[] }
   const id = sessions[0]?.id ?? ''
   const prompts = await Promise.all(
-    Array.from({ length: 20 }, () => ask('POST', `/v1/sessions/${id}/execute`, ann, { prompt: '@tokens(20,50)' })),
+    Array.from({ length: 20 }, () => ask('POST', `/v1/sessions/${id}/execute`, ann, { prompt: '@tokens(60,50)' })),
   )
   expect(prompts.filter(({ status }) => status === 202).length).toBeLessThan(20)
   const refused = prompts.find(({ status }) => status !== 202)
