@@ -25,5 +25,5 @@ for (const trial of trials) {
     } finally {
       await scope.finish()
     }
-  }, 120_000)
+  }, 300_000)
 }

@@ -48,9 +48,10 @@ test('a flood of new sessions is refused beyond the quota, and nobody else is', 
 test('prompts beyond the quota are refused over HTTP and WebSocket, those that were taken run', async () => {
   const { sessions } = (await ask('GET', '/v1/sessions', ann)).body as unknown as { sessions: { id: string }[] }
   const id = sessions[0]?.id ?? ''
-  const prompts = await Promise.all(
-    Array.from({ length: 20 }, () => ask('POST', `/v1/sessions/${id}/execute`, ann, { prompt: '@tokens(60,50)' })),
-  )
+  const execute = (prompt: string) => ask('POST', `/v1/sessions/${id}/execute`, ann, { prompt })
+  // It goes on until it is interrupted: the others wait behind it.
+  expect((await execute('@hang')).status).toBe(202)
+  const prompts = await Promise.all(Array.from({ length: 20 }, () => execute('@text(done)')))
   expect(prompts.filter(({ status }) => status === 202).length).toBeLessThan(20)
   const refused = prompts.find(({ status }) => status !== 202)
   expectRefusal(refused ?? { status: 0, body: undefined }, 'quota_exceeded')
@@ -69,6 +70,10 @@ test('prompts beyond the quota are refused over HTTP and WebSocket, those that w
   socket.send(JSON.stringify({ type: 'execute', ref: 'r', sessionId: id, prompt: 'one more' }))
   expect(await answered).toMatchObject({ type: 'error', ref: 'r', error: { code: 'quota_exceeded' } })
   socket.terminate()
+  await until('the first is interrupted', async () => {
+    const { status } = await ask('POST', `/v1/sessions/${id}/interrupt`, ann)
+    return status === 202
+  })
   await until('all that was taken has run', async () => {
     const session = (await ask('GET', `/v1/sessions/${id}`, ann)).body as unknown as { status: string; queued: number }
     return session.status === 'idle' && session.queued === 0
