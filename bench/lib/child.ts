@@ -23,12 +23,20 @@ export const startChild = async (
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   const exited = new Promise<number | null>((resolve) => child.once('close', resolve))
-  const owned = scope.own(async () => {
+  const end = async (): Promise<void> => {
     child.kill('SIGTERM')
     const timer = setTimeout(() => child.kill('SIGKILL'), killAfterMs)
     await exited
     clearTimeout(timer)
-  })
+  }
+  let owned: AsyncDisposable
+  try {
+    owned = scope.own(end)
+  } catch (error) {
+    // The run was ended a moment ago: so is this.
+    await end()
+    throw error
+  }
   await new Promise<void>((resolve, reject) => {
     child.once('spawn', resolve)
     child.once('error', reject)

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import type { Chaos, Result, Trial } from './trial.ts'
 
 const most = 12
@@ -10,7 +11,7 @@ export const runTrial = async (chaos: Chaos, trial: Trial): Promise<Result> => {
   try {
     result = { name, title, limit, ...(await trial.run(chaos, trial.counts[chaos.size])) }
   } catch (error) {
-    const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    const what = inspect(error)
     result = { name, title, limit, count: 0, problems: [{ kind: 'failed', what }] }
   }
   for (const { kind, what } of result.problems.slice(0, most)) chaos.note(`  ${kind}: ${what}`)

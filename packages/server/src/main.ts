@@ -129,7 +129,11 @@ const main = async (argv: string[]): Promise<void> => {
     stop(0)
   })
   process.stdout.write(`AICode Manager ${assets.version} listens on ${server.url}\n`)
-  process.stdout.write(await banner(config, server))
+  process.stdout.write(
+    await banner(config, server).catch(
+      (error: unknown) => `aicm: the isolation is not known: ${explain(error, config)}\n`,
+    ),
+  )
   const problem = await server.oidcProblem
   if (problem !== undefined) process.stdout.write(`Log-in by OpenID does not work yet: ${problem}\n`)
 }

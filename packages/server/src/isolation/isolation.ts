@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import type { Isolation } from '@aicm/protocol'
 import type { IsolationSettings } from '../config/config.ts'
 import { AppError } from '../lib/app-error.ts'
-import { once } from '../lib/once.ts'
 import type { Limits } from '../process/limits.ts'
 import type { Owner } from '../process/owner.ts'
 import type { ConfinementStore } from '../storage/confinement-store.ts'
@@ -110,7 +109,13 @@ export const createSessionWalls = (options: {
       missing: missingOf(proven, settings, host, dataDir),
     }
   }
-  const state = once(find)
+  let found: Promise<Isolation> | undefined
+  /** What went wrong in finding out is tried again by whoever asks next. */
+  const state = (): Promise<Isolation> =>
+    (found ??= find().catch((error: unknown) => {
+      found = undefined
+      throw error
+    }))
 
   return {
     accountsDir,

@@ -53,13 +53,20 @@ export const createOwners = (options: { dataDir: string; range: UidRange; store:
   }
 }
 
+const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT'
+
 /** Closes the data folder to all but the server's user, except for the ways through it. What they lead to is somebody's alone. */
 export const openWays = async (dataDir: string): Promise<void> => {
   for (const name of await readdir(dataDir)) {
-    const path = join(dataDir, name)
-    const { mode } = await lstat(path)
-    if (ways.includes(name)) await chmod(path, name === 'accounts' ? 0o755 : passable)
-    else if ((mode & 0o077) !== 0) await chmod(path, mode & 0o700)
+    try {
+      const path = join(dataDir, name)
+      const { mode } = await lstat(path)
+      if (ways.includes(name)) await chmod(path, name === 'accounts' ? 0o755 : passable)
+      else if ((mode & 0o077) !== 0) await chmod(path, mode & 0o700)
+    } catch (error) {
+      // The server is at work meanwhile: a file of its own that it has replaced or removed needs no closing.
+      if (!isMissing(error)) throw error
+    }
   }
   await chmod(dataDir, passable)
 }
