@@ -10,7 +10,7 @@ export type AccessTokens = {
   /** A signed token of a user's login, and its life in seconds. */
   issue(subject: { userId: string; loginId: string }): Promise<{ token: string; expiresIn: number }>
   /** Rejects with AppError unauthorized. Whether the login still stands is not asked here. */
-  verify(token: string): Promise<Identity>
+  verify(token: string): Identity | Promise<Identity>
 }
 
 const issuer = 'aicm'
@@ -49,6 +49,12 @@ export const createAccessTokens = (keys: SigningKeys, clock: Clock): AccessToken
     }
   }
 
+  const verify = async (token: string): Promise<Identity> => {
+    const identity = await check(token)
+    verified.set(token, identity)
+    return identity
+  }
+
   return {
     issue: async ({ userId, loginId }) => {
       const now = Math.floor(clock.now() / 1000)
@@ -64,12 +70,9 @@ export const createAccessTokens = (keys: SigningKeys, clock: Clock): AccessToken
         .sign(secret)
       return { token, expiresIn: accessLifeSeconds }
     },
-    verify: async (token) => {
+    verify: (token) => {
       const known = verified.get(token)
-      if (known !== undefined && known.expiresAt > clock.now()) return known
-      const identity = await check(token)
-      verified.set(token, identity)
-      return identity
+      return known !== undefined && known.expiresAt > clock.now() ? known : verify(token)
     },
   }
 }

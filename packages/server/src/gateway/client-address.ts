@@ -38,7 +38,16 @@ const forwarded = (header: string, key: string): string[] =>
  */
 export const createOrigins = (proxies: BlockList | undefined): Origins => {
   const isProxy = (address: string): boolean => proxies !== undefined && isIn(proxies, address)
-  const peerOf = ({ socket }: Asked): string => plainAddress(socket.remoteAddress ?? 'unknown')
+  /** A connection stays whose it is. */
+  const peers = new WeakMap<Asked['socket'], { address: string; isProxy: boolean }>()
+  const peerOf = ({ socket }: Asked): { address: string; isProxy: boolean } => {
+    const known = peers.get(socket)
+    if (known !== undefined) return known
+    const address = plainAddress(socket.remoteAddress ?? 'unknown')
+    const peer = { address, isProxy: isProxy(address) }
+    peers.set(socket, peer)
+    return peer
+  }
 
   const hopsOf = ({ headers }: Asked, key: 'for' | 'proto'): string[] => {
     const name = key === 'for' ? 'x-forwarded-for' : 'x-forwarded-proto'
@@ -50,8 +59,9 @@ export const createOrigins = (proxies: BlockList | undefined): Origins => {
   }
 
   const addressOf: Origins['addressOf'] = (request) => {
-    let address = peerOf(request)
-    if (proxies === undefined) return address
+    const peer = peerOf(request)
+    let { address } = peer
+    if (!peer.isProxy) return address
     for (const hop of hopsOf(request, 'for').toReversed()) {
       if (!isProxy(address)) break
       const next = addressIn(hop)
@@ -65,7 +75,7 @@ export const createOrigins = (proxies: BlockList | undefined): Origins => {
     addressOf,
     schemeOf: (request) => {
       if ('encrypted' in request.socket && request.socket.encrypted === true) return 'https'
-      if (!isProxy(peerOf(request))) return undefined
+      if (!peerOf(request).isProxy) return undefined
       const scheme = hopsOf(request, 'proto').at(-1)?.trim().toLowerCase()
       return scheme === 'http' || scheme === 'https' ? scheme : undefined
     },

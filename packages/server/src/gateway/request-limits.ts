@@ -34,6 +34,7 @@ const usersOfAddress = 5
 const remembered = 10_000
 
 const mostShown = 100
+const allowed = Promise.resolve()
 
 const seconds = (ms: number): number => (Number.isFinite(ms) ? Math.max(1, Math.ceil(ms / 1000)) : 3600)
 
@@ -71,13 +72,15 @@ export const createRequestLimits = (limiter: RateLimiter, guard: Guard): Request
 
   const assertNotBlocked = (address: string): void => refuseBlocked(sourceOf(address))
 
+  const countAddress = async (address: string, limitClass: LimitClass): Promise<void> => {
+    const source = sourceOf(address)
+    refuseBlocked(source)
+    assertAllowed(await limiter.take(source, limitClass, 1 / usersOfAddress), 'address', limitClass)
+  }
+
   return {
-    ofAddress: async (address, limitClass, credential) => {
-      if (credential !== undefined && good.has(credential)) return
-      const source = sourceOf(address)
-      refuseBlocked(source)
-      assertAllowed(await limiter.take(source, limitClass, 1 / usersOfAddress), 'address', limitClass)
-    },
+    ofAddress: (address, limitClass, credential) =>
+      credential !== undefined && good.has(credential) ? allowed : countAddress(address, limitClass),
     ofCaller: async (caller, limitClass, credential) => {
       if (credential !== undefined && !good.has(credential)) good.set(credential, true)
       refuseBlocked(nameOf(caller))

@@ -16,7 +16,8 @@ const lingerMs = 20_000
 const dismissMs = 500
 
 export const wantsEventStream = (request: FastifyRequest): boolean =>
-  (request.headers.accept ?? '').split(',').some((type) => type.trim().startsWith('text/event-stream'))
+  request.headers.accept?.includes('text/event-stream') === true &&
+  request.headers.accept.split(',').some((type) => type.trim().startsWith('text/event-stream'))
 
 const eventOf = (item: StreamItem): string =>
   `id: ${formatCursor(cursorAfter(item))}\nevent: ${item.type}\ndata: ${JSON.stringify(item)}\n\n`

@@ -14,6 +14,8 @@ declare module 'fastify' {
   }
   interface FastifyContextConfig {
     limitClass?: LimitClass
+    /** Sets the caller of a request, or throws. */
+    identify?: (request: FastifyRequest) => Promise<void>
   }
 }
 
@@ -61,17 +63,20 @@ export const limitRequests = (
     const limitClass = route.config?.limitClass ?? 'read'
     const classOf = (request: FastifyRequest): LimitClass =>
       limitClass === 'read' && wantsEventStream(request) ? 'stream' : limitClass
-    const byAddress = (request: FastifyRequest): Promise<void> =>
-      limits.ofAddress(request.clientAddress, classOf(request), request.headers.authorization)
-    const byCaller = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    const identify = route.config?.identify
+    // One hook for all three: each has its price, and every request pays it.
+    const admit = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+      const asked = classOf(request)
+      const { authorization } = request.headers
+      await limits.ofAddress(request.clientAddress, asked, authorization)
+      await identify?.(request)
       const caller = countedOf(request)
       if (caller === undefined) return
-      const asked = classOf(request)
-      const left = await limits.ofCaller(caller, asked, request.headers.authorization)
+      const left = await limits.ofCaller(caller, asked, authorization)
       if (left === undefined) return
       reply.header('ratelimit-policy', policy[asked])
       reply.header('ratelimit', leftOf(asked, left))
     }
-    route.onRequest = [byAddress, ...(route.onRequest === undefined ? [] : [route.onRequest].flat()), byCaller]
+    route.onRequest = [admit, ...(route.onRequest === undefined ? [] : [route.onRequest].flat())]
   })
 }

@@ -42,7 +42,16 @@ export const createRegister =
       method: route.method,
       url: route.path,
       bodyLimit: options.bodyLimit,
-      config: { limitClass: limitClassOf(route) },
+      config: {
+        limitClass: limitClassOf(route),
+        identify: async (request) => {
+          if (route.auth === 'none') return
+          const identity = await authenticate(services, request.headers)
+          const user = await userOf(services, identity)
+          request.caller = { identity, user }
+          if (route.auth !== 'token') assertMay(user, route.auth)
+        },
+      },
       schema: {
         operationId: route.id,
         summary: route.summary,
@@ -56,13 +65,6 @@ export const createRegister =
           [route.status]: route.response ?? Type.Null({ description: 'Nothing' }),
           default: ErrorBody,
         },
-      },
-      onRequest: async (request) => {
-        if (route.auth === 'none') return
-        const identity = await authenticate(services, request.headers)
-        const user = await userOf(services, identity)
-        request.caller = { identity, user }
-        if (route.auth !== 'token') assertMay(user, route.auth)
       },
       handler: async (request, reply) => {
         const call = {

@@ -2,7 +2,7 @@ import fastifySwagger from '@fastify/swagger'
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify'
 import type { GatewaySettings } from '../../config/gateway.ts'
 import { AppError, toAppError } from '../../lib/app-error.ts'
-import { newId } from '../../lib/id.ts'
+import { newRequestId } from '../../lib/id.ts'
 import { viewText } from '../../session/view.ts'
 import { authenticate } from '../access.ts'
 import { checkOrigin, type OriginRules } from '../origin.ts'
@@ -54,7 +54,7 @@ export const createHttpServer = async (
   const replyError = createReplyError(log, noteFailures(services.limits, services.origins))
   // Without a logger of fastify's: it would make one for each request, and listen for the end of each answer.
   const app = fastify({
-    genReqId: () => newId('req', services.clock.now()),
+    genReqId: () => newRequestId(services.clock.now()),
     bodyLimit: maxBodyBytes,
     serverFactory: options.listener.create,
     forceCloseConnections: true,
@@ -64,7 +64,7 @@ export const createHttpServer = async (
     clientErrorHandler: (error, socket) => {
       if (!socket.writable) return
       const { status, refused } = unreadable('code' in error ? error.code : undefined)
-      const body = JSON.stringify(refused.toBody(newId('req', services.clock.now())))
+      const body = JSON.stringify(refused.toBody(newRequestId(services.clock.now())))
       socket.end(
         `HTTP/1.1 ${status}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
       )

@@ -12,7 +12,7 @@ import type { WebSocket } from 'ws'
 import { viewUser } from '../../auth/accounts.ts'
 import type { Identity } from '../../auth/identity.ts'
 import { AppError, toAppError } from '../../lib/app-error.ts'
-import { newId } from '../../lib/id.ts'
+import { newRequestId } from '../../lib/id.ts'
 import { unreachable } from '../../lib/unreachable.ts'
 import type { Batch } from '../../session/feed.ts'
 import { sessionOf, userOf, type Caller } from '../access.ts'
@@ -75,7 +75,7 @@ export const serveConnection = (
 
   const refuse = (error: unknown, ref: string | undefined, message?: UpMessage): void => {
     const refused = toAppError(error)
-    const requestId = newId('req', services.clock.now())
+    const requestId = newRequestId(services.clock.now())
     if (refused.status >= 500)
       services.log.error({ err: refused, cause: refused.cause, requestId }, 'a WebSocket request failed')
     audit.refused(message, { error: refused, requestId })

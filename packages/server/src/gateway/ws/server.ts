@@ -4,7 +4,7 @@ import { WebSocketServer } from 'ws'
 import type { DownMessage } from '@aicm/protocol'
 import { credentialOf, type Identity } from '../../auth/identity.ts'
 import { AppError, toAppError } from '../../lib/app-error.ts'
-import { newId } from '../../lib/id.ts'
+import { newRequestId } from '../../lib/id.ts'
 import { authenticate, userOf } from '../access.ts'
 import { checkOrigin, type OriginRules } from '../origin.ts'
 import type { Services } from '../services.ts'
@@ -82,7 +82,7 @@ export const createWebSocketServer = (http: Server, services: Services, rules: O
     const ignore = (): void => undefined
     socket.on('error', ignore)
     const address = services.origins.addressOf(request)
-    const requestId = newId('req', services.clock.now())
+    const requestId = newRequestId(services.clock.now())
     admit(request, socket, address).then(
       (admitted) => {
         socket.off('error', ignore)
