@@ -6,7 +6,7 @@ export default defineConfig({
     // Real processes, sockets and files: a process for each test file, and no more of them than two cores bear.
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 })
