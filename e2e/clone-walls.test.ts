@@ -91,6 +91,12 @@ for (const level of ['sealed', 'sandbox', 'process', 'none'] as const)
       expect(await clone('nobody', 'http://nobody.invalid/x.git')).toMatchObject({
         error: expect.stringMatching(/^host_not_found: nobody\.invalid /),
       })
+      if (level !== 'none') return
+      await server.addUser('second')
+      expect(await clone('shared', `${git.url}/repository.git`)).toMatchObject({
+        status: 'failed',
+        error: expect.stringMatching(/^isolation_unavailable: /),
+      })
     },
     60_000,
   )

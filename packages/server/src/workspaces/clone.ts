@@ -64,8 +64,8 @@ export const cloneRepository = async (options: {
 }): Promise<string | undefined> => {
   const { id, into, scratch, signal } = options
   const [home, tmp, socketDir] = [join(scratch, 'home'), join(scratch, 'tmp'), join(scratch, 'socket')]
-  const walls = await options.walls.of(options.userId)
   try {
+    const walls = await options.walls.of(options.userId)
     for (const path of [home, tmp, socketDir]) await mkdir(path, { recursive: true, mode: 0o700 })
     await using proxy = await openEgressProxy({ dir: socketDir, egress: options.egress })
     for (const path of [scratch, into]) await options.walls.give(path, walls.owner)
@@ -107,6 +107,7 @@ export const cloneRepository = async (options: {
         AICM_CLONE: id,
       },
     })
+    signal.removeEventListener('abort', stop)
     if (result.code === 0) return undefined
     signal.throwIfAborted()
     const failure = proxy.failure()
@@ -115,6 +116,7 @@ export const cloneRepository = async (options: {
       : `${failure.reason}: ${words(failure.reason, failure.host, failure.port)}`
   } catch (error) {
     if (signal.aborted) return String(signal.reason)
+    if (error instanceof AppError) return `${error.code}: ${error.message} ${error.hint}`
     return `git clone failed: ${error instanceof Error ? error.message : String(error)}`
   } finally {
     await endClone(id)

@@ -63,7 +63,10 @@ export const createWorkspaces = (
 
   const runClone = async (id: string, clone: Clone, repository: Parameters<Clone['run']>[0]): Promise<void> => {
     try {
-      const error = await clone.run(repository)
+      const error = await clone.run(repository).catch((error: unknown) => {
+        options.log.error({ err: error, workspaceId: id }, 'what a clone has left could not be removed')
+        return 'internal: Something went wrong in the server. Delete this workspace and create it again.'
+      })
       if (error !== undefined) options.log.warn({ workspaceId: id, error }, 'a clone failed')
       await workspaces.update(id, error === undefined ? { status: 'ready', error: null } : { status: 'failed', error })
     } finally {
@@ -106,7 +109,7 @@ export const createWorkspaces = (
       }
       if (body.gitUrl !== undefined && clone !== undefined)
         runClone(record.id, clone, { url: body.gitUrl, branch: body.branch }).catch((error: unknown) =>
-          options.log.error({ err: error, workspaceId: record.id }, 'a clone, or storing its end, went wrong'),
+          options.log.error({ err: error, workspaceId: record.id }, 'the end of a clone could not be stored'),
         )
       return record
     },
