@@ -34,7 +34,7 @@ beforeAll(async () => {
   mkdirSync(join(root, 'project'), { recursive: true })
   writeFileSync(join(root, 'project', 'file.txt'), 'was there before')
   git = await gitServer(join(dir, 'git'))
-  server = await startTestServer({ args: ['--workspace-root', root] })
+  server = await startTestServer({ args: ['--workspace-root', root, '--clone-from', '127.0.0.1'] })
   client = await server.client()
   token = await server.token()
 })

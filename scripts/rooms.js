@@ -21,6 +21,7 @@ const claude = `${server}/claude`
 const session = `${server}/session`
 const auth = `${server}/auth`
 const audit = `${server}/audit`
+const egress = `${server}/egress`
 const workspaces = `${server}/workspaces`
 const brokerProcess = `${server}/broker`
 
@@ -53,7 +54,9 @@ export const rooms = [
   { path: `${server}/rebuild`, may: [...machine, claude, session, audit] },
   { path: auth, may: ground },
   { path: audit, may: ground },
-  { path: workspaces, may: [...ground, process, isolation, auth] },
+  // The way out to where users say.
+  { path: egress, may: ground },
+  { path: workspaces, may: [...ground, process, isolation, auth, egress, `${server}/quotas`] },
   { path: brokerProcess, may: [...ground, process, broker] },
   { path: `${server}/health`, may: [...machine, claude, session, brokerProcess] },
   { path: `${server}/rate-limit`, may: ground },

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path'
 import { until } from '@aicm/testing/until'
 import { temporaryFolder } from '../../bench/lib/folder.ts'
 import { serveFiles } from '../../e2e/lib/git-server.ts'
+import { operatorAllows } from '../lib/attack.ts'
 import { openCanary } from '../lib/canary.ts'
 import { openInside } from '../lib/inside.ts'
 import type { Row } from '../lib/row.ts'
@@ -86,7 +87,7 @@ export const repository: Row = {
     git('-c', 'user.name=Evil', '-c', 'user.email=evil@example.org', 'commit', '--quiet', '--message', 'x')
     git('clone', '--quiet', '--bare', '.', join(folder.path, 'repository.git'))
     git('--git-dir', join(folder.path, 'repository.git'), 'update-server-info')
-    await using files = await serveFiles(folder.path)
+    await using files = await serveFiles(folder.path, operatorAllows)
 
     const target = await attack.shared()
     const { alice } = target

@@ -35,7 +35,7 @@ export const gitServer = async (dir: string): Promise<GitServer> => {
 }
 
 /** Serves the files of a folder: to git, a repository in it that has been told of it (`update-server-info`). */
-export const serveFiles = async (dir: string): Promise<GitServer> => {
+export const serveFiles = async (dir: string, address = '127.0.0.1'): Promise<GitServer> => {
   const requests: string[] = []
   const server = createServer((request, response) => {
     const path = normalize(decodeURIComponent((request.url ?? '/').split('?', 1)[0] ?? '/'))
@@ -46,12 +46,12 @@ export const serveFiles = async (dir: string): Promise<GitServer> => {
       response.writeHead(404).end()
     }
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(0, address)
   await once(server, 'listening')
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('no port')
+  const bound = server.address()
+  if (bound === null || typeof bound === 'string') throw new Error('no port')
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    url: `http://${address}:${bound.port}`,
     requests,
     [Symbol.asyncDispose]: async () => {
       const closed = once(server, 'close')

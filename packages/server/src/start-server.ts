@@ -1,5 +1,4 @@
 import { mkdirSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { mintSessionToken, tokenKey } from '@aicm/broker'
@@ -19,6 +18,7 @@ import { readSecretKey } from './broker/secret-key.ts'
 import { createSpending } from './broker/spending.ts'
 import { createClaudeProgram, findClaude, type ClaudeProgram } from './claude/find.ts'
 import type { Config } from './config/config.ts'
+import { createEgress } from './egress/egress.ts'
 import { createHealthChecker } from './health/checker.ts'
 import { createHealth } from './health/health.ts'
 import { createStorageCheck, untilDiskWorks } from './health/storage-check.ts'
@@ -41,6 +41,7 @@ import { openLogFile } from './lib/log-file.ts'
 import { createMetrics } from './observability/metrics.ts'
 import { openStorage, type Recovery } from './open-storage.ts'
 import { defaultLimits } from './process/limits.ts'
+import { removeTree } from './process/remove-tree.ts'
 import { createUserQuotas } from './quotas/quotas.ts'
 import { createStoredBytes } from './quotas/stored-bytes.ts'
 import { createGuard } from './rate-limit/guard.ts'
@@ -49,6 +50,7 @@ import { createLoginLimiter } from './rate-limit/login-limiter.ts'
 import { createProcesses } from './session/processes.ts'
 import { createRegistry, type Registry } from './session/registry.ts'
 import { lockFolder } from './storage/drivers/sqlite/folder-lock.ts'
+import { createClones } from './workspaces/clones.ts'
 import { createWorkspaces } from './workspaces/workspaces.ts'
 
 export type RunningServer = {
@@ -176,7 +178,16 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     brokerUp: broker.up,
     token: (session) => mintSessionToken(brokerKey, session),
   })
-  const workspaces = createWorkspaces(database, { dataDir: config.dataDir, roots: config.workspaceRoots, clock, log })
+  const clones = createClones({
+    dataDir: config.dataDir,
+    walls,
+    egress: createEgress({ allowed: config.cloneFrom }),
+    bytesLeft: (userId) => quotas.bytesLeft(userId),
+  })
+  const workspaces = createWorkspaces(database, {
+    ...{ dataDir: config.dataDir, roots: config.workspaceRoots, clones, clock, log },
+  })
+  opened.defer(clones.endAll)
   const registry: Registry = createRegistry(database, {
     processes,
     policy: { ...settings.retry, continue: settings.continue },
@@ -281,8 +292,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     quotas,
     origins: createOrigins(gateway.trustedProxies),
     removeUserFiles: async (userId) => {
-      for (const folder of ['users', 'workspaces'])
-        await rm(join(config.dataDir, folder, userId), { recursive: true, force: true })
+      for (const folder of ['users', 'workspaces']) await removeTree(join(config.dataDir, folder, userId))
     },
     clock,
     log,

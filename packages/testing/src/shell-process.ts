@@ -28,12 +28,12 @@ export const shellProcess = async (
     workspace: at('workspace'),
     home: at('home'),
     tmp: at('tmp'),
-    brokerDir: at('broker'),
+    socketDir: at('broker'),
     program: '/bin/sh',
     accountsDir: at('accounts'),
     readOnly: [],
   }
-  await Promise.all([view.workspace, view.home, view.tmp, view.brokerDir].map((path) => mkdir(path)))
+  await Promise.all([view.workspace, view.home, view.tmp, view.socketDir].map((path) => mkdir(path)))
   await writeAccounts(view.accountsDir)
   const marker = `test-${process.pid}-${launched++}`
   const { inside: _, ...confined } = confine({

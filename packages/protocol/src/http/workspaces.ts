@@ -27,7 +27,7 @@ export const workspaceRoutes = {
     path: '/v1/workspaces',
     summary: 'Create a workspace',
     description:
-      'Empty by default; a clone of gitUrl (http, https, ssh or git; status is "cloning" at first); or the existing folder `path` inside one of the roots that the operator allows.',
+      'Empty by default; a clone of gitUrl (http or https; status is "cloning" at first; from public addresses, and from where the operator allows); or the existing folder `path` inside one of the roots that the operator allows.',
     tag,
     auth: 'workspaces.write',
     body: strict({

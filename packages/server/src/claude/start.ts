@@ -42,7 +42,7 @@ export const startClaude = async (options: StartClaude): Promise<SessionProcess>
   const marker = `${options.sessionId}/${options.generation}`
   const { inside, ...confined } = confine({
     walls: options.walls,
-    view: { workspace, home, tmp, brokerDir, program, accountsDir, readOnly },
+    view: { workspace, home, tmp, socketDir: brokerDir, program, accountsDir, readOnly },
     exact: options.exactWorkspace,
     command: [
       program,
@@ -53,7 +53,8 @@ export const startClaude = async (options: StartClaude): Promise<SessionProcess>
     ...confined,
     dir: join(options.sessionDir, String(options.generation)),
     env: claudeEnvironment({
-      ...inside,
+      tmp: inside.tmp,
+      brokerSocket: inside.socket,
       home,
       path: systemPath,
       token: options.token,

@@ -5,6 +5,7 @@ import { parseDuration } from '../lib/duration.ts'
 import { ConfigError } from './config-error.ts'
 import { isLoopback, limitsOf, type GatewaySettings } from './gateway.ts'
 import { oidcSettingsOf, type OidcSettings } from './oidc.ts'
+import { reachableOf, type Reachable } from './reachable.ts'
 import { optionTable, type OptionName, type OptionSpec } from './options.ts'
 
 export type Credential = { kind: 'api-key' | 'auth-token' | 'oauth-token'; value: string }
@@ -55,6 +56,8 @@ export type Config = {
   secretKey: string | undefined
   secretKeyFile: string | undefined
   workspaceRoots: string[]
+  /** Besides public addresses. */
+  cloneFrom: Reachable
   allowedOrigins: string[]
   logLevel: 'debug' | 'info' | 'warn' | 'error'
   healthIntervalMs: number
@@ -232,6 +235,14 @@ const oauthOf = ({ oauthTokenUrl, oauthClientId }: Values): Config['oauth'] => {
   return { tokenUrl: urlOf('oauthTokenUrl', tokenUrl), clientId }
 }
 
+const cloneFromOf = ({ cloneFrom = [] }: Values): Reachable => {
+  const reachable = reachableOf(cloneFrom)
+  if (typeof reachable !== 'string') return reachable
+  throw new ConfigError(
+    `${nameOf('cloneFrom')} is ${JSON.stringify(reachable)}; it must be a host name, an address or a network, like git.example.org or 10.0.0.0/8.`,
+  )
+}
+
 const isolationLevels = ['none', 'process', 'sandbox', 'sealed'] as const
 /** Above what systems give to accounts, containers and services. */
 const defaultUids = { first: 1_900_000_000, last: 1_900_065_535 }
@@ -299,6 +310,7 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
     secretKey: values.secretKey?.[0],
     secretKeyFile: values.secretKeyFile?.[0] === undefined ? undefined : resolve(values.secretKeyFile[0]),
     workspaceRoots: roots,
+    cloneFrom: cloneFromOf(values),
     allowedOrigins: (values.allowedOrigins ?? []).map((origin) => new URL(urlOf('allowedOrigins', origin)).origin),
     logLevel: oneOf('logLevel', values.logLevel?.[0] ?? 'info', ['debug', 'info', 'warn', 'error']),
     healthIntervalMs: healthInterval * 1000,

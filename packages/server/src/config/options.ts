@@ -58,6 +58,13 @@ export const optionTable = {
     many: ':',
     doc: 'A folder whose subfolders may be used as workspaces where they are. Can be given several times.',
   },
+  cloneFrom: {
+    flag: '--clone-from',
+    env: 'AICM_CLONE_FROM',
+    value: 'HOST|NETWORK',
+    many: ',',
+    doc: 'Where repositories may be cloned from besides public addresses: a host name, an address, or a network like 10.0.0.0/8. Can be given several times (comma-separated in the environment).',
+  },
   allowedOrigins: {
     flag: '--allow-origin',
     env: 'AICM_ALLOWED_ORIGINS',

@@ -4,7 +4,7 @@ import type { ChildFolder } from '../process/child-descriptors.ts'
 import type { LaunchSpec } from '../process/launch.ts'
 import { prlimitArgv, type Limits } from '../process/limits.ts'
 import type { Owner } from '../process/owner.ts'
-import { brokerDirInside, sandboxArgv, type View } from './sandbox-argv.ts'
+import { socketDirInside, sandboxArgv, type View } from './sandbox-argv.ts'
 import { unreachable } from '../lib/unreachable.ts'
 
 /** The walls around one program of a user's. */
@@ -19,7 +19,7 @@ export type Confined = Required<Pick<LaunchSpec, 'argv' | 'cwd' | 'exitStatus'>>
   owner: Owner | undefined
   folder: ChildFolder | undefined
   /** Where it finds its things. */
-  inside: { tmp: string; brokerSocket: string }
+  inside: { tmp: string; socket: string }
 }
 
 /**
@@ -41,7 +41,7 @@ export const confine = ({
   const { level, owner, limits } = walls
   const bare = {
     ...{ owner, cwd: view.workspace, folder: undefined, exitStatus: 'shell' as const },
-    inside: { tmp: view.tmp, brokerSocket: join(view.brokerDir, 'api.sock') },
+    inside: { tmp: view.tmp, socket: join(view.socketDir, 'api.sock') },
   }
   switch (level) {
     case 'none':
@@ -53,7 +53,7 @@ export const confine = ({
       return {
         argv: [...prlimitArgv(limits), ...sandboxArgv(view, { sealed: level === 'sealed' }), ...command],
         ...{ owner, cwd: view.workspace, folder: { path: view.workspace, exact }, exitStatus: 'command' },
-        inside: { tmp: '/tmp', brokerSocket: join(brokerDirInside, 'api.sock') },
+        inside: { tmp: '/tmp', socket: join(socketDirInside, 'api.sock') },
       }
     default:
       return unreachable(level)

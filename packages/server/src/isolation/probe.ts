@@ -96,7 +96,7 @@ export const probe = async (options: ProbeOptions): Promise<Proven> => {
   const base = await mkdtemp(join(options.dataDir, 'probe-'))
   const network = await readlink('/proc/self/ns/net').catch(() => '')
   const [secret, neighbour] = [join(base, 'secret'), join(base, 'neighbour')]
-  const [brokerDir, accountsDir] = [join(base, 'broker'), join(base, 'accounts')]
+  const [socketDir, accountsDir] = [join(base, 'socket'), join(base, 'accounts')]
   let attempts = 0
 
   /** New folders each time: what one attempt has made could be in the way of the next. */
@@ -121,7 +121,7 @@ export const probe = async (options: ProbeOptions): Promise<Proven> => {
         ...confined
       } = confine({
         walls: { level, owner, limits: { openFiles, fileSizeBytes: 2 ** 20, processes: 4096 } },
-        view: { ...(await makeFolders(owner)), brokerDir, accountsDir, program: options.program, readOnly: [] },
+        view: { ...(await makeFolders(owner)), socketDir, accountsDir, program: options.program, readOnly: [] },
         exact: false,
         command: ['sh', '-c', look, 'sh', secret, neighbour, options.program, String(process.pid)],
       })
@@ -135,8 +135,8 @@ export const probe = async (options: ProbeOptions): Promise<Proven> => {
 
   try {
     if (options.owner !== undefined) await chmod(base, 0o711)
-    await mkdir(brokerDir)
-    await chmod(brokerDir, 0o755)
+    await mkdir(socketDir)
+    await chmod(socketDir, 0o755)
     await writeAccounts(accountsDir)
     await writeFile(secret, 'not for sessions', { mode: 0o600 })
     await writeFile(neighbour, 'not for others', { mode: 0o600 })

@@ -92,7 +92,7 @@ requires('bwrap')('of the program’s folder it sees the program alone', async (
   await using dir = await tempDir()
   const at = (name: string): string => join(dir.path, name)
   const view = {
-    ...{ workspace: at('workspace'), home: at('home'), tmp: at('tmp'), brokerDir: at('broker') },
+    ...{ workspace: at('workspace'), home: at('home'), tmp: at('tmp'), socketDir: at('broker') },
     ...{ program: at('bin/program'), accountsDir: at('accounts'), readOnly: [at('extra')] },
   }
   await Promise.all(['workspace', 'home', 'tmp', 'broker', 'bin', 'extra'].map((name) => mkdir(at(name))))

@@ -2,15 +2,15 @@ import { existsSync, lstatSync, readlinkSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { childDescriptors } from '../process/child-descriptors.ts'
 
-/** What a session may see. Paths are the host's; inside they are the same, except the broker's folder. */
+/** What a program of a user's may see. Paths are the host's; inside they are the same, except the socket's folder. */
 export type View = {
   /** The folder is the child's descriptor for it (see ChildFolder); this is its name. */
   workspace: string
   home: string
   /** Becomes /tmp. */
   tmp: string
-  /** Folder of the broker's socket: bound as a folder, because a new broker's socket is a new file. */
-  brokerDir: string
+  /** Folder of `api.sock`, the only way out of `sealed`: bound as a folder, because a new broker's socket is a new file. */
+  socketDir: string
   /** The program to run: one file, read-only. */
   program: string
   /** Holds the `passwd` and `group` that are seen instead of the host's: see writeAccounts. */
@@ -19,7 +19,7 @@ export type View = {
   readOnly: readonly string[]
 }
 
-export const brokerDirInside = '/run/aicm'
+export const socketDirInside = '/run/aicm'
 
 /** Of /etc only what programs need to run; nothing there is the server's. */
 const etc = [
@@ -113,8 +113,8 @@ export const sandboxArgv = (view: View, { sealed }: { sealed: boolean }): [strin
   '/tmp',
   ...view.readOnly.flatMap((path) => ['--ro-bind', path, path]),
   '--ro-bind',
-  view.brokerDir,
-  brokerDirInside,
+  view.socketDir,
+  socketDirInside,
   // Not its folder: that may be somebody's home.
   '--ro-bind',
   view.program,

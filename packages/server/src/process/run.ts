@@ -8,7 +8,7 @@ export type RunResult = { code: number | null; signal: string | null; stdout: st
 const maxOutput = 64 * 1024
 
 /**
- * Runs a short command to its end, with the given environment only. Keeps the first 64 KiB of each output.
+ * Runs a command to its end, with the given environment only. Keeps the first 64 KiB of each output.
  * Rejects when it cannot be started; ends it (and its group) on `signal` or after `timeoutMs`.
  */
 export const run = (
@@ -18,7 +18,7 @@ export const run = (
     cwd?: string
     owner?: Owner | undefined
     folder?: ChildFolder | undefined
-    timeoutMs: number
+    timeoutMs?: number
     signal?: AbortSignal
   },
 ): Promise<RunResult> =>
@@ -53,7 +53,7 @@ export const run = (
         // It has ended by itself.
       }
     }
-    const timer = setTimeout(end, options.timeoutMs)
+    const timer = options.timeoutMs === undefined ? undefined : setTimeout(end, options.timeoutMs)
     options.signal?.addEventListener('abort', end, { once: true })
     const settle = (): void => {
       clearTimeout(timer)

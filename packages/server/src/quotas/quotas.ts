@@ -18,6 +18,8 @@ export type UserQuotas = {
   prompt<T>(userId: string, take: () => Promise<T>): Promise<T>
   /** Before more is stored. */
   assertBytes(userId: string): Promise<void>
+  /** How much more may be stored, as it was last measured; Infinity: as much as they like. */
+  bytesLeft(userId: string): Promise<number>
   /** One more WebSocket, until what is given back is called. */
   connection(userId: string): Promise<() => void>
   /** How many processes a user may have, as far as it is known without asking. */
@@ -126,6 +128,7 @@ export const createUserQuotas = (
       return during(taking, userId, take)
     },
     assertBytes,
+    bytesLeft: async (userId) => ((await of(userId)).bytes ?? Number.POSITIVE_INFINITY) - (storedBytes.of(userId) ?? 0),
     connection: async (userId) => {
       assertLess('connections', connected.get(userId) ?? 0, (await of(userId)).connections)
       add(connected, userId, 1)

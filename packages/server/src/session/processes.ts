@@ -11,6 +11,7 @@ import { AppError } from '../lib/app-error.ts'
 import { adopt } from '../process/adopt.ts'
 import { makeFifoAhead } from '../process/fifo.ts'
 import { isAlive, markersIn } from '../process/identity.ts'
+import { removeTree } from '../process/remove-tree.ts'
 import { processFiles, type ProcessRecord, type SessionProcess } from '../process/session-process.ts'
 import { killTree, killMarked } from '../process/tree.ts'
 import type { Json, KeyValueStore } from '../storage/key-value-store.ts'
@@ -234,7 +235,7 @@ export const createProcesses = (
     },
 
     removeFiles: async (record) => {
-      await rm(sessionDir(record.id), { recursive: true, force: true })
+      await removeTree(sessionDir(record.id))
       await kv.delete(writerKey(record))
       await removeTranscript(homeOf(record), record.state.claudeSessionId)
     },
@@ -274,7 +275,7 @@ export const createProcesses = (
             : (await readdir(sessionDir(sessionId)).catch(() => []))
                 .filter((name) => /^\d+$/.test(name) && Number(name) < newest)
                 .map((name) => join(sessionDir(sessionId), name))
-        for (const path of stale) await rm(path, { recursive: true, force: true })
+        for (const path of stale) await removeTree(path)
         removed += stale.length
       }
       return { ended, removed }

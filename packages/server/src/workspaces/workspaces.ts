@@ -8,7 +8,8 @@ import type { Log } from '../lib/log.ts'
 import { removeTree } from '../process/remove-tree.ts'
 import type { Database } from '../storage/database.ts'
 import type { WorkspaceRecord } from '../storage/workspace-store.ts'
-import { cloneRepository, checkGitUrl } from './clone.ts'
+import { checkGitUrl } from './clone.ts'
+import { restartedText, type Clone, type Clones } from './clones.ts'
 
 export type CreateWorkspace = Input<typeof routes.workspaces.create>['body']
 
@@ -38,8 +39,9 @@ export const viewWorkspace = ({ userId: _, createdAt, ...record }: WorkspaceReco
 
 export const createWorkspaces = (
   { workspaces, sessions }: Pick<Database, 'workspaces' | 'sessions'>,
-  options: { dataDir: string; roots: string[]; clock: Clock; log: Log },
+  options: { dataDir: string; roots: string[]; clones: Clones; clock: Clock; log: Log },
 ): Workspaces => {
+  const { clones } = options
   const ownFolder = (userId: string, name: string): string => join(options.dataDir, 'workspaces', userId, name)
 
   const existingFolder = async (path: string): Promise<string> => {
@@ -59,13 +61,17 @@ export const createWorkspaces = (
     return real
   }
 
-  const clone = async (record: WorkspaceRecord, url: string, branch: string | undefined): Promise<void> => {
-    const error = await cloneRepository({ url, branch, into: record.path })
-    if (error !== undefined) options.log.warn({ workspaceId: record.id }, 'a clone failed')
-    await workspaces.update(
-      record.id,
-      error === undefined ? { status: 'ready', error: null } : { status: 'failed', error },
-    )
+  const runClone = async (id: string, clone: Clone, repository: Parameters<Clone['run']>[0]): Promise<void> => {
+    try {
+      const error = await clone.run(repository).catch((error: unknown) => {
+        options.log.error({ err: error, workspaceId: id }, 'what a clone has left could not be removed')
+        return 'internal: Something went wrong in the server. Delete this workspace and create it again.'
+      })
+      if (error !== undefined) options.log.warn({ workspaceId: id, error }, 'a clone failed')
+      await workspaces.update(id, error === undefined ? { status: 'ready', error: null } : { status: 'failed', error })
+    } finally {
+      clone.release()
+    }
   }
 
   const get: Workspaces['get'] = async (userId, id) => {
@@ -93,10 +99,16 @@ export const createWorkspaces = (
         error: null,
         createdAt: now,
       }
-      await workspaces.create(record)
-      if (record.source !== 'folder') await mkdir(record.path, { recursive: true, mode: 0o700 })
-      if (body.gitUrl !== undefined)
-        void clone(record, body.gitUrl, body.branch).catch((error: unknown) =>
+      const clone = body.gitUrl === undefined ? undefined : clones.take(record)
+      try {
+        await workspaces.create(record)
+        if (record.source !== 'folder') await mkdir(record.path, { recursive: true, mode: 0o700 })
+      } catch (error) {
+        clone?.release()
+        throw error
+      }
+      if (body.gitUrl !== undefined && clone !== undefined)
+        runClone(record.id, clone, { url: body.gitUrl, branch: body.branch }).catch((error: unknown) =>
           options.log.error({ err: error, workspaceId: record.id }, 'the end of a clone could not be stored'),
         )
       return record
@@ -126,6 +138,7 @@ export const createWorkspaces = (
       const record = await get(userId, id)
       if ((await sessions.countOpen(id)) > 0)
         throw new AppError('workspace_in_use', 'Sessions that are not closed use this workspace.')
+      await clones.end(id)
       await workspaces.delete(id)
       // A process of a session that was closed a moment ago may still be there.
       if (record.source !== 'folder') await removeTree(record.path)
@@ -133,11 +146,12 @@ export const createWorkspaces = (
 
     restore: async () => {
       for (const record of await workspaces.listCloning()) {
-        await rm(record.path, { recursive: true, force: true })
+        if (clones.has(record.id)) continue
+        await clones.sweep(record)
         await mkdir(record.path, { recursive: true, mode: 0o700 })
         await workspaces.update(record.id, {
           status: 'failed',
-          error: 'The server was restarted during the clone. Delete this workspace and create it again.',
+          error: restartedText,
         })
       }
     },
