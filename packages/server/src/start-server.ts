@@ -28,6 +28,7 @@ import { readCertificate, watchCertificate } from './gateway/http/certificate.ts
 import { connectionsOfMachine, limitConnections } from './gateway/http/connection-limits.ts'
 import { createListener } from './gateway/http/listener.ts'
 import { createHttpServer } from './gateway/http/server.ts'
+import { endVanishedPeers } from './gateway/http/vanished-peers.ts'
 import { originRules } from './gateway/origin.ts'
 import { createRequestLimits } from './gateway/request-limits.ts'
 import type { Services } from './gateway/services.ts'
@@ -305,12 +306,15 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   const listener = createListener({
     requestMs: gateway.requestMs,
     certificate: tls && (await readCertificate(tls)),
-    limit: limitConnections({
-      most: gateway.maxConnections ?? connectionsOfMachine(),
-      mostOfAddress: gateway.maxConnectionsOfAddress,
-      isProxy: services.origins.isProxy,
-      log,
-    }),
+    prepare: (server) => {
+      endVanishedPeers(server)
+      limitConnections(server, {
+        most: gateway.maxConnections ?? connectionsOfMachine(),
+        mostOfAddress: gateway.maxConnectionsOfAddress,
+        isProxy: services.origins.isProxy,
+        log,
+      })
+    },
   })
   if (tls !== undefined) watchCertificate({ files: tls, use: listener.use, log, signal: stopping.signal })
   const http = await createHttpServer(services, {

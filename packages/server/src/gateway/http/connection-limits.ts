@@ -24,12 +24,15 @@ export const connectionsOfMachine = (): number | undefined => {
 }
 
 /** Closes connections as they come when there are too many, in all or of one address. */
-export const limitConnections = (options: {
-  most: number | undefined
-  mostOfAddress: number
-  isProxy: (address: string) => boolean
-  log: Log
-}): ((server: Server) => void) => {
+export const limitConnections = (
+  server: Server,
+  options: {
+    most: number | undefined
+    mostOfAddress: number
+    isProxy: (address: string) => boolean
+    log: Log
+  },
+): void => {
   const { most, mostOfAddress, isProxy, log } = options
   const open = new Map<string, number>()
   let saidAt = Number.NEGATIVE_INFINITY
@@ -58,11 +61,9 @@ export const limitConnections = (options: {
     })
   }
 
-  return (server) => {
-    if (most !== undefined) server.maxConnections = most
-    server.prependListener('connection', count)
-    server.on('drop', (dropped) =>
-      say(dropped?.remoteAddress ?? 'unknown', 'there are too many connections: more are closed'),
-    )
-  }
+  if (most !== undefined) server.maxConnections = most
+  server.prependListener('connection', count)
+  server.on('drop', (dropped) =>
+    say(dropped?.remoteAddress ?? 'unknown', 'there are too many connections: more are closed'),
+  )
 }

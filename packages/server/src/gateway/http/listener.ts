@@ -38,7 +38,8 @@ const withClosing = (server: Http2SecureServer): Http2SecureServer => {
 export const createListener = (options: {
   requestMs: number
   certificate: Certificate | undefined
-  limit: (server: NetServer) => void
+  /** Before it listens. */
+  prepare: (server: NetServer) => void
 }): Listener => {
   const { requestMs, certificate } = options
   const headersMs = requestMs / 3
@@ -73,7 +74,7 @@ export const createListener = (options: {
     create: (handler) => {
       const server =
         certificate === undefined ? createServer(timeouts, handler as never) : createSecure(handler, certificate)
-      options.limit(server)
+      options.prepare(server)
       // The same to all who use it: requests, upgrades, close.
       return server as unknown as Server
     },

@@ -30,8 +30,11 @@ import { createOutgoing } from './outgoing.ts'
 
 /** Requests, and bytes of them, that may wait for their turn; past that the socket is not read. */
 const mayWait = { requests: 64, bytes: 1024 * 1024 }
-/** A connection that answers nothing for this long is gone, whatever TCP says. */
-const heartbeat = { everyMs: 10_000, deadMs: 25_000 }
+/**
+ * A connection that has answered nothing to so many pings is gone, whatever TCP says: 24 seconds at most. Counted, not timed: a
+ * server that was stopped for a minute asks before it lets go of everybody.
+ */
+const heartbeat = { everyMs: 8000, unanswered: 2 }
 const maxSubscriptions = 1000
 /** Whoever is let in no longer has so long to close by itself. */
 const dismissMs = 500
@@ -69,7 +72,8 @@ export const serveConnection = (
   const outgoing = createOutgoing(socket)
   const { send } = outgoing
   const limits = createMessageLimits(services.limits, countedCaller(identity), address)
-  let alive = performance.now()
+  /** Since the last sign of life. */
+  let pings = 0
   const waiting = { requests: 0, bytes: 0 }
   let lastRequest: Promise<void> = Promise.resolve()
 
@@ -246,7 +250,7 @@ export const serveConnection = (
   const isFull = (): boolean => waiting.requests >= mayWait.requests || waiting.bytes > mayWait.bytes
 
   socket.on('message', (data: Buffer, isBinary) => {
-    alive = performance.now()
+    pings = 0
     const { length } = data
     waiting.requests += 1
     waiting.bytes += length
@@ -260,11 +264,12 @@ export const serveConnection = (
       })
   })
   socket.on('pong', () => {
-    alive = performance.now()
+    pings = 0
   })
   const pulse = setInterval(() => {
-    if (performance.now() - alive > heartbeat.deadMs) socket.terminate()
-    else socket.ping()
+    if (pings === heartbeat.unanswered) return socket.terminate()
+    pings += 1
+    socket.ping()
   }, heartbeat.everyMs)
   socket.on('error', (error) => services.log.debug({ err: error }, 'a WebSocket failed'))
   const stopWatching = watchAccess(services, identity, { check: endWhatIsHidden, lost: dismiss })
