@@ -22,6 +22,7 @@ const session = `${server}/session`
 const auth = `${server}/auth`
 const audit = `${server}/audit`
 const workspaces = `${server}/workspaces`
+const files = `${server}/files`
 const brokerProcess = `${server}/broker`
 
 const base = [protocol, lib]
@@ -54,6 +55,10 @@ export const rooms = [
   { path: auth, may: ground },
   { path: audit, may: ground },
   { path: workspaces, may: [...ground, process, isolation, auth] },
+  // What touches users' files is started there as a program of its own: it imports nothing.
+  { path: `${files}/helper-protocol.ts`, may: [] },
+  { path: `${files}/helper.ts`, may: [`${files}/helper-protocol.ts`] },
+  { path: files, may: [...ground, process, isolation, `${files}/helper-protocol.ts`] },
   { path: brokerProcess, may: [...ground, process, broker] },
   { path: `${server}/health`, may: [...machine, claude, session, brokerProcess] },
   { path: `${server}/rate-limit`, may: ground },
@@ -70,6 +75,7 @@ export const rooms = [
       auth,
       audit,
       workspaces,
+      files,
       brokerProcess,
       `${server}/rate-limit`,
       `${server}/quotas`,

@@ -16,7 +16,7 @@ const setUp = (setting: string, usage = { processes: 0, queued: 0 }, bytes?: num
   const quotas = createUserQuotas(database, {
     defaults: parseQuotas(['off', setting]) ?? defaultQuotas,
     usageOf: () => usage,
-    storedBytes: { of: () => bytes },
+    storedBytes: { of: () => bytes, add: () => undefined },
   })
   return { database, quotas, usage }
 }

@@ -18,6 +18,8 @@ export type UserQuotas = {
   prompt<T>(userId: string, take: () => Promise<T>): Promise<T>
   /** Before more is stored. */
   assertBytes(userId: string): Promise<void>
+  /** So many more bytes are stored, or fewer: counted at once, not only when they are measured. Refused where it is too much. */
+  store(userId: string, bytes: number): Promise<void>
   /** One more WebSocket, until what is given back is called. */
   connection(userId: string): Promise<() => void>
   /** How many processes a user may have, as far as it is known without asking. */
@@ -126,6 +128,11 @@ export const createUserQuotas = (
       return during(taking, userId, take)
     },
     assertBytes,
+    store: async (userId, more) => {
+      const { bytes } = await of(userId)
+      if (bytes !== null && more > 0) assertLess('bytes', (storedBytes.of(userId) ?? 0) + more - 1, bytes)
+      storedBytes.add(userId, more)
+    },
     connection: async (userId) => {
       assertLess('connections', connected.get(userId) ?? 0, (await of(userId)).connections)
       add(connected, userId, 1)
