@@ -220,6 +220,35 @@ for (const level of ['sealed', 'process'] as const)
       expect((await read('theirs')).text).toBe('text')
     })
 
+    test('a workspace that was made anew under its old name is another', async () => {
+      const { id } = await owner.workspaces.create({ name: 'again' })
+      await owner.files.write(id, 'old', 'x')
+      await owner.workspaces.delete(id)
+      const again = await owner.workspaces.create({ name: 'again' })
+      expect((await owner.files.list(again.id)).entries).toEqual([])
+      await owner.files.write(again.id, 'new', 'x')
+      expect(readdirSync(again.path)).toEqual(['new'])
+    })
+
+    test('readers that stall hold up only their own user, and nobody once they are gone', async () => {
+      const { id, path } = await owner.workspaces.create({ name: 'stalled' })
+      await owner.files.list(id)
+      writeFileSync(join(path, 'huge'), Buffer.alloc(64 * 2 ** 20))
+      const url = `${server.url}/v1/workspaces/${id}/files/content?path=huge`
+      const leave = new AbortController()
+      const headers = { authorization: `Bearer ${token}` }
+      for (let at = 0; at < 4; at++) expect((await fetch(url, { headers, signal: leave.signal })).status).toBe(200)
+      let answered = false
+      const fifth = owner.files.list(id).then(() => (answered = true))
+      // Another user's request comes and goes meanwhile.
+      const others = await server.client()
+      const other = await others.workspaces.create({ name: `other-${level}` })
+      await others.files.list(other.id)
+      expect(answered).toBe(false)
+      leave.abort()
+      await fifth
+    })
+
     test('by the SDK and the command line: streams, parts, and what is not replaced', async () => {
       const { id } = workspace
       const { files } = owner
@@ -264,7 +293,9 @@ for (const level of ['sealed', 'process'] as const)
 
     test('the server’s own process opens nothing there, and the helper ends with it', async () => {
       await read('theirs')
-      const helpers = server.children()
+      const helpers = server
+        .children()
+        .filter(({ argv, environment }) => [...argv, ...environment].some((text) => text.includes(workspace.path)))
       expect(helpers.length).toBeGreaterThan(0)
       const uid = statSync(workspace.path).uid
       for (const { pid } of helpers) expect(statSync(`/proc/${pid}`).uid).toBe(uid)

@@ -1,3 +1,4 @@
+import { lstat } from 'node:fs/promises'
 import { createSemaphore } from '../lib/semaphore.ts'
 import { createTurns } from '../lib/turns.ts'
 import { startHelper, type Helper, type HelperPlace } from './helper-process.ts'
@@ -18,7 +19,11 @@ export type Helpers = AsyncDisposable & {
 
 type Idle = { key: string; helper: Helper; timer: NodeJS.Timeout }
 
-const keyOf = ({ path, walls }: HelperPlace): string => [path, walls.level, walls.owner?.uid].join('\0')
+/** The very folder, not its path: one that was made anew there is another, and a helper stays where it is. */
+const keyOf = async ({ path, walls }: HelperPlace): Promise<string> => {
+  const { dev, ino, birthtimeNs } = await lstat(path, { bigint: true })
+  return [dev, ino, birthtimeNs, walls.level, walls.owner?.uid].join()
+}
 
 /** `most`: how many there are at once, of all users, those that rest too. */
 export const createHelpers = ({ most }: { most: number }): Helpers => {
@@ -42,8 +47,8 @@ export const createHelpers = ({ most }: { most: number }): Helpers => {
     void helper.ended.then(() => drop(one))
   }
 
-  const take = (place: HelperPlace): Helper => {
-    const found = idle.findLast(({ key }) => key === keyOf(place))
+  const take = (key: string, place: HelperPlace): Helper => {
+    const found = idle.findLast((one) => one.key === key)
     if (found !== undefined) return drop(found)
     const [longest] = idle
     if (longest !== undefined && idle.length + busy.size >= most) void drop(longest).end()
@@ -57,7 +62,8 @@ export const createHelpers = ({ most }: { most: number }): Helpers => {
     const ends = AbortSignal.any([signal, closing.signal])
     ends.throwIfAborted()
     const where = await place()
-    const helper = take(where)
+    const key = await keyOf(where)
+    const helper = take(key, where)
     busy.add(helper)
     const done = Promise.withResolvers<void>()
     const end = (): void => {
@@ -69,7 +75,7 @@ export const createHelpers = ({ most }: { most: number }): Helpers => {
     await done.promise
     ends.removeEventListener('abort', end)
     busy.delete(helper)
-    if (!ends.aborted && helper.isResting()) rest(keyOf(where), helper)
+    if (!ends.aborted && helper.isResting()) rest(key, helper)
     else await helper.end()
   }
 
