@@ -3,6 +3,7 @@ import { approvals } from './rows/approvals.ts'
 import { broker } from './rows/broker.ts'
 import { deletion } from './rows/deletion.ts'
 import { fileApi } from './rows/file-api.ts'
+import { fileRace } from './rows/file-race.ts'
 import { flood } from './rows/flood.ts'
 import { guessing } from './rows/guessing.ts'
 import { inert } from './rows/inert.ts'
@@ -60,6 +61,7 @@ export const rows: readonly Row[] = [
   wsLimits,
   peers,
   fileApi,
+  fileRace,
   deletion,
   inert,
   repository,

@@ -67,6 +67,17 @@ const newUser = () =>
 const newCredential = () =>
   client.call(routes.credentials.create, { body: { kind: 'api-key', value: `${canary}-api-key-3` } })
 
+const newWorkspace = () => client.workspaces.create({ name: `workspace-${people++}` })
+
+const newFile = async () => {
+  const { id } = await newWorkspace()
+  const url = `${server.url}/v1/workspaces/${id}/files/content?path=a.txt`
+  const headers = { 'content-type': 'application/octet-stream' }
+  const write = () => send(url, 'PUT', { token, body: 'hello', headers })
+  await write()
+  return { id, url, write }
+}
+
 const newSession = async (): Promise<string> => (await client.sessions.create()).id
 
 describe('every act is an entry: who, what, on what, from where, with what result', () => {
@@ -106,6 +117,35 @@ describe('every act is an entry: who, what, on what, from where, with what resul
       act: () => client.call(routes.auth.rotate, {}),
       entry: { detail: { keyId: expect.any(String) } },
     }),
+    'files.list': async () => {
+      const { id } = await newWorkspace()
+      return {
+        act: () => client.call(routes.files.list, { params: { id }, query: { path: '' } }),
+        entry: { target: id, detail: { path: '' } },
+      }
+    },
+    'files.read': async () => {
+      const file = await newFile()
+      return { act: () => send(file.url, 'GET', { token }), entry: { target: file.id, detail: { path: 'a.txt' } } }
+    },
+    'files.write': async () => {
+      const file = await newFile()
+      return { act: () => file.write(), entry: { target: file.id, detail: { path: 'a.txt', size: 5 } } }
+    },
+    'files.remove': async () => {
+      const { id } = await newFile()
+      return {
+        act: () => client.call(routes.files.remove, { params: { id }, query: { path: 'a.txt' } }),
+        entry: { target: id, detail: { path: 'a.txt' } },
+      }
+    },
+    'files.makeFolder': async () => {
+      const { id } = await newWorkspace()
+      return {
+        act: () => client.call(routes.files.makeFolder, { params: { id }, body: { path: 'folder' } }),
+        entry: { target: id, detail: { path: 'folder' } },
+      }
+    },
     'users.create': async () => ({
       act: () => client.call(routes.users.create, { body: { username: 'new-viewer', role: 'viewer' } }),
       entry: { target: expect.stringMatching(/^usr_/), detail: { username: 'new-viewer', role: 'viewer' } },

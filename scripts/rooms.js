@@ -23,6 +23,7 @@ const auth = `${server}/auth`
 const audit = `${server}/audit`
 const egress = `${server}/egress`
 const workspaces = `${server}/workspaces`
+const files = `${server}/files`
 const brokerProcess = `${server}/broker`
 
 const base = [protocol, lib]
@@ -57,6 +58,10 @@ export const rooms = [
   // The way out to where users say.
   { path: egress, may: ground },
   { path: workspaces, may: [...ground, process, isolation, auth, egress, `${server}/quotas`] },
+  // What touches users' files is started there as a program of its own: it imports nothing.
+  { path: `${files}/helper-protocol.ts`, may: [] },
+  { path: `${files}/helper.ts`, may: [`${files}/helper-protocol.ts`] },
+  { path: files, may: [...ground, process, isolation, `${files}/helper-protocol.ts`] },
   { path: brokerProcess, may: [...ground, process, broker] },
   { path: `${server}/health`, may: [...machine, claude, session, brokerProcess] },
   { path: `${server}/rate-limit`, may: ground },
@@ -73,6 +78,7 @@ export const rooms = [
       auth,
       audit,
       workspaces,
+      files,
       brokerProcess,
       `${server}/rate-limit`,
       `${server}/quotas`,

@@ -7,7 +7,7 @@ import { notBuilt, type Row } from '../lib/row.ts'
 
 const secret = 'outside-7c1d90'
 /** How often a file is asked for while what it is changes all the time. */
-const swaps = { full: 100_000, quick: 5000, test: 500 }
+const swaps = { full: 5000, quick: 500, test: 200 }
 
 /** Swaps two names for ever: one is a plain file, the other a link to what is outside. */
 const swapper = `
@@ -15,6 +15,15 @@ const { renameSync } = require('node:fs')
 const { workerData: [a, b, c] } = require('node:worker_threads')
 while (true) { try { renameSync(a, c); renameSync(b, a); renameSync(c, b) } catch {} }
 `
+
+/** Odd as it is, it names a file of the workspace's own. */
+const isOneName = (way: string): boolean => {
+  try {
+    return /^[^/\0]{3,}$/.test(decodeURIComponent(way)) && !['link', 'dangling', 'loop', 'fifo'].includes(way)
+  } catch {
+    return false
+  }
+}
 
 export const fileApi: Row = {
   name: 'file-api',
@@ -58,7 +67,7 @@ export const fileApi: Row = {
       '..%00',
       '%c0%ae%c0%ae',
       '%u002e%u002e',
-      '．．',
+      encodeURIComponent('．．'),
       '..;',
       '....//..',
     ]
@@ -91,11 +100,12 @@ export const fileApi: Row = {
         const told = answer.text.includes(secret) || answer.text.includes('AICM_')
         attempt(
           `${index === 0 ? 'read' : 'write'} ${way}`,
-          '400 or 403 or 404 or 409 or 415',
+          `400 or 403 or 404 or 409 or 415${isOneName(way) ? ' or 200' : ''}`,
           told ? 'read outside' : answer.seen,
         )
       }
     }
+    attempt('what is outside', secret, readFileSync(target, 'utf8'))
     attempt(
       'a file made through a dangling link',
       'none',

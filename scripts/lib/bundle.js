@@ -9,6 +9,7 @@ import { root } from './root.js'
 const bundles = {
   server: 'packages/server/src/main.ts',
   broker: 'packages/broker/src/main.ts',
+  files: 'packages/server/src/files/helper.ts',
   cli: 'packages/cli/src/main.ts',
   client: 'packages/client/src/index.ts',
 }

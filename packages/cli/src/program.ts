@@ -213,6 +213,43 @@ const createProgram = (io: Io, act: Act): Command => {
       start(async (context) => (await import('./commands/workspaces.ts')).remove(context, names)),
     )
 
+  const files = program.command('files').description('list, get, put and remove files of a workspace')
+  const ofWorkspace = (name: string, description: string) =>
+    files.command(name).description(description).argument('<workspace>', 'its name or id')
+  ofWorkspace('ls', 'list a folder')
+    .argument('[path]', 'of the folder, in the workspace')
+    .action((workspace: string, path: string | undefined) =>
+      start(async (context) => (await import('./commands/files.ts')).list(context, workspace, path)),
+    )
+  ofWorkspace('get', 'save a file here')
+    .argument('<path>', 'of the file, in the workspace')
+    .option('-o, --output <file>', 'where to; - prints it (default: its name, in this folder)')
+    .option('-f, --force', 'replace a file that is there')
+    .action((workspace: string, path: string, options: { output?: string; force?: boolean }) =>
+      start(async (context) => (await import('./commands/files.ts')).get(context, { workspace, path }, options)),
+    )
+  ofWorkspace('put', 'write a file from here')
+    .argument('<file>', 'a file of this machine; - reads stdin')
+    .argument('[path]', 'in the workspace (default: its name)')
+    .option('--new', 'only if there is none of that name')
+    .option('--if-match <etag>', 'only if it still has this ETag (see: aicm --json files ls)')
+    .action(
+      (workspace: string, local: string, path: string | undefined, options: { new?: boolean; ifMatch?: string }) =>
+        start(async (context) =>
+          (await import('./commands/files.ts')).put(context, { workspace, local, path }, options),
+        ),
+    )
+  ofWorkspace('rm', 'remove files, links and empty folders')
+    .argument('<path...>', 'in the workspace')
+    .action((workspace: string, paths: string[]) =>
+      start(async (context) => (await import('./commands/files.ts')).remove(context, workspace, paths)),
+    )
+  ofWorkspace('mkdir', 'make a folder')
+    .argument('<path>', 'in the workspace')
+    .action((workspace: string, path: string) =>
+      start(async (context) => (await import('./commands/files.ts')).makeFolder(context, workspace, path)),
+    )
+
   const audit = program.command('audit').description('read, export and check the record of who did what')
   const filtered = (command: Command) =>
     command

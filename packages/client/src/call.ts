@@ -5,6 +5,16 @@ import type { TokenSource } from './tokens.ts'
 
 export type CallOptions = { signal?: AbortSignal }
 
+/** What is sent as a file. A stream is read once: it is not sent again when the token has expired meanwhile. */
+export type FileContent = Blob | Uint8Array<ArrayBuffer> | string | ReadableStream<Uint8Array>
+
+/** An operation whose body or answer is not JSON. Resolves with the answer unless it is a refusal. */
+export type Ask = <R extends Route>(
+  route: R,
+  input: Input<R>,
+  options?: CallOptions & { headers?: Record<string, string>; content?: FileContent },
+) => Promise<Response>
+
 /** One request of the HTTP API, typed by its route: `call(routes.sessions.get, { params: { id } })`. */
 export type Call = <R extends Route>(route: R, input: Input<R>, options?: CallOptions) => Promise<Output<R>>
 
@@ -14,38 +24,52 @@ type CallContext = {
   fetch: typeof globalThis.fetch
 }
 
-export const createCall =
-  ({ base, tokens, fetch }: CallContext): Call =>
+export const createAsk =
+  ({ base, tokens, fetch }: CallContext): Ask =>
   async (route, input, options) => {
     const url = requestUrl(base, route, input)
-    const body = part(input, 'body')
-    const ask = async (token: string | undefined): Promise<{ response: Response; text: string }> => {
-      const response = await send(fetch, url, {
+    const json = part(input, 'body')
+    const content = options?.content
+    const once = content instanceof ReadableStream
+    const ask = (token: string | undefined): Promise<Response> =>
+      send(fetch, url, {
         method: route.method,
         headers: {
           accept: 'application/json',
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(json === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(content === undefined ? {} : { 'content-type': 'application/octet-stream' }),
           ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...options?.headers,
         },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...(json === undefined ? {} : { body: JSON.stringify(json) }),
+        ...(content === undefined ? {} : { body: content }),
+        ...(once && { duplex: 'half' }),
         ...(options?.signal === undefined ? {} : { signal: options.signal }),
       })
-      const text = await response.text().catch((cause: unknown) => {
-        options?.signal?.throwIfAborted()
-        throw unreachable(base, cause)
-      })
-      return { response, text }
-    }
     const token = route.auth === 'none' ? undefined : await tokens.get()
-    let answer = await ask(token)
-    if (token !== undefined && answer.response.status === 401) {
-      const refused = refusal(base, answer.response, answer.text)
+    let response = await ask(token)
+    if (token !== undefined && response.status === 401) {
+      const refused = refusal(base, response, await textOf(base, response, options))
       const next = refused.code === 'unauthorized' ? await tokens.renew(token) : undefined
-      if (next === undefined) throw refused
-      answer = await ask(next)
+      if (next === undefined || once) throw refused
+      response = await ask(next)
     }
-    const { response, text } = answer
-    if (!response.ok) throw refusal(base, response, text)
+    if (!response.ok) throw refusal(base, response, await textOf(base, response, options))
+    return response
+  }
+
+const textOf = (base: URL, response: Response, options?: CallOptions): Promise<string> =>
+  response.text().catch((cause: unknown) => {
+    options?.signal?.throwIfAborted()
+    throw unreachable(base, cause)
+  })
+
+export const createCall = (context: CallContext): Call => {
+  const { base } = context
+  const ask = createAsk(context)
+  return async (route, input, options) => {
+    const response = await ask(route, input, options)
+    const text = await textOf(base, response, options)
     // The one place where the server's word about its answers is taken: the routes are shared, the version is checked.
     if (route.response === undefined) return undefined as Output<typeof route>
     try {
@@ -54,6 +78,7 @@ export const createCall =
       throw unexpected(base, response)
     }
   }
+}
 
 const part = (input: unknown, name: 'params' | 'query' | 'body'): unknown => (isRecord(input) ? input[name] : undefined)
 

@@ -13,8 +13,9 @@ import {
   type Workspace,
 } from '@aicm/protocol'
 import { AicmError } from './aicm-error.ts'
-import { createCall, type Call } from './call.ts'
+import { createAsk, createCall, type Call } from './call.ts'
 import { createConnection, type ConnectionStatus } from './connection.ts'
+import { createFiles, type Files } from './files.ts'
 import { createHub, type Hub } from './hub.ts'
 import { baseUrl, defaultQueueLimits, defaultTiming, type ClientOptions } from './options.ts'
 import { runOnce, type RunOptions, type RunResult } from './run-once.ts'
@@ -41,6 +42,7 @@ export type Client = AsyncDisposable & {
     get(id: string): Promise<Workspace>
     delete(id: string): Promise<void>
   }
+  files: Files
   approvals: {
     /** The open ones, of all sessions or of one. */
     list(filter?: { sessionId?: string }): Promise<Approval[]>
@@ -66,12 +68,13 @@ export type Client = AsyncDisposable & {
 export const createClient = (options: ClientOptions): Client => {
   const base = baseUrl(options.url)
   const timing = { ...defaultTiming, ...options.timing }
-  const call: Call = createCall({
+  const context = {
     base,
     tokens: tokenSource(options, () => call),
     // Called as a plain function: a browser's fetch insists on being the window's.
-    fetch: options.fetch ?? ((input, init) => globalThis.fetch(input, init)),
-  })
+    fetch: options.fetch ?? ((input: RequestInfo | URL, init?: RequestInit) => globalThis.fetch(input, init)),
+  }
+  const call: Call = createCall(context)
 
   const healthHandlers = new Set<(health: HealthStatus) => void>()
   const connection = createConnection({
@@ -116,6 +119,7 @@ export const createClient = (options: ClientOptions): Client => {
       get: (id) => call(routes.workspaces.get, { params: { id } }),
       delete: (id) => call(routes.workspaces.delete, { params: { id } }),
     },
+    files: createFiles(call, createAsk(context)),
     approvals: {
       list: async (query = {}) => (await call(routes.approvals.list, { query })).approvals,
       answer: (id, body) => call(routes.approvals.answer, { params: { id }, body }),

@@ -64,6 +64,21 @@ export const errorTable = {
   user_not_found: { status: 404, retryable: false, hint: 'Check the name; administrators see all: GET /v1/users.' },
   login_not_found: { status: 404, retryable: false, hint: 'List your logins with GET /v1/auth/logins.' },
   key_not_found: { status: 404, retryable: false, hint: 'List your API keys with GET /v1/keys.' },
+  file_not_found: { status: 404, retryable: false, hint: 'List the folder: GET /v1/workspaces/{id}/files?path=.' },
+  file_not_permitted: {
+    status: 403,
+    retryable: false,
+    hint: 'Its permissions keep the owner of the workspace out, too. A session of theirs may be able to change them.',
+  },
+  path_is_link: {
+    status: 409,
+    retryable: false,
+    hint: 'Links are not followed. A listing tells where they point; use that path if it is inside the workspace.',
+  },
+  not_a_file: { status: 409, retryable: false, hint: 'Only files have content. Name a file.' },
+  not_a_folder: { status: 409, retryable: false, hint: 'Name a folder.' },
+  file_exists: { status: 409, retryable: false, hint: 'Choose another name, or remove what is there.' },
+  folder_not_empty: { status: 409, retryable: false, hint: 'Remove what is in it first.' },
   method_not_allowed: { status: 405, retryable: false, hint: 'See /docs for the methods of this address.' },
   request_timeout: { status: 408, retryable: true, hint: 'Send the whole request in less time.' },
   session_closed: { status: 409, retryable: false, hint: 'A closed session stays closed. Start a new one.' },
@@ -75,8 +90,14 @@ export const errorTable = {
   workspace_exists: { status: 409, retryable: false, hint: 'Choose another name, or use the existing workspace.' },
   workspace_in_use: { status: 409, retryable: false, hint: 'Close or delete the sessions in it first.' },
   workspace_not_ready: { status: 409, retryable: true, hint: 'Wait until the workspace status is "ready".' },
+  precondition_failed: {
+    status: 412,
+    retryable: false,
+    hint: 'Read it again, and send its new ETag in If-Match.',
+  },
   payload_too_large: { status: 413, retryable: false, hint: 'Send less at once.' },
   unsupported_media_type: { status: 415, retryable: false, hint: 'Use Content-Type: application/json.' },
+  range_not_satisfiable: { status: 416, retryable: false, hint: 'Content-Range has the size of the file.' },
   misdirected_request: {
     status: 421,
     retryable: false,
@@ -99,6 +120,11 @@ export const errorTable = {
     status: 503,
     retryable: true,
     hint: 'Retry later, or log in with a password. The server log has the reason.',
+  },
+  files_unavailable: {
+    status: 503,
+    retryable: true,
+    hint: 'Retry. If it stays, the operator finds the reason in the server log (docs/files.md).',
   },
   claude_unavailable: {
     status: 503,

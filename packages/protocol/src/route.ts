@@ -16,6 +16,8 @@ export type Route = {
   body?: TSchema
   status: 200 | 201 | 202 | 204 | 302
   response?: TSchema
+  /** Its body, or its answer, is the bytes of a file: application/octet-stream. */
+  bytes?: 'body' | 'answer'
   /** It answers with server-sent events when the client asks for text/event-stream. */
   streams?: true
 }

@@ -3,6 +3,7 @@ import { auditRoutes } from './http/audit.ts'
 import { authRoutes } from './http/auth.ts'
 import { budgetRoutes } from './http/budgets.ts'
 import { credentialRoutes } from './http/credentials.ts'
+import { fileRoutes } from './http/files.ts'
 import { healthRoutes } from './http/health.ts'
 import { keyRoutes } from './http/keys.ts'
 import { oidcRoutes } from './http/oidc.ts'
@@ -20,6 +21,7 @@ export const routes = {
   users: userRoutes,
   keys: keyRoutes,
   workspaces: workspaceRoutes,
+  files: fileRoutes,
   sessions: sessionRoutes,
   shares: shareRoutes,
   approvals: approvalRoutes,

@@ -19,6 +19,7 @@ import { createSpending } from './broker/spending.ts'
 import { createClaudeProgram, findClaude, type ClaudeProgram } from './claude/find.ts'
 import type { Config } from './config/config.ts'
 import { createEgress } from './egress/egress.ts'
+import { createFiles } from './files/files.ts'
 import { createHealthChecker } from './health/checker.ts'
 import { createHealth } from './health/health.ts'
 import { createStorageCheck, untilDiskWorks } from './health/storage-check.ts'
@@ -73,6 +74,8 @@ export type RunningServer = {
 
 /** Of claude when it is idle, with room for what its tools need now and then. */
 const memoryOfProcess = 256 * 2 ** 20
+/** One helper for files is allowed for so much: it takes a third of that. */
+const memoryOfHelpers = 128 * 2 ** 20
 const mostReserve = 512 * 2 ** 20
 const resultWaitMs = 10_000
 /** A resting claude is asked for a sign of life so long after its last, and has so long to give one. */
@@ -222,6 +225,17 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     storedBytes: createStoredBytes(database, { now: sinceStart, log }),
   })
 
+  const files = opened.use(
+    createFiles({
+      wallsOf: processes.wallsOf,
+      give: walls.give,
+      accountsDir: walls.accountsDir,
+      mostHelpers: Math.max(4, Math.floor(readMemory().totalBytes / memoryOfHelpers)),
+      maxFileBytes: config.gateway.maxFileBytes,
+      store: quotas.store,
+    }),
+  )
+
   const signingKeys = await openSigningKeys(config.dataDir, { clock, lifeMs: accessLifeSeconds * 1000 })
   const accessTokens = createAccessTokens(signingKeys, clock)
   const accessChanges = createAccessChanges()
@@ -273,6 +287,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     database,
     registry,
     workspaces,
+    files,
     accounts,
     logins,
     apiKeys,

@@ -36,7 +36,7 @@ export const shellProcess = async (
   await Promise.all([view.workspace, view.home, view.tmp, view.socketDir].map((path) => mkdir(path)))
   await writeAccounts(view.accountsDir)
   const marker = `test-${process.pid}-${launched++}`
-  const { inside: _, ...confined } = confine({
+  const confined = confine({
     walls: { level: sandbox ? 'sandbox' : 'none', owner: undefined, limits: defaultLimits },
     view,
     exact: false,

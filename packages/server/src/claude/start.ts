@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { confine, type Walls } from '../isolation/confine.ts'
+import { confine, placesInside, type Walls } from '../isolation/confine.ts'
 import { systemPath } from '../lib/system-path.ts'
 import type { MakeFifo } from '../process/fifo.ts'
 import { launch } from '../process/launch.ts'
@@ -40,7 +40,8 @@ export const startClaude = async (options: StartClaude): Promise<SessionProcess>
   await Promise.all([tmp, home].map((path) => mkdir(path, { recursive: true, mode: 0o700 })))
   await Promise.all([tmp, home, ...(options.exactWorkspace ? [] : [workspace])].map(options.give))
   const marker = `${options.sessionId}/${options.generation}`
-  const { inside, ...confined } = confine({
+  const inside = placesInside(options.walls.level, { tmp, socketDir: brokerDir })
+  const confined = confine({
     walls: options.walls,
     view: { workspace, home, tmp, socketDir: brokerDir, program, accountsDir, readOnly },
     exact: options.exactWorkspace,

@@ -3,6 +3,7 @@ import { isAbsolute, join, resolve } from 'node:path'
 import type { IsolationLevel } from '@aicm/protocol'
 import { parseDuration } from '../lib/duration.ts'
 import { ConfigError } from './config-error.ts'
+import { parseBytes } from './quotas.ts'
 import { isLoopback, limitsOf, type GatewaySettings } from './gateway.ts'
 import { oidcSettingsOf, type OidcSettings } from './oidc.ts'
 import { reachableOf, type Reachable } from './reachable.ts'
@@ -200,6 +201,17 @@ const givenOf = (values: Values): Record<string, string> =>
       spec.secret || values[name] === undefined ? [] : [[name, withoutPassword(values[name].join(', '))]],
     ),
   )
+
+/** No process of a user's can write more to a file. */
+const mostFileBytes = 4 * 2 ** 30
+
+const fileBytesOf = (text: string): number => {
+  const bytes = parseBytes(text)
+  if (bytes === undefined || bytes > mostFileBytes)
+    throw new ConfigError(`${nameOf('maxFileSize')} is "${text}"; it must be bytes like 200m or 1g, at most 4g.`)
+  return bytes
+}
+
 const gatewaySettingsOf = (values: Values, host: string): GatewaySettings => {
   const { given, limit, number } = readerOf(values)
   const [cert] = values.tlsCert ?? []
@@ -221,6 +233,7 @@ const gatewaySettingsOf = (values: Values, host: string): GatewaySettings => {
   return {
     ...limits,
     tls: cert === undefined || key === undefined ? undefined : { cert: resolve(cert), key: resolve(key) },
+    maxFileBytes: fileBytesOf(given('maxFileSize')),
     requestMs: limit('requestTimeout'),
     maxConnections: values.maxConnections === undefined ? undefined : number('maxConnections', 1),
     maxConnectionsOfAddress: number('maxConnectionsOfAddress', 1),

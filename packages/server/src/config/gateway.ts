@@ -10,6 +10,8 @@ export type GatewaySettings = {
   trustedProxies: BlockList
   rateLimits: RateLimits
   quotas: Quotas
+  /** Of a file that is written over the API. */
+  maxFileBytes: number
   /** In which a whole request must have come. */
   requestMs: number
   /** Undefined: by how many files the system lets the server have open. */

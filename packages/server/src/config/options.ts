@@ -110,6 +110,13 @@ export const optionTable = {
     default: 'sessions=1000, processes=off, prompts=1000, connections=1000, bytes=50g',
     doc: 'What a user may have at a time: open sessions, live processes, queued prompts, WebSockets, stored bytes (log and workspaces). `off` sets none. Can be given several times (comma-separated in the environment), and differently for a user: PUT /v1/users/{id}/quotas.',
   },
+  maxFileSize: {
+    flag: '--max-file-size',
+    env: 'AICM_MAX_FILE_SIZE',
+    value: 'BYTES',
+    default: '1g',
+    doc: 'How large a file may be that a user writes to a workspace over the API, at most 4g; it must come within the request timeout.',
+  },
   requestTimeout: {
     flag: '--request-timeout',
     env: 'AICM_REQUEST_TIMEOUT',

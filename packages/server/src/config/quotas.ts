@@ -18,6 +18,12 @@ const none: Quotas = { sessions: null, processes: null, prompts: null, connectio
 
 const units = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 } as const
 
+/** `200m`, in bytes; undefined where it is none. */
+export const parseBytes = (text: string): number | undefined => {
+  const [, amount, unit = ''] = /^(\d+)([kmg]?)$/i.exec(text) ?? []
+  return amount === undefined ? undefined : Number(amount) * units[unit.toLowerCase() as keyof typeof units]
+}
+
 /** What `--quota` says, in its order: `off`, or `name=number` (bytes with k, m or g). Undefined where it says neither. */
 export const parseQuotas = (settings: readonly string[]): Quotas | undefined => {
   let quotas = defaultQuotas

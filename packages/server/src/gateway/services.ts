@@ -10,6 +10,7 @@ import type { SigningKeys } from '../auth/signing-keys.ts'
 import type { Tickets } from '../auth/tickets.ts'
 import type { AccessTokens } from '../auth/tokens.ts'
 import type { Spending } from '../broker/spending.ts'
+import type { Files } from '../files/files.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import type { Metrics } from '../observability/metrics.ts'
@@ -26,6 +27,7 @@ export type Services = {
   database: Database
   registry: Registry
   workspaces: Workspaces
+  files: Files
   accounts: Accounts
   logins: Logins
   apiKeys: ApiKeys

@@ -4,6 +4,7 @@ import type { ChildFolder } from '../process/child-descriptors.ts'
 import type { LaunchSpec } from '../process/launch.ts'
 import { prlimitArgv, type Limits } from '../process/limits.ts'
 import type { Owner } from '../process/owner.ts'
+import { isWeaker } from './level.ts'
 import { socketDirInside, sandboxArgv, type View } from './sandbox-argv.ts'
 import { unreachable } from '../lib/unreachable.ts'
 
@@ -18,9 +19,16 @@ export type Walls = {
 export type Confined = Required<Pick<LaunchSpec, 'argv' | 'cwd' | 'exitStatus'>> & {
   owner: Owner | undefined
   folder: ChildFolder | undefined
-  /** Where it finds its things. */
-  inside: { tmp: string; socket: string }
 }
+
+/** Where a program inside finds what it has of its own. */
+export const placesInside = (
+  level: IsolationLevel,
+  { tmp, socketDir }: { tmp: string; socketDir: string },
+): { tmp: string; socket: string } =>
+  isWeaker(level, 'sandbox')
+    ? { tmp, socket: join(socketDir, 'api.sock') }
+    : { tmp: '/tmp', socket: join(socketDirInside, 'api.sock') }
 
 /**
  * How to start `command` inside these walls, with `launch` or with `run`. The uid is dropped first: bwrap as root could not
@@ -31,18 +39,18 @@ export const confine = ({
   view,
   exact,
   command,
+  endsWithServer = false,
 }: {
   walls: Walls
   view: View
   /** The workspace is where others can write: see ChildFolder. */
   exact: boolean
   command: readonly [string, ...string[]]
+  /** It has nobody to work for when the server is gone. Elsewhere than in a sandbox it finds out by its input. */
+  endsWithServer?: boolean
 }): Confined => {
   const { level, owner, limits } = walls
-  const bare = {
-    ...{ owner, cwd: view.workspace, folder: undefined, exitStatus: 'shell' as const },
-    inside: { tmp: view.tmp, socket: join(view.socketDir, 'api.sock') },
-  }
+  const bare = { owner, cwd: view.workspace, folder: undefined, exitStatus: 'shell' as const }
   switch (level) {
     case 'none':
       return { ...bare, argv: command }
@@ -51,9 +59,12 @@ export const confine = ({
     case 'sandbox':
     case 'sealed':
       return {
-        argv: [...prlimitArgv(limits), ...sandboxArgv(view, { sealed: level === 'sealed' }), ...command],
+        argv: [
+          ...prlimitArgv(limits),
+          ...sandboxArgv(view, { sealed: level === 'sealed', endsWithServer }),
+          ...command,
+        ],
         ...{ owner, cwd: view.workspace, folder: { path: view.workspace, exact }, exitStatus: 'command' },
-        inside: { tmp: '/tmp', socket: join(socketDirInside, 'api.sock') },
       }
     default:
       return unreachable(level)

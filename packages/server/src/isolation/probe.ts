@@ -115,8 +115,7 @@ export const probe = async (options: ProbeOptions): Promise<Proven> => {
   const attempt = async (level: IsolationLevel, owner: Owner | undefined): Promise<string | undefined> => {
     try {
       const {
-        inside: _,
-        exitStatus: __,
+        exitStatus: _,
         argv,
         ...confined
       } = confine({

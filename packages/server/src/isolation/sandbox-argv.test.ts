@@ -43,6 +43,27 @@ requires('bwrap')(
 )
 
 requires('bwrap')(
+  'a program that works for the server sees the workspace, and nothing else of the user’s',
+  async () => {
+    await using dir = await tempDir()
+    const [workspace, accountsDir] = [join(dir.path, 'workspace'), join(dir.path, 'accounts')]
+    await mkdir(workspace)
+    await mkdir(join(dir.path, 'home'))
+    await writeAccounts(accountsDir)
+    const confined = confine({
+      walls: { level: 'sealed', owner: undefined, limits: defaultLimits },
+      view: { workspace, program: '/bin/sh', accountsDir, readOnly: [] },
+      ...{ exact: false, endsWithServer: true },
+      command: ['sh', '-c', `ls -d ${dir.path}/* /run/* /home/* /tmp/*; touch made; touch /tmp/made && rm /tmp/made`],
+    })
+    const { stdout } = await run(confined.argv, { ...confined, env: { PATH: systemPath }, timeoutMs: 10_000 })
+    // Of /tmp there is only the way to it.
+    expect(stdout.split('\n')).toEqual([dir.path, workspace, ''])
+    expect(existsSync(join(workspace, 'made'))).toBe(true)
+  },
+)
+
+requires('bwrap')(
   'its own workspace, home and /tmp are writable, the system and the broker’s folder are not',
   async () => {
     let dir = ''

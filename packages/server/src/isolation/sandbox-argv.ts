@@ -2,15 +2,18 @@ import { existsSync, lstatSync, readlinkSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { childDescriptors } from '../process/child-descriptors.ts'
 
-/** What a program of a user's may see. Paths are the host's; inside they are the same, except the socket's folder. */
+/**
+ * What a program of a user's may see. Paths are the host's; inside they are the same, except the socket's folder. A program that works for
+ * the server, not for itself, has no home, no socket, and a /tmp that nobody else sees.
+ */
 export type View = {
   /** The folder is the child's descriptor for it (see ChildFolder); this is its name. */
   workspace: string
-  home: string
+  home?: string
   /** Becomes /tmp. */
-  tmp: string
+  tmp?: string
   /** Folder of `api.sock`, the only way out of `sealed`: bound as a folder, because a new broker's socket is a new file. */
-  socketDir: string
+  socketDir?: string
   /** The program to run: one file, read-only. */
   program: string
   /** Holds the `passwd` and `group` that are seen instead of the host's: see writeAccounts. */
@@ -62,6 +65,8 @@ const localTime = (): string[] => {
 const inside = { uid: '1000', gid: '1000' }
 /** It is memory that no limit of a session counts where there are no cgroups. */
 const sharedMemoryBytes = 256 * 2 ** 20
+/** Of the /tmp of a program that has none of its own: it is memory too. */
+const tmpBytes = 2 ** 20
 
 /**
  * Where the kernel takes orders from whoever is root, capabilities or not: a server that runs as root starts its sessions as
@@ -73,8 +78,13 @@ const kernelSettings = ['/proc/sys', '/proc/sysrq-trigger', '/proc/irq', '/proc/
  * bwrap's arguments for level `sandbox`: own file view, own process, IPC and host-name namespaces. The network is still the
  * host's; `sealed` takes that away too, and the way to further namespaces. Killing its init ends everything in it.
  */
-export const sandboxArgv = (view: View, { sealed }: { sealed: boolean }): [string, ...string[]] => [
+export const sandboxArgv = (
+  view: View,
+  { sealed, endsWithServer }: { sealed: boolean; endsWithServer: boolean },
+): [string, ...string[]] => [
   'bwrap',
+  // The thread that starts it is the server's main one, which lives as long as the server.
+  ...(endsWithServer ? ['--die-with-parent'] : []),
   '--unshare-user',
   '--uid',
   inside.uid,
@@ -108,20 +118,14 @@ export const sandboxArgv = (view: View, { sealed }: { sealed: boolean }): [strin
   '/dev/shm',
   '--remount-ro',
   '/dev',
-  '--bind',
-  view.tmp,
-  '/tmp',
+  ...(view.tmp === undefined ? ['--size', String(tmpBytes), '--tmpfs', '/tmp'] : ['--bind', view.tmp, '/tmp']),
   ...view.readOnly.flatMap((path) => ['--ro-bind', path, path]),
-  '--ro-bind',
-  view.socketDir,
-  socketDirInside,
+  ...(view.socketDir === undefined ? [] : ['--ro-bind', view.socketDir, socketDirInside]),
   // Not its folder: that may be somebody's home.
   '--ro-bind',
   view.program,
   view.program,
-  '--bind',
-  view.home,
-  view.home,
+  ...(view.home === undefined ? [] : ['--bind', view.home, view.home]),
   '--bind-fd',
   String(childDescriptors.folder),
   view.workspace,

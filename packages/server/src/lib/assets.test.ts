@@ -24,6 +24,7 @@ test('in an installed package the entries are the bundles', async () => {
       root,
       serverMain: join(root, 'dist/server/main.js'),
       brokerMain: join(root, 'dist/broker/main.js'),
+      filesHelper: join(root, 'dist/files/main.js'),
       cliMain: join(root, 'packages/cli/bin/aicm.js'),
       webRoot: join(root, 'dist/web'),
       version: '7.8.9',

@@ -10,6 +10,8 @@ export type Assets = {
   serverMain: string
   /** Entry of the broker process. */
   brokerMain: string
+  /** The program that touches users' files. */
+  filesHelper: string
   /** The launcher of the command line. */
   cliMain: string
   /** Folder with the built web page; it exists once the page was built. */
@@ -44,6 +46,9 @@ export const locateAssets = (moduleUrl: string): Assets => {
     root,
     serverMain: main('server'),
     brokerMain: main('broker'),
+    filesHelper: inCheckout
+      ? join(root, 'packages', 'server', 'src', 'files', 'helper.ts')
+      : join(root, 'dist', 'files', 'main.js'),
     cliMain: join(root, 'packages', 'cli', 'bin', 'aicm.js'),
     webRoot: inCheckout ? join(root, 'packages', 'web', 'dist') : join(root, 'dist', 'web'),
     version: versionIn(join(root, 'package.json')),

@@ -1,7 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
-import { nothingElse, openChildFolder, type ChildFolder } from './child-descriptors.ts'
-import type { Owner } from './owner.ts'
+import { killGroup, spawnChild, type SpawnOptions } from './spawn-child.ts'
 
 export type RunResult = { code: number | null; signal: string | null; stdout: string; stderr: string }
 
@@ -13,46 +10,16 @@ const maxOutput = 64 * 1024
  */
 export const run = (
   command: readonly [string, ...string[]],
-  options: {
-    env: Record<string, string>
-    cwd?: string
-    owner?: Owner | undefined
-    folder?: ChildFolder | undefined
-    timeoutMs?: number
-    signal?: AbortSignal
-  },
+  options: SpawnOptions & { timeoutMs?: number; signal?: AbortSignal },
 ): Promise<RunResult> =>
   new Promise((resolve, reject) => {
-    const [file, ...args] = command
-    // As in `launch`: the last one is where a wrapper writes the exit status, which is known here without it.
-    const folder = options.folder === undefined ? undefined : openChildFolder(options.folder)
-    const devNull = openSync('/dev/null', 'r+')
-    let child: ChildProcess
-    try {
-      child = spawn(file, args, {
-        env: options.env,
-        cwd: options.cwd,
-        stdio: nothingElse(['ignore', 'pipe', 'pipe', ...(folder === undefined ? [] : [folder, devNull])], devNull),
-        detached: true,
-        ...options.owner,
-      })
-    } finally {
-      closeSync(devNull)
-      if (folder !== undefined) closeSync(folder)
-    }
+    const child = spawnChild(command, options, 'ignore')
     const output = { stdout: '', stderr: '' }
     for (const name of ['stdout', 'stderr'] as const)
       child[name]?.setEncoding('utf8').on('data', (text: string) => {
         if (output[name].length < maxOutput) output[name] = (output[name] + text).slice(0, maxOutput)
       })
-    const end = (): void => {
-      if (child.pid === undefined) return
-      try {
-        process.kill(-child.pid, 'SIGKILL')
-      } catch {
-        // It has ended by itself.
-      }
-    }
+    const end = (): void => killGroup(child)
     const timer = options.timeoutMs === undefined ? undefined : setTimeout(end, options.timeoutMs)
     options.signal?.addEventListener('abort', end, { once: true })
     const settle = (): void => {

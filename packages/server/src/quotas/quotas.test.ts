@@ -16,7 +16,7 @@ const setUp = (setting: string, usage = { processes: 0, queued: 0 }, bytes?: num
   const quotas = createUserQuotas(database, {
     defaults: parseQuotas(['off', setting]) ?? defaultQuotas,
     usageOf: () => usage,
-    storedBytes: { of: () => bytes },
+    storedBytes: { of: () => bytes, add: () => undefined },
   })
   return { database, quotas, usage }
 }
@@ -75,6 +75,13 @@ test('whoever has stored too much stores no more', async () => {
   expect((await quotas.view('a')).bytes).toEqual({ limit: 1024, used: 1024 })
 })
 
+test('what would be too much is not stored', async () => {
+  const { quotas } = setUp('bytes=1k', undefined, 1000)
+  await quotas.store('a', 24)
+  await expect(quotas.store('a', 25)).rejects.toMatchObject({ code: 'quota_exceeded' })
+  await quotas.store('a', -2000)
+})
+
 test('what is stored is log and workspaces, without what links point to and what was there before', async () => {
   await using dir = await tempDir()
   const [mine, there] = [join(dir.path, 'mine'), join(dir.path, 'there')]
@@ -100,6 +107,10 @@ test('what is stored is log and workspaces, without what links point to and what
   expect(stored.of('a')).toBeUndefined()
   const bytes = await until('it was measured', () => stored.of('a'))
   expect(bytes).toBe((await sizeOfFolder(mine)) + Buffer.byteLength(JSON.stringify(event)))
+  // What comes by a way that tells of it is counted at once.
+  stored.add('a', 1000)
+  expect(stored.of('a')).toBe(bytes + 1000)
+  stored.add('a', -1000)
   // It is measured again when it is old, and the old figure is good until then.
   await writeFile(join(mine, 'more'), Buffer.alloc(50_000, 1))
   expect(stored.of('a')).toBe(bytes)

@@ -20,6 +20,8 @@ export type UserQuotas = {
   assertBytes(userId: string): Promise<void>
   /** How much more may be stored, as it was last measured; Infinity: as much as they like. */
   bytesLeft(userId: string): Promise<number>
+  /** So many more bytes are stored, or fewer: counted at once, not only when they are measured. Refused where it is too much. */
+  store(userId: string, bytes: number): Promise<void>
   /** One more WebSocket, until what is given back is called. */
   connection(userId: string): Promise<() => void>
   /** How many processes a user may have, as far as it is known without asking. */
@@ -129,6 +131,11 @@ export const createUserQuotas = (
     },
     assertBytes,
     bytesLeft: async (userId) => ((await of(userId)).bytes ?? Number.POSITIVE_INFINITY) - (storedBytes.of(userId) ?? 0),
+    store: async (userId, more) => {
+      const { bytes } = await of(userId)
+      if (bytes !== null && more > 0) assertLess('bytes', (storedBytes.of(userId) ?? 0) + more - 1, bytes)
+      storedBytes.add(userId, more)
+    },
     connection: async (userId) => {
       assertLess('connections', connected.get(userId) ?? 0, (await of(userId)).connections)
       add(connected, userId, 1)

@@ -5,7 +5,11 @@ import type { Log } from '../lib/log.ts'
 import type { Database } from '../storage/database.ts'
 
 /** How much a user's log and workspaces take, as it was last measured. Asking for it has it measured, now and then. */
-export type StoredBytes = { of(userId: string): number | undefined }
+export type StoredBytes = {
+  of(userId: string): number | undefined
+  /** So many more than when it was measured. */
+  add(userId: string, bytes: number): void
+}
 
 /** A measurement is good for so long: it walks through all of a user's files. */
 const freshMs = 300_000
@@ -82,6 +86,10 @@ export const createStoredBytes = (
           .finally(() => waiting.delete(userId))
       }
       return known?.bytes
+    },
+    add: (userId, bytes) => {
+      const known = measured.get(userId)
+      if (known !== undefined) measured.set(userId, { ...known, bytes: Math.max(0, known.bytes + bytes) })
     },
   }
 }

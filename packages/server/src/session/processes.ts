@@ -44,6 +44,11 @@ export type RunningProcesses = {
     generationOf: (sessionId: string) => Promise<number | undefined>,
   ): Promise<{ ended: number; removed: number }>
   count(): number
+  /**
+   * Whom a user's next process runs as. Their folders can only be given to another while nothing runs in them: until then the
+   * next one is like those that an earlier server has started.
+   */
+  wallsOf(userId: string): Promise<Walls>
 }
 
 /** What a start needs to know of a session. */
@@ -108,11 +113,7 @@ export const createProcesses = (
     return process
   }
 
-  /**
-   * Whom a user's next process runs as. Their folders can only be given to another while nothing runs in them: until then the
-   * next one is like those that an earlier server has started.
-   */
-  const wallsOf = async (userId: string): Promise<Walls> => {
+  const wallsOf: RunningProcesses['wallsOf'] = async (userId) => {
     const walls = await settings.walls.of(userId)
     for (const [{ record }, of] of running)
       if (of.userId === userId && record.owner?.uid !== walls.owner?.uid) return { ...walls, owner: record.owner }
@@ -282,5 +283,6 @@ export const createProcesses = (
     },
 
     count: () => running.size,
+    wallsOf,
   }
 }

@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Egress, NoWay } from '../egress/egress.ts'
 import { openEgressProxy } from '../egress/proxy.ts'
-import { confine } from '../isolation/confine.ts'
+import { confine, placesInside } from '../isolation/confine.ts'
 import type { SessionWalls } from '../isolation/isolation.ts'
 import { AppError } from '../lib/app-error.ts'
 import { systemPath } from '../lib/system-path.ts'
@@ -77,11 +77,8 @@ export const cloneRepository = async (options: {
       ...(options.branch === undefined ? [] : [`--branch=${options.branch}`]),
       ...['--', options.url, '.'],
     ]
-    const {
-      inside,
-      exitStatus: _,
-      ...confined
-    } = confine({
+    const inside = placesInside(walls.level, { tmp, socketDir })
+    const { exitStatus: _, ...confined } = confine({
       walls,
       view: { workspace: into, home, tmp, socketDir, program: process.execPath, accountsDir, readOnly },
       exact: false,

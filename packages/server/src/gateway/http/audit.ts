@@ -48,6 +48,11 @@ const told: Partial<Record<AuditAction, Told>> = {
   'sessions.once': { body: ['model', 'permissionMode'], answer: ['turnId'] },
   'sessions.interrupt': { answer: ['turnId'] },
   'workspaces.create': { answer: ['name', 'source', 'path'] },
+  'files.list': { query: ['path'] },
+  'files.read': { query: ['path'] },
+  'files.write': { query: ['path'], answer: ['size'] },
+  'files.remove': { query: ['path'] },
+  'files.makeFolder': { body: ['path'] },
   'approvals.answer': { body: ['decision', 'remember'], answer: ['sessionId', 'tool'] },
 }
 

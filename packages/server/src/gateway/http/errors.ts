@@ -2,16 +2,24 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { AppError, toAppError } from '../../lib/app-error.ts'
 import type { Log } from '../../lib/log.ts'
 
-const known: Record<string, (error: FastifyError) => AppError> = {
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: () => new AppError('unsupported_media_type', 'The body must be JSON.'),
+export const bytesOnly = (): AppError =>
+  new AppError('unsupported_media_type', 'The body must be the bytes of the file.', {
+    hint: 'Use Content-Type: application/octet-stream.',
+  })
+
+const known: Record<string, (request: FastifyRequest) => AppError> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: ({ routeOptions }) =>
+    routeOptions.config.takesBytes === true
+      ? bytesOnly()
+      : new AppError('unsupported_media_type', 'The body must be JSON.'),
   FST_ERR_CTP_BODY_TOO_LARGE: () => new AppError('payload_too_large', 'The body is too large.'),
   FST_ERR_CTP_INVALID_JSON_BODY: () => new AppError('invalid_json', 'The body is not JSON.'),
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: () =>
     new AppError('invalid_request', 'The body is not as long as Content-Length says.'),
 }
 
-const refusal = (error: FastifyError): AppError => {
-  const named = known[error.code]?.(error)
+const refusal = (error: FastifyError, request: FastifyRequest): AppError => {
+  const named = known[error.code]?.(request)
   if (named !== undefined) return named
   if (error instanceof AppError) return error
   if (error instanceof SyntaxError) return new AppError('invalid_json', 'The body is not JSON.', { cause: error })
@@ -24,7 +32,7 @@ const refusal = (error: FastifyError): AppError => {
 export const createReplyError =
   (log: Log, onRefused: (error: AppError, request: FastifyRequest) => void) =>
   (error: FastifyError, request: FastifyRequest, reply: FastifyReply): AppError => {
-    const refused = refusal(error)
+    const refused = refusal(error, request)
     onRefused(refused, request)
     if (refused.status >= 500)
       log.error({ err: refused, cause: refused.cause, requestId: request.id }, 'request failed')

@@ -1,7 +1,13 @@
 import type { FastifyInstance } from 'fastify'
 import { refuseHostileJson } from '../json-text.ts'
 
-/** JSON is the only body there is; an empty one counts as none. */
+/** For one route that takes a file: nothing else, and read by whoever handles it. */
+export const acceptBytesOnly = (app: FastifyInstance): void => {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/octet-stream', (_, body, done) => done(null, body))
+}
+
+/** Elsewhere JSON is the only body there is; an empty one counts as none. */
 export const acceptJsonOnly = (app: FastifyInstance): void => {
   const parse = app.getDefaultJsonParser('error', 'error')
   app.removeAllContentTypeParsers()

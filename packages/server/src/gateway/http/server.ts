@@ -19,6 +19,7 @@ import { registerAudit } from './routes/audit.ts'
 import { registerAuth } from './routes/auth.ts'
 import { registerBudgets } from './routes/budgets.ts'
 import { registerCredentials } from './routes/credentials.ts'
+import { registerFiles } from './routes/files.ts'
 import { registerHealth } from './routes/health.ts'
 import { registerKeys } from './routes/keys.ts'
 import { registerOidc } from './routes/oidc.ts'
@@ -93,13 +94,15 @@ export const createHttpServer = async (
     reply.headers({
       'access-control-allow-origin': origin,
       vary: 'origin',
-      'access-control-expose-headers': 'x-request-id, retry-after, ratelimit, ratelimit-policy',
+      'access-control-expose-headers':
+        'x-request-id, retry-after, ratelimit, ratelimit-policy, etag, content-range, content-disposition',
     })
     if (request.method !== 'OPTIONS') return done()
     void reply
       .headers({
         'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE',
-        'access-control-allow-headers': 'authorization, content-type, last-event-id',
+        'access-control-allow-headers':
+          'authorization, content-type, last-event-id, if-match, if-none-match, if-range, range',
         'access-control-max-age': '600',
       })
       .code(204)
@@ -144,6 +147,7 @@ export const createHttpServer = async (
   registerUsers(register, services)
   registerKeys(register, services)
   registerWorkspaces(register, services)
+  registerFiles(register, services)
   registerSessions(register, services)
   registerShares(register, services)
   registerApprovals(register, services)
