@@ -1,6 +1,7 @@
 import type { Trial } from './lib/trial.ts'
 import { claudeKills } from './trials/claude-kills.ts'
 import { clientCuts } from './trials/client-cuts.ts'
+import { manySockets } from './trials/many-sockets.ts'
 import { namedPoints } from './trials/named-points.ts'
 import { orphans } from './trials/orphans.ts'
 import { realCliKills } from './trials/real-cli-kills.ts'
@@ -17,6 +18,7 @@ export const trials: readonly Trial[] = [
   claudeKills,
   namedPoints,
   clientCuts,
+  manySockets,
   recovery,
   slowReaders,
   hibernation,
