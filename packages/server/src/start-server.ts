@@ -40,7 +40,8 @@ import { systemClock } from './lib/clock.ts'
 import { openLogFile } from './lib/log-file.ts'
 import { createMetrics } from './observability/metrics.ts'
 import { openStorage, type Recovery } from './open-storage.ts'
-import { defaultLimits } from './process/limits.ts'
+import { defaultResourceLimits } from './config/resource-limits.ts'
+import { createUserLimits } from './quotas/limits.ts'
 import { createUserQuotas } from './quotas/quotas.ts'
 import { createStoredBytes } from './quotas/stored-bytes.ts'
 import { createGuard } from './rate-limit/guard.ts'
@@ -138,10 +139,15 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   // Both start programs, which would slow the start down: they are asked for when the server listens, or when needed.
   const askClaude = createClaudeProgram(find)
   const claude = async (): Promise<ClaudeProgram> => (told = await askClaude())
+  const userLimits = createUserLimits(database.confinement, {
+    memory: Math.floor(readMemory().totalBytes / 2),
+    ...defaultResourceLimits,
+    ...config.isolation.limits,
+  })
   const walls = createSessionWalls({
     dataDir: config.dataDir,
     settings: config.isolation,
-    limits: defaultLimits,
+    limitsOf: userLimits.of,
     store: database.confinement,
     countUsers: database.users.count,
     program: () => {
@@ -150,6 +156,8 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
       return 'path' in found ? found.path : '/bin/sh'
     },
   })
+
+  opened.defer(walls.close)
 
   const settings = config.sessions
   const shortage = (): string | undefined => {
@@ -279,6 +287,8 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     limits: createRequestLimits(limiter, guard),
     loginLimiter: createLoginLimiter(limiter, { enabled: gateway.rateLimits.login !== undefined, now: sinceStart }),
     quotas,
+    userLimits,
+    processes,
     origins: createOrigins(gateway.trustedProxies),
     removeUserFiles: async (userId) => {
       for (const folder of ['users', 'workspaces'])

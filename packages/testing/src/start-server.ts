@@ -8,6 +8,7 @@ import { createClient, login, type Client, type ClientOptions } from '@aicm/clie
 import type { Role } from '@aicm/protocol'
 import { fakeClaudePath } from './fake-claude/install.ts'
 import { findProcesses, isRunning, kill, type ProcessInfo } from './processes.ts'
+import { removeGroups } from './groups.ts'
 import { addUser } from './add-user.ts'
 import { claudePath } from './requires.ts'
 import { freePort, runServer, type ServerProcess } from './run-server.ts'
@@ -169,6 +170,7 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
       return all().length === 0
     }).catch(endAllAtOnce)
     process.off('exit', endAllAtOnce)
+    removeGroups(dataDir)
     await rm(base, { recursive: true, force: true, maxRetries: 5 })
   }
 

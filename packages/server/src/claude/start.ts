@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { confine, type Walls } from '../isolation/confine.ts'
 import { systemPath } from '../lib/system-path.ts'
 import type { MakeFifo } from '../process/fifo.ts'
-import { launch } from '../process/launch.ts'
+import { launch, type LaunchSpec } from '../process/launch.ts'
 import type { SessionProcess } from '../process/session-process.ts'
 import { claudeArgv, type ClaudeSettings } from './argv.ts'
 import { claudeEnvironment } from './environment.ts'
@@ -29,6 +29,7 @@ export type StartClaude = {
   brokerDir: string
   token: string
   makeFifo?: MakeFifo
+  makeGroup: LaunchSpec['makeGroup']
 }
 
 export const markerName = 'AICM_PROCESS'
@@ -61,5 +62,6 @@ export const startClaude = async (options: StartClaude): Promise<SessionProcess>
     }),
     marker: `${markerName}=${marker}`,
     makeFifo: options.makeFifo,
+    makeGroup: options.makeGroup,
   })
 }

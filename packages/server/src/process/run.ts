@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
-import { nothingElse, openChildFolder, type ChildFolder } from './child-descriptors.ts'
+import { childDescriptors, nothingElse, openChildFolder, type ChildFolder } from './child-descriptors.ts'
+import { joinArgv, openGroup, type Group } from './group.ts'
 import type { Owner } from './owner.ts'
 
 export type RunResult = { code: number | null; signal: string | null; stdout: string; stderr: string }
@@ -18,13 +19,14 @@ export const run = (
     cwd?: string
     owner?: Owner | undefined
     folder?: ChildFolder | undefined
+    group?: Group
     timeoutMs: number
     signal?: AbortSignal
   },
 ): Promise<RunResult> =>
   new Promise((resolve, reject) => {
-    const [file, ...args] = command
-    // As in `launch`: the last one is where a wrapper writes the exit status, which is known here without it.
+    const joining = options.group === undefined ? [] : openGroup(options.group)
+    const [file, ...args] = joining.length === 0 ? command : joinArgv(childDescriptors.group, joining.length, command)
     const folder = options.folder === undefined ? undefined : openChildFolder(options.folder)
     const devNull = openSync('/dev/null', 'r+')
     let child: ChildProcess
@@ -32,12 +34,13 @@ export const run = (
       child = spawn(file, args, {
         env: options.env,
         cwd: options.cwd,
-        stdio: nothingElse(['ignore', 'pipe', 'pipe', ...(folder === undefined ? [] : [folder, devNull])], devNull),
+        // As in `launch`: behind the folder is where a wrapper writes the exit status, which is known here without it.
+        stdio: nothingElse(['ignore', 'pipe', 'pipe', folder ?? 'ignore', devNull, ...joining], devNull),
         detached: true,
         ...options.owner,
       })
     } finally {
-      closeSync(devNull)
+      for (const fd of [devNull, ...joining]) closeSync(fd)
       if (folder !== undefined) closeSync(folder)
     }
     const output = { stdout: '', stderr: '' }

@@ -1,5 +1,7 @@
 import { readdir, rm, stat, truncate } from 'node:fs/promises'
 import { join, sep } from 'node:path'
+import type { ResourceLimits, Resources } from '@aicm/protocol'
+import { tightest } from '../config/resource-limits.ts'
 import type { Walls } from '../isolation/confine.ts'
 import type { SessionWalls } from '../isolation/isolation.ts'
 import { markerName, startClaude, type StartClaude } from '../claude/start.ts'
@@ -10,7 +12,8 @@ import { mendConfig, mendTranscript, type Repair } from '../claude/transcript-re
 import { AppError } from '../lib/app-error.ts'
 import { adopt } from '../process/adopt.ts'
 import { makeFifoAhead } from '../process/fifo.ts'
-import { isAlive, markersIn } from '../process/identity.ts'
+import { groupUsage, killGroup, removeGroup, type Group } from '../process/group.ts'
+import { descendantsOf, isAlive, markersIn, readUsage } from '../process/identity.ts'
 import { processFiles, type ProcessRecord, type SessionProcess } from '../process/session-process.ts'
 import { killTree, killMarked } from '../process/tree.ts'
 import type { Json, KeyValueStore } from '../storage/key-value-store.ts'
@@ -43,6 +46,8 @@ export type RunningProcesses = {
     generationOf: (sessionId: string) => Promise<number | undefined>,
   ): Promise<{ ended: number; removed: number }>
   count(): number
+  /** What a session's process has now; undefined where it has none. An older version has not written its limits down. */
+  resources(sessionId: string): Promise<(Omit<Resources, 'limits'> & Partial<Resources>) | undefined>
 }
 
 /** What a start needs to know of a session. */
@@ -68,8 +73,10 @@ export type ProcessSettings = Pick<StartClaude, 'brokerDir'> & {
   token(session: { sessionId: string; userId: string }): string
 }
 
+type Owned = { userId: string; sessionId: string; limits: ResourceLimits | undefined }
+
 /** `process/<session>` in the key-value store. */
-type StoredProcess = ProcessRecord & { generation: number; writer?: string }
+type StoredProcess = ProcessRecord & { generation: number; writer?: string; limits?: ResourceLimits }
 
 const processKey = (sessionId: string): string => `process/${sessionId}`
 /** `writer/<user>/<conversation>`: the one process that may write a transcript, until it is known to have ended. */
@@ -84,20 +91,34 @@ const checkpointBytes = 2 * 1024 * 1024
 
 const cursorKey = (sessionId: string): string => `cursor/${sessionId}`
 
+const groupResources = (group: Group): Omit<Resources, 'limits'> => ({ source: 'cgroup', ...groupUsage(group) })
+
+/** Where it has no group: what its processes have, each by itself. */
+const treeUsage = async ({ identity }: ProcessRecord): Promise<Omit<Resources, 'limits'>> => {
+  const pids = isAlive(identity) ? [identity.pid, ...(await descendantsOf(identity.pid))] : []
+  const each = pids.map(readUsage).filter((usage) => usage !== undefined)
+  const sum = (name: 'memoryBytes' | 'cpuSeconds' | 'threads'): number =>
+    each.reduce((total, usage) => total + usage[name], 0)
+  return {
+    ...{ source: 'proc', memoryBytes: sum('memoryBytes'), cpuSeconds: sum('cpuSeconds') },
+    ...{ processes: each.length, tasks: sum('threads'), memoryPeakBytes: null, throttledPeriods: null, oomKills: null },
+  }
+}
+
 export const createProcesses = (
   kv: KeyValueStore,
   workspaces: WorkspaceStore,
   settings: ProcessSettings,
 ): RunningProcesses => {
-  const running = new Map<SessionProcess, { userId: string }>()
+  const running = new Map<SessionProcess, Owned>()
   const checkpoints = new Map<string, { generation: number; offset: number }>()
   const makeFifo = makeFifoAhead(join(settings.dataDir, 'spare.fifo'))
   const sessionDir = (sessionId: string): string => join(settings.dataDir, 'sessions', sessionId)
 
   const homeOf = ({ userId }: Pick<SessionRecord, 'userId'>): string => join(settings.dataDir, 'users', userId, 'home')
 
-  const track = (process: SessionProcess, userId: string): SessionProcess => {
-    running.set(process, { userId })
+  const track = (process: SessionProcess, of: Owned): SessionProcess => {
+    running.set(process, of)
     const trimming = setInterval(() => void trim(processFiles(process.record.dir).stderr), stderrMost.lookEveryMs)
     trimming.unref()
     void process.exited.then(() => {
@@ -111,11 +132,22 @@ export const createProcesses = (
    * Whom a user's next process runs as. Their folders can only be given to another while nothing runs in them: until then the
    * next one is like those that an earlier server has started.
    */
-  const wallsOf = async (userId: string): Promise<Walls> => {
-    const walls = await settings.walls.of(userId)
+  const wallsOf = async ({ userId, state }: Pick<SessionRecord, 'userId' | 'state'>): Promise<Walls> => {
+    const given = await settings.walls.of(userId)
+    const walls = { ...given, limits: tightest(given.limits, state.limits) }
     for (const [{ record }, of] of running)
       if (of.userId === userId && record.owner?.uid !== walls.owner?.uid) return { ...walls, owner: record.owner }
     return walls
+  }
+
+  /** Groups whose process has ended while no server saw it. */
+  const sweepGroups = async (generationOf: (sessionId: string) => Promise<number | undefined>): Promise<void> => {
+    for (const { name, group } of await settings.walls.staleGroups()) {
+      const [sessionId = '', generation] = name.split('.')
+      if ([...running.values()].some((of) => of.sessionId === sessionId)) continue
+      if ((await generationOf(sessionId)) !== Number(generation)) await killGroup(group)
+      await removeGroup(group)
+    }
   }
 
   const letGoOfTranscript = async ({ writer, dir }: StoredProcess): Promise<void> => {
@@ -165,7 +197,7 @@ export const createProcesses = (
         : undefined
       const repairs = [config, resumed?.repair].filter((repair) => repair !== undefined)
       onFound?.({ transcript: resumed?.state, repairs })
-      const walls = await wallsOf(record.userId)
+      const walls = await wallsOf(record)
       const started = await startClaude({
         sessionId: record.id,
         generation,
@@ -184,8 +216,10 @@ export const createProcesses = (
         brokerDir: settings.brokerDir,
         token: settings.token({ sessionId: record.id, userId: record.userId }),
         makeFifo,
+        makeGroup: () => settings.walls.makeGroup(`${record.id}.${generation}`, walls.limits),
       })
-      const stored: StoredProcess = { generation, writer: writerKey(record), ...started.record }
+      const { limits } = walls
+      const stored: StoredProcess = { generation, limits, writer: writerKey(record), ...started.record }
       try {
         await Promise.all([
           kv.put(processKey(record.id), stored as Json),
@@ -195,7 +229,7 @@ export const createProcesses = (
         await started.stop(0)
         throw error
       }
-      return track(started, record.userId)
+      return track(started, { userId: record.userId, sessionId: record.id, limits })
     },
 
     adopt: async (record) => {
@@ -208,8 +242,9 @@ export const createProcesses = (
       }
       const cursor = (await kv.get(cursorKey(record.id))) as { generation: number; offset: number } | undefined
       const alive = isAlive(stored.identity)
+      const { limits } = stored
       return {
-        process: track(adopt(stored), record.userId),
+        process: track(adopt(stored), { userId: record.userId, sessionId: record.id, limits }),
         alive,
         checkpoint: cursor?.generation === stored.generation ? cursor.offset : 0,
       }
@@ -265,6 +300,7 @@ export const createProcesses = (
         await killMarked(`${markerName}=${marker}`)
         ended++
       }
+      await sweepGroups(generationOf)
       const sessions = join(settings.dataDir, 'sessions')
       for (const sessionId of await readdir(sessions).catch(() => [])) {
         const newest = await generationOf(sessionId)
@@ -281,5 +317,12 @@ export const createProcesses = (
     },
 
     count: () => running.size,
+    resources: async (sessionId) => {
+      const found = [...running].find(([, of]) => of.sessionId === sessionId)
+      if (found === undefined) return undefined
+      const [{ record }, { limits }] = found
+      const usage = record.group === undefined ? await treeUsage(record) : groupResources(record.group)
+      return { ...usage, ...(limits === undefined ? {} : { limits }) }
+    },
   }
 }

@@ -17,7 +17,7 @@ export type Schema = {
     disabled_at: number | null
     created_at: number
   }
-  confined_users: { user_id: string; uid: number | null }
+  confined_users: { user_id: string; uid: number | null; limits: string | null }
   user_quotas: { user_id: string; overrides: string }
   logins: {
     id: string
