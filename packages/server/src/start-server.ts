@@ -33,6 +33,7 @@ import { createRequestLimits } from './gateway/request-limits.ts'
 import type { Services } from './gateway/services.ts'
 import { createWebSocketServer } from './gateway/ws/server.ts'
 import { assertRequired, createSessionWalls } from './isolation/isolation.ts'
+import { assertMountable } from './isolation/read-only-mounts.ts'
 import { AppError, toAppError } from './lib/app-error.ts'
 import { assets } from './lib/assets.ts'
 import { createBreaker } from './lib/breaker.ts'
@@ -182,6 +183,11 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     brokerDir: broker.apiDir,
     program,
     brokerUp: broker.up,
+    confinementOf: async (workspaceId) => {
+      const confinement = await database.confinement.getWorkspace(workspaceId)
+      for (const path of confinement?.readOnlyMounts ?? []) await assertMountable(path, config.dataDir)
+      return confinement
+    },
     token: (session) => mintSessionToken(brokerKey, session),
   })
   const workspaces = createWorkspaces(database, { dataDir: config.dataDir, roots: config.workspaceRoots, clock, log })
@@ -289,6 +295,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     quotas,
     userLimits,
     processes,
+    assertMountable: (path) => assertMountable(path, config.dataDir),
     origins: createOrigins(gateway.trustedProxies),
     removeUserFiles: async (userId) => {
       for (const folder of ['users', 'workspaces'])

@@ -14,5 +14,13 @@ export const groupFolders = (dataDir: string): string[] =>
     }
   })
 
-/** Removes them: nothing runs in them any more. */
-export const removeGroups = (dataDir: string): void => groupFolders(dataDir).forEach((folder) => rmdirSync(folder))
+/** Removes them; false while something that was killed is still in one. */
+export const removeGroups = (dataDir: string): boolean =>
+  groupFolders(dataDir).every((folder) => {
+    try {
+      rmdirSync(folder)
+      return true
+    } catch {
+      return false
+    }
+  })

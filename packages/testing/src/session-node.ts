@@ -119,6 +119,7 @@ export const openSessionNode = async (): Promise<SessionNode> => {
         database.workspaces,
         {
           ...{ dataDir: folder.path, brokerDir: join(folder.path, 'broker'), walls: bareWalls },
+          confinementOf: async () => undefined,
           program: () => node.program,
           brokerUp: async () => undefined,
           token: () => 'token',
@@ -175,6 +176,7 @@ export const openSessionNode = async (): Promise<SessionNode> => {
       for (const { registry } of servers) await registry.release()
       const last = createProcesses(kv, database.workspaces, {
         ...{ dataDir: folder.path, brokerDir: folder.path, walls: bareWalls },
+        confinementOf: async () => undefined,
         program: () => node.program,
         brokerUp: async () => undefined,
         token: () => 'token',

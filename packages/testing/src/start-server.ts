@@ -25,6 +25,8 @@ export type TestServerOptions = {
   env?: Record<string, string>
   /** Where the data is, when it shall be on another disk; it must be on no other server's. */
   dataDir?: string
+  /** See runServer. */
+  inside?: string[]
 }
 
 /** A real server in a process of its own, with a folder of its own. Its address stays the same through restarts. */
@@ -131,6 +133,7 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
         ...options.env,
       },
       cwd: home,
+      ...(options.inside === undefined ? {} : { inside: options.inside }),
     })
 
   const mine = ({ argv, environment }: ProcessInfo): boolean =>
@@ -155,6 +158,8 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
   /** For the end of the test process, however it comes: nothing may be waited for then. */
   const endAllAtOnce = (): void => {
     for (const { pid } of all()) kill(pid, 'SIGKILL')
+    const deadline = performance.now() + 1000
+    while (!removeGroups(dataDir) && performance.now() < deadline);
   }
 
   const stop = async (): Promise<void> => {
@@ -169,8 +174,8 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
       for (const info of all()) if (!isBroker(info)) kill(info.pid, 'SIGKILL')
       return all().length === 0
     }).catch(endAllAtOnce)
+    await until('its groups are gone', () => removeGroups(dataDir))
     process.off('exit', endAllAtOnce)
-    removeGroups(dataDir)
     await rm(base, { recursive: true, force: true, maxRetries: 5 })
   }
 

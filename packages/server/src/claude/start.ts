@@ -5,7 +5,7 @@ import { systemPath } from '../lib/system-path.ts'
 import type { MakeFifo } from '../process/fifo.ts'
 import { launch, type LaunchSpec } from '../process/launch.ts'
 import type { SessionProcess } from '../process/session-process.ts'
-import { claudeArgv, type ClaudeSettings } from './argv.ts'
+import { claudeArgv, type ClaudeSettings, type ToolRules } from './argv.ts'
 import { claudeEnvironment } from './environment.ts'
 
 export type StartClaude = {
@@ -26,6 +26,7 @@ export type StartClaude = {
   give(path: string): Promise<void>
   accountsDir: string
   readOnly: readonly string[]
+  tools: ToolRules | undefined
   brokerDir: string
   token: string
   makeFifo?: MakeFifo
@@ -47,7 +48,10 @@ export const startClaude = async (options: StartClaude): Promise<SessionProcess>
     exact: options.exactWorkspace,
     command: [
       program,
-      ...claudeArgv(options.settings, options.conversation, { sealed: options.walls.level === 'sealed' }),
+      ...claudeArgv(options.settings, options.conversation, {
+        sealed: options.walls.level === 'sealed',
+        tools: options.tools,
+      }),
     ],
   })
   return launch({

@@ -57,6 +57,8 @@ export type Services = {
   /** What their sessions' processes may take of the machine. */
   userLimits: UserLimits
   processes: Pick<RunningProcesses, 'resources'>
+  /** Rejects with invalid_request where sessions must not be shown this. */
+  assertMountable(path: string): Promise<void>
   /** Where requests come from. */
   origins: Origins
   clock: Clock

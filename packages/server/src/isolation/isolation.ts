@@ -45,10 +45,11 @@ const missingOf = (
 
 const limitNames = { memory: 'a memory limit', cpu: 'a CPU limit', pids: 'a limit of processes' }
 
-/** What is missing for the same reason is told once. */
+/** What is missing for the same reason is told once, whichever folder it was said of. */
 const limitsMissing = ({ errors }: ProvenGroups, host: HostFacts): Isolation['missing'] =>
-  [...new Set(errors.map(({ error }) => error))].map((error) => {
-    const names = errors.filter((one) => one.error === error).map(({ limit }) => limitNames[limit])
+  [...Map.groupBy(errors, ({ error }) => error.split(',')[0])].map(([, [first, ...more]]) => {
+    const names = [first, ...more].flatMap((one) => (one === undefined ? [] : [limitNames[one.limit]]))
+    const error = first?.error ?? ''
     return { part: `${names.join(', ')} for each session`, error, fix: adviceForLimit(error, host) }
   })
 

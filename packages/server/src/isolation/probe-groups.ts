@@ -50,6 +50,15 @@ export const parentOf = (dataDir: string, proc?: string): Group | undefined => {
   return own && groupWithin(own, parentName(dataDir))
 }
 
+/** Not by Node's `recursive`, which says of a read-only file system that there is none. */
+const makeFolder = (path: string): void => {
+  try {
+    mkdirSync(path)
+  } catch (error) {
+    if (!existsSync(path)) throw error
+  }
+}
+
 const membersIn = (folder: string): number[] =>
   readFileSync(join(folder, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean).map(Number)
 
@@ -71,7 +80,7 @@ const makeWay = async (folder: string): Promise<void> => {
   const kin = new Set([process.pid, ...ancestorsOf(process.pid), ...(await descendantsOf(process.pid))])
   if (members.some((pid) => !kin.has(pid))) throw new Error(`${folder} holds processes of others beside the server`)
   const own = join(folder, serverGroupName)
-  mkdirSync(own, { recursive: true })
+  makeFolder(own)
   for (const pid of members) writeFileSync(join(own, 'cgroup.procs'), String(pid))
 }
 
@@ -142,7 +151,7 @@ export const probeGroups = async ({
       }
       try {
         if (base !== undefined && isLimited(controller)) giveController(base, controller)
-        mkdirSync(folder, { recursive: true })
+        makeFolder(folder)
         if (base !== undefined && isLimited(controller)) giveController(folder, controller)
         const probe = join(folder, probeName)
         makeGroup(groupWithin(one, probeName), someLimits)

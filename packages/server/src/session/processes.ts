@@ -1,6 +1,6 @@
 import { readdir, rm, stat, truncate } from 'node:fs/promises'
 import { join, sep } from 'node:path'
-import type { ResourceLimits, Resources } from '@aicm/protocol'
+import type { Confinement, ResourceLimits, Resources } from '@aicm/protocol'
 import { tightest } from '../config/resource-limits.ts'
 import type { Walls } from '../isolation/confine.ts'
 import type { SessionWalls } from '../isolation/isolation.ts'
@@ -70,6 +70,8 @@ export type ProcessSettings = Pick<StartClaude, 'brokerDir'> & {
   walls: SessionWalls
   /** Resolves when the way to the model API is there. */
   brokerUp(): Promise<unknown>
+  /** What the operator has set for the sessions in a workspace. Rejects where that cannot be had any more. */
+  confinementOf(workspaceId: string): Promise<Confinement | undefined>
   token(session: { sessionId: string; userId: string }): string
 }
 
@@ -187,6 +189,7 @@ export const createProcesses = (
       const workspace = path === undefined ? await workspaces.get(record.workspaceId) : { path }
       if (workspace === undefined)
         throw new AppError('workspace_not_found', 'The workspace of this session was deleted.')
+      const confinement = await settings.confinementOf(record.workspaceId)
       await settings.brokerUp()
       const { generation, claudeSessionId, resumable } = record.state
       const home = homeOf(record)
@@ -212,7 +215,8 @@ export const createProcesses = (
         walls,
         give: (path) => settings.walls.give(path, walls.owner),
         accountsDir: settings.walls.accountsDir,
-        readOnly: settings.walls.readOnly,
+        readOnly: [...settings.walls.readOnly, ...(confinement?.readOnlyMounts ?? [])],
+        tools: confinement,
         brokerDir: settings.brokerDir,
         token: settings.token({ sessionId: record.id, userId: record.userId }),
         makeFifo,

@@ -27,6 +27,26 @@ export const createConfinement = (db: Kysely<Schema>, errors: SqlErrors): Confin
           .execute(),
       )
     },
+    getWorkspace: async (workspaceId) => {
+      const row = await runQuery(errors, () =>
+        db
+          .selectFrom('confined_workspaces')
+          .select('confinement')
+          .where('workspace_id', '=', workspaceId)
+          .executeTakeFirst(),
+      )
+      return row && JSON.parse(row.confinement)
+    },
+    setWorkspace: async (workspaceId, given) => {
+      const confinement = JSON.stringify(given)
+      await runQuery(errors, () =>
+        db
+          .insertInto('confined_workspaces')
+          .values({ workspace_id: workspaceId, confinement })
+          .onConflict((conflict) => conflict.column('workspace_id').doUpdateSet({ confinement }))
+          .execute(),
+      )
+    },
     getUid,
     giveUid: async (userId, { first, last }) => {
       // One statement: of two at the same time the second sees what the first has taken.

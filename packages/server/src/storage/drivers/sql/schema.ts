@@ -18,6 +18,7 @@ export type Schema = {
     created_at: number
   }
   confined_users: { user_id: string; uid: number | null; limits: string | null }
+  confined_workspaces: { workspace_id: string; confinement: string }
   user_quotas: { user_id: string; overrides: string }
   logins: {
     id: string
