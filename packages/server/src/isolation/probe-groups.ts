@@ -30,8 +30,8 @@ export type ProvenGroups = {
 }
 
 export type Limited = 'memory' | 'cpu' | 'pids'
-const limited: readonly Controller[] = ['memory', 'cpu', 'pids'] satisfies Limited[]
-const isLimited = (controller: Controller): controller is Limited => limited.includes(controller)
+const limited: readonly Limited[] = ['memory', 'cpu', 'pids']
+const isLimited = (controller: Controller): controller is Limited => limited.some((limit) => limit === controller)
 
 const pollMs = 5
 const timeoutMs = 10_000
@@ -142,13 +142,12 @@ export const probeGroups = async ({
     const base = all.version === 2 && all.folders.memory !== undefined ? dirname(all.folders.memory) : undefined
     if (base !== undefined) await makeWay(base)
 
+    for (const limit of limited)
+      if (all.folders[limit] === undefined) errors.push({ limit, error: 'its controller is not mounted' })
+
     const works = (controller: Controller): boolean => {
       const one = withOnly(all, (name) => name === controller)
-      const [folder] = foldersOf(one)
-      if (folder === undefined) {
-        if (isLimited(controller)) errors.push({ limit: controller, error: 'its controller is not mounted' })
-        return false
-      }
+      const folder = all.folders[controller] ?? ''
       try {
         if (base !== undefined && isLimited(controller)) giveController(base, controller)
         makeFolder(folder)
@@ -157,8 +156,10 @@ export const probeGroups = async ({
         makeGroup(groupWithin(one, probeName), someLimits)
         const canKill = controller !== 'kill' || existsSync(join(probe, 'cgroup.kill'))
         rmdirSync(probe)
+        if (!canKill) removeParent(one)
         return canKill
       } catch (error) {
+        removeParent(one)
         if (isLimited(controller)) errors.push({ limit: controller, error: textOf(error) })
         return false
       }
