@@ -26,7 +26,9 @@ const textOf = async (client: Client, sessionId: string): Promise<string> =>
 test('a claude that takes too much memory is ended and resumed, and says why; its neighbours go on', async () => {
   await using server = await startTestServer({ claude: 'fake', args: ['--limit', 'memory=256m'] })
   const client = await server.client()
-  expect((await client.health()).isolation).toMatchObject({ limits: 'cgroup1', kill: 'cgroup' })
+  expect((await client.health()).isolation).toMatchObject({
+    ...{ limits: expect.stringMatching(/^cgroup[12]$/), kill: 'cgroup' },
+  })
   const [greedy, neighbour] = [await client.sessions.create(), await client.sessions.create()]
   await client.session(neighbour.id).execute('hello').complete()
   const before = server.sessionProcesses(neighbour.id).claude
