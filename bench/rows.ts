@@ -4,6 +4,7 @@ import { manySubscribers, oneSubscriber } from './rows/deliveries.ts'
 import { acceptedPrompts, getSession } from './rows/http.ts'
 import { authorizeAndLimit, fairness } from './rows/limits.ts'
 import { newSession, secondPrompt, wholeTurn } from './rows/real-claude.ts'
+import { sandboxStart } from './rows/sandbox.ts'
 import { cliHelp, serverStart } from './rows/start.ts'
 import { sleepingMemory, wake, warmSession } from './rows/rest.ts'
 import { idleMemory, replay } from './rows/stored.ts'
@@ -14,6 +15,7 @@ export const rowGroups: readonly RowGroup[] = [
   newSession,
   wholeTurn,
   serverStart,
+  sandboxStart,
   oneSubscriber,
   manySubscribers,
   getSession,

@@ -199,6 +199,13 @@ describe('every act is an entry: who, what, on what, from where, with what resul
         entry: { target: id, detail: { sessions: 5 } },
       }
     },
+    'limits.set': async () => {
+      const { id } = await newUser()
+      return {
+        act: () => client.call(routes.limits.set, { params: { id }, body: { cpus: 1.5, pids: null } }),
+        entry: { target: id, detail: { cpus: 1.5, pids: null } },
+      }
+    },
     'budgets.set': async () => ({
       act: () => client.call(routes.budgets.set, { body: { of: 'server', month: { usd: 1000 } } }),
       entry: { detail: { of: 'server', month: { usd: 1000 } } },
@@ -238,6 +245,14 @@ describe('every act is an entry: who, what, on what, from where, with what resul
         detail: expect.objectContaining({ name: 'audited', source: 'git' }),
       },
     }),
+    'workspaces.setConfinement': async () => {
+      const { id } = await client.workspaces.create({ name: 'confined' })
+      const body = { readOnlyMounts: ['/usr/share'], allowedTools: ['Read'], disallowedTools: [] }
+      return {
+        act: () => client.call(routes.workspaces.setConfinement, { params: { id }, body }),
+        entry: { target: id, detail: body },
+      }
+    },
     'workspaces.delete': async () => {
       const { id } = await client.workspaces.create({ name: 'gone' })
       return { act: () => client.workspaces.delete(id), entry: { target: id } }

@@ -7,7 +7,9 @@ import { fileURLToPath } from 'node:url'
 import { expect } from 'vitest'
 import { brokerControl } from '@aicm/broker'
 import { createClient, login } from '@aicm/client'
+import { removeGroups } from '@aicm/testing/groups'
 import { requires } from '@aicm/testing/requires'
+import { until } from '@aicm/testing/until'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const password = 'for the packed server only'
@@ -62,6 +64,7 @@ requires('claude')(
         child.kill('SIGTERM')
         await once(child, 'exit')
         await brokerControl(join(dataDir, 'broker')).stop()
+        await until('its groups are gone', () => removeGroups(dataDir))
       }
     } finally {
       await rm(folder, { recursive: true, force: true })

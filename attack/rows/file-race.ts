@@ -17,7 +17,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { HelperRefusedError, startHelper, type Helper } from '../../packages/server/src/files/helper-process.ts'
 import { writeAccounts } from '../../packages/server/src/isolation/accounts.ts'
-import { defaultLimits } from '../../packages/server/src/process/limits.ts'
+import { defaultResourceLimits } from '../../packages/server/src/config/resource-limits.ts'
 import type { Attack, Row, Try } from '../lib/row.ts'
 import { seenOfFeature, type Answer } from '../lib/http.ts'
 import type { Target } from '../lib/target.ts'
@@ -152,7 +152,7 @@ const raceHelper = async (level: (typeof levels)[number], most: number, attempt:
     lay(place)
     const helper = startHelper({
       ...{ path: place.workspace, exact: true, accountsDir },
-      walls: { level, owner, limits: defaultLimits },
+      walls: { level, owner, limits: { memory: null, ...defaultResourceLimits } },
     })
     const count: Count = { done: 0, links: 0, escapes: 0 }
     try {

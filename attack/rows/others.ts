@@ -35,7 +35,8 @@ export const others: Row = {
         })
       const name = `${route.method} ${route.path}`
       const [foreign, unknown] = [await call(mine), await call(unknownId(route))]
-      attempt(name, '404', foreign.seen)
+      // What only administrators may do with any: it is refused before it is looked for.
+      attempt(name, route.auth === 'server.manage' ? '403 forbidden' : '404', foreign.seen)
       const same = plain(foreign.text, mine) === plain(unknown.text, unknownId(route))
       attempt(`${name}, beside an unknown one`, 'the same', same ? 'the same' : `${foreign.text} ${unknown.text}`)
       if (route.id !== 'listEvents') continue

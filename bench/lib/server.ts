@@ -1,5 +1,7 @@
 import { brokerControl } from '@aicm/broker'
 import { join } from 'node:path'
+import { removeGroups } from '@aicm/testing/groups'
+import { until } from '@aicm/testing/until'
 import type { Health, Session } from '@aicm/protocol'
 import { firstMatch, startChild } from './child.ts'
 import type { Program } from './fake-claude.ts'
@@ -33,6 +35,7 @@ export const endLeftovers = async (dataDir: string): Promise<void> => {
   await brokerControl(join(dataDir, 'broker'))
     .stop()
     .catch(() => undefined)
+  await until('its groups are gone', () => removeGroups(dataDir))
 }
 
 export const serverCommand = (

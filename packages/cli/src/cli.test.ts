@@ -226,7 +226,11 @@ test('sessions are listed, shown and deleted', async () => {
   const closed = await aicm(['sessions', 'ls', '--status', 'closed', '--json'])
   expect(JSON.parse(closed.stdout)).toMatchObject([{ id: second.info.id }])
   expect(JSON.parse((await aicm(['--json', 'sessions', '-n', '1'])).stdout)).toHaveLength(1)
-  expect((await aicm(['sessions', 'show', first.info.id.slice(4, 20)])).stdout).toContain('permission mode  default\n')
+  const shown = (await aicm(['sessions', 'show', first.info.id.slice(4, 20)])).stdout
+  expect(shown).toContain('permission mode  default\n')
+  expect(shown).toMatch(/^memory +200 MB, once 300 MB, at most 1024 MB, 2 ended for lack of it$/m)
+  expect(shown).toMatch(/^CPU +1\.3 s, no limit$/m)
+  expect(shown).toMatch(/^processes +17 with threads, at most 512$/m)
   expect(await aicm(['sessions', 'rm', first.info.id, 'nonsense'])).toMatchObject({
     code: 1,
     stderr: 'error: No session begins with "nonsense". (session_not_found)\nSee: aicm sessions ls\n',

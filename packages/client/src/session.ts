@@ -1,4 +1,4 @@
-import { routes, type Cursor, type Output, type Session, type StreamItem } from '@aicm/protocol'
+import { routes, type Cursor, type Output, type Resources, type Session, type StreamItem } from '@aicm/protocol'
 import type { Call } from './call.ts'
 import { startExecution, type ExecuteOptions, type Execution, type Prompt } from './execution.ts'
 import { createHandlers, type Handler, type HandlerOptions, type HandlerType } from './handlers.ts'
@@ -22,6 +22,8 @@ export type SessionHandle = {
   interrupt(): Promise<Output<typeof routes.sessions.interrupt>>
   close(): Promise<Session>
   info(): Promise<Session>
+  /** What its process takes of the machine just now, and what it may take. */
+  resources(): Promise<Resources>
   /** Calls `handler` with each item of that type; returns the way to stop it. */
   on<T extends HandlerType>(type: T, handler: Handler<T>, options?: HandlerOptions): () => void
 }
@@ -45,6 +47,7 @@ export const createSessionHandle = (
     interrupt: () => call(routes.sessions.interrupt, { params }),
     close: () => call(routes.sessions.close, { params }),
     info: () => call(routes.sessions.get, { params }),
+    resources: () => call(routes.sessions.resources, { params }),
     on: handlers.on,
   }
 }

@@ -56,6 +56,11 @@ export const errorTable = {
     retryable: false,
     hint: 'The operator lists the allowed folders with --workspace-root.',
   },
+  limit_too_high: {
+    status: 403,
+    retryable: false,
+    hint: 'See GET /v1/limits for what you may have. An administrator may give more: PUT /v1/users/{id}/limits.',
+  },
   not_found: { status: 404, retryable: false, hint: 'See /docs for what exists.' },
   session_not_found: { status: 404, retryable: false, hint: 'List your sessions with GET /v1/sessions.' },
   workspace_not_found: { status: 404, retryable: false, hint: 'List your workspaces with GET /v1/workspaces.' },

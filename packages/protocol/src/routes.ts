@@ -6,6 +6,7 @@ import { credentialRoutes } from './http/credentials.ts'
 import { fileRoutes } from './http/files.ts'
 import { healthRoutes } from './http/health.ts'
 import { keyRoutes } from './http/keys.ts'
+import { limitRoutes } from './http/limits.ts'
 import { oidcRoutes } from './http/oidc.ts'
 import { quotaRoutes } from './http/quotas.ts'
 import { sessionRoutes } from './http/sessions.ts'
@@ -27,6 +28,7 @@ export const routes = {
   approvals: approvalRoutes,
   audit: auditRoutes,
   quotas: quotaRoutes,
+  limits: limitRoutes,
   credentials: credentialRoutes,
   usage: usageRoutes,
   budgets: budgetRoutes,

@@ -35,6 +35,7 @@ import { createRequestLimits } from './gateway/request-limits.ts'
 import type { Services } from './gateway/services.ts'
 import { createWebSocketServer } from './gateway/ws/server.ts'
 import { assertRequired, createSessionWalls } from './isolation/isolation.ts'
+import { assertMountable } from './isolation/read-only-mounts.ts'
 import { AppError, toAppError } from './lib/app-error.ts'
 import { assets } from './lib/assets.ts'
 import { createBreaker } from './lib/breaker.ts'
@@ -42,8 +43,9 @@ import { systemClock } from './lib/clock.ts'
 import { openLogFile } from './lib/log-file.ts'
 import { createMetrics } from './observability/metrics.ts'
 import { openStorage, type Recovery } from './open-storage.ts'
-import { defaultLimits } from './process/limits.ts'
 import { removeTree } from './process/remove-tree.ts'
+import { defaultResourceLimits } from './config/resource-limits.ts'
+import { createUserLimits } from './quotas/limits.ts'
 import { createUserQuotas } from './quotas/quotas.ts'
 import { createStoredBytes } from './quotas/stored-bytes.ts'
 import { createGuard } from './rate-limit/guard.ts'
@@ -144,10 +146,15 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   // Both start programs, which would slow the start down: they are asked for when the server listens, or when needed.
   const askClaude = createClaudeProgram(find)
   const claude = async (): Promise<ClaudeProgram> => (told = await askClaude())
+  const userLimits = createUserLimits(database.confinement, {
+    memory: Math.floor(readMemory().totalBytes / 2),
+    ...defaultResourceLimits,
+    ...config.isolation.limits,
+  })
   const walls = createSessionWalls({
     dataDir: config.dataDir,
     settings: config.isolation,
-    limits: defaultLimits,
+    limitsOf: userLimits.of,
     store: database.confinement,
     countUsers: database.users.count,
     program: () => {
@@ -156,6 +163,8 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
       return 'path' in found ? found.path : '/bin/sh'
     },
   })
+
+  opened.defer(walls.close)
 
   const settings = config.sessions
   const shortage = (): string | undefined => {
@@ -180,6 +189,11 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     brokerDir: broker.apiDir,
     program,
     brokerUp: broker.up,
+    confinementOf: async (workspaceId) => {
+      const confinement = await database.confinement.getWorkspace(workspaceId)
+      for (const path of confinement?.readOnlyMounts ?? []) await assertMountable(path, config.dataDir)
+      return confinement
+    },
     token: (session) => mintSessionToken(brokerKey, session),
   })
   const clones = createClones({
@@ -306,6 +320,9 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     limits: createRequestLimits(limiter, guard),
     loginLimiter: createLoginLimiter(limiter, { enabled: gateway.rateLimits.login !== undefined, now: sinceStart }),
     quotas,
+    userLimits,
+    processes,
+    assertMountable: (path) => assertMountable(path, config.dataDir),
     origins: createOrigins(gateway.trustedProxies),
     removeUserFiles: async (userId) => {
       for (const folder of ['users', 'workspaces']) await removeTree(join(config.dataDir, folder, userId))

@@ -1,7 +1,10 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { join } from 'node:path'
 import { test } from 'vitest'
+import { foldersOf } from '../../server/src/process/group.ts'
+import { currentGroup } from '../../server/src/isolation/own-group.ts'
 
 const succeeds = (command: string, ...args: string[]) =>
   spawnSync(command, args, { stdio: 'ignore', timeout: 20_000 }).status === 0
@@ -25,9 +28,28 @@ export const claudePath = (): string | undefined => {
 /** The Python that Debian's packages are for: another may come first on PATH. */
 export const debianPython = '/usr/bin/python3'
 
+/** Whether control groups can be made where we are, with limits for memory, CPUs and processes. */
+const makesGroups = (): boolean => {
+  const own = currentGroup()
+  if (own === undefined || (['memory', 'cpu', 'pids'] as const).some((name) => own.folders[name] === undefined))
+    return false
+  try {
+    for (const folder of foldersOf(own)) {
+      const probe = join(folder, `aicm-probe-${process.pid}`)
+      mkdirSync(probe)
+      rmdirSync(probe)
+    }
+    const given = own.version === 2 ? readFileSync(join(foldersOf(own)[0] ?? '', 'cgroup.subtree_control'), 'utf8') : ''
+    return own.version === 1 || given.includes('memory')
+  } catch {
+    return false
+  }
+}
+
 /** What a test may need of the machine, and how to find out: by doing, since a program that is there may still be refused. */
 const probes = {
   bwrap: () => succeeds('bwrap', '--unshare-user', '--unshare-pid', '--ro-bind', '/', '/', 'true'),
+  cgroup: makesGroups,
   chromium: () => chromiumPath() !== undefined,
   claude: () => claudePath() !== undefined,
   curl: () => succeeds('curl', '--version'),

@@ -5,7 +5,7 @@ import { systemClock } from '../../server/src/lib/clock.ts'
 import { createBreaker } from '../../server/src/lib/breaker.ts'
 import type { Log } from '../../server/src/lib/log.ts'
 import type { SessionWalls } from '../../server/src/isolation/isolation.ts'
-import { defaultLimits } from '../../server/src/process/limits.ts'
+import { defaultResourceLimits } from '../../server/src/config/resource-limits.ts'
 import { createProcesses } from '../../server/src/session/processes.ts'
 import type { WatchLimits } from '../../server/src/session/process-link.ts'
 import type { RecoveryPolicy } from '../../server/src/session/recovery.ts'
@@ -53,8 +53,10 @@ export type SessionNode = AsyncDisposable & {
 
 /** Level `process`, as the server's user. */
 export const bareWalls: SessionWalls = {
-  of: async () => ({ level: 'process', owner: undefined, limits: defaultLimits }),
+  of: async () => ({ level: 'process', owner: undefined, limits: { memory: null, ...defaultResourceLimits } }),
   give: async () => undefined,
+  makeGroup: () => undefined,
+  staleGroups: async () => [],
   accountsDir: '/etc',
   readOnly: [],
 }
@@ -117,6 +119,7 @@ export const openSessionNode = async (): Promise<SessionNode> => {
         database.workspaces,
         {
           ...{ dataDir: folder.path, brokerDir: join(folder.path, 'broker'), walls: bareWalls },
+          confinementOf: async () => undefined,
           program: () => node.program,
           brokerUp: async () => undefined,
           token: () => 'token',
@@ -173,6 +176,7 @@ export const openSessionNode = async (): Promise<SessionNode> => {
       for (const { registry } of servers) await registry.release()
       const last = createProcesses(kv, database.workspaces, {
         ...{ dataDir: folder.path, brokerDir: folder.path, walls: bareWalls },
+        confinementOf: async () => undefined,
         program: () => node.program,
         brokerUp: async () => undefined,
         token: () => 'token',

@@ -2,9 +2,11 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeAccounts } from '../../server/src/isolation/accounts.ts'
 import { confine } from '../../server/src/isolation/confine.ts'
+import { currentGroup } from '../../server/src/isolation/own-group.ts'
 import { systemPath } from '../../server/src/lib/system-path.ts'
+import { groupWithin, makeGroup, type Group, type GroupLimits } from '../../server/src/process/group.ts'
 import { launch } from '../../server/src/process/launch.ts'
-import { defaultLimits } from '../../server/src/process/limits.ts'
+import { defaultResourceLimits } from '../../server/src/config/resource-limits.ts'
 import type { SessionProcess } from '../../server/src/process/session-process.ts'
 import { killTree } from '../../server/src/process/tree.ts'
 import { tempDir } from './temp-dir.ts'
@@ -17,10 +19,25 @@ export type ShellProcess = AsyncDisposable & {
 
 let launched = 0
 
+const makeTestGroup = (name: string, limits: Partial<GroupLimits>): Group => {
+  const own = currentGroup()
+  if (own === undefined) throw new Error('There are no control groups: define the test with requires("cgroup").')
+  return makeGroup(groupWithin(own, name), { memory: null, cpus: null, pids: null, ...limits })
+}
+
 /** A shell script as a session's process, in a folder of its own: ended, with all that it started, when disposed of. */
 export const shellProcess = async (
   script: string,
-  { sandbox = false, env = {} }: { sandbox?: boolean; env?: Record<string, string> } = {},
+  {
+    sandbox = false,
+    env = {},
+    group,
+  }: {
+    sandbox?: boolean
+    env?: Record<string, string>
+    /** Limits of a control group that it gets then. */
+    group?: Partial<GroupLimits>
+  } = {},
 ): Promise<ShellProcess> => {
   const folder = await tempDir()
   const at = (name: string): string => join(folder.path, name)
@@ -37,7 +54,11 @@ export const shellProcess = async (
   await writeAccounts(view.accountsDir)
   const marker = `test-${process.pid}-${launched++}`
   const confined = confine({
-    walls: { level: sandbox ? 'sandbox' : 'none', owner: undefined, limits: defaultLimits },
+    walls: {
+      level: sandbox ? 'sandbox' : 'none',
+      owner: undefined,
+      limits: { memory: null, ...defaultResourceLimits },
+    },
     view,
     exact: false,
     command: ['sh', '-c', script],
@@ -47,6 +68,7 @@ export const shellProcess = async (
     dir: at('1'),
     env: { PATH: systemPath, AICM_PROCESS: marker, ...env },
     marker: `AICM_PROCESS=${marker}`,
+    makeGroup: group && (() => makeTestGroup(`aicm-${marker}`, group)),
   })
   return {
     process: child,

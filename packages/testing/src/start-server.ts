@@ -8,6 +8,7 @@ import { createClient, login, type Client, type ClientOptions } from '@aicm/clie
 import type { Role } from '@aicm/protocol'
 import { fakeClaudePath } from './fake-claude/install.ts'
 import { findProcesses, isRunning, kill, type ProcessInfo } from './processes.ts'
+import { removeGroups } from './groups.ts'
 import { addUser } from './add-user.ts'
 import { claudePath } from './requires.ts'
 import { freePort, runServer, type ServerProcess } from './run-server.ts'
@@ -24,6 +25,8 @@ export type TestServerOptions = {
   env?: Record<string, string>
   /** Where the data is, when it shall be on another disk; it must be on no other server's. */
   dataDir?: string
+  /** See runServer. */
+  inside?: string[]
 }
 
 /** A real server in a process of its own, with a folder of its own. Its address stays the same through restarts. */
@@ -130,6 +133,7 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
         ...options.env,
       },
       cwd: home,
+      ...(options.inside === undefined ? {} : { inside: options.inside }),
     })
 
   const mine = ({ argv, environment }: ProcessInfo): boolean =>
@@ -154,6 +158,8 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
   /** For the end of the test process, however it comes: nothing may be waited for then. */
   const endAllAtOnce = (): void => {
     for (const { pid } of all()) kill(pid, 'SIGKILL')
+    const deadline = performance.now() + 1000
+    while (!removeGroups(dataDir) && performance.now() < deadline);
   }
 
   const stop = async (): Promise<void> => {
@@ -168,6 +174,7 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
       for (const info of all()) if (!isBroker(info)) kill(info.pid, 'SIGKILL')
       return all().length === 0
     }).catch(endAllAtOnce)
+    await until('its groups are gone', () => removeGroups(dataDir))
     process.off('exit', endAllAtOnce)
     await rm(base, { recursive: true, force: true, maxRetries: 5 })
   }

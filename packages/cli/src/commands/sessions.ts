@@ -1,4 +1,4 @@
-import type { Session, SessionStatus } from '@aicm/protocol'
+import type { Resources, Session, SessionStatus } from '@aicm/protocol'
 import { exitCodes, type ExitCode } from '../cli-error.ts'
 import type { Context } from '../context.ts'
 import { findSession, findWorkspace, listSessions } from '../find.ts'
@@ -40,9 +40,11 @@ const statusText = ({ status, queued, awaiting }: Session): string =>
     .join(', ')
 
 export const show = async (context: Context, given: string): Promise<ExitCode> => {
-  const session = await findSession(await context.client(), given)
+  const client = await context.client()
+  const session = await findSession(client, given)
+  const resources = await client.session(session.id).resources()
   if (context.json) {
-    context.out.json(session)
+    context.out.json({ ...session, resources })
     return exitCodes.ok
   }
   const { usage } = session
@@ -64,11 +66,38 @@ export const show = async (context: Context, given: string): Promise<ExitCode> =
       ],
       ['tokens', `${usage.inputTokens + usage.cacheReadTokens + usage.cacheWriteTokens} in, ${usage.outputTokens} out`],
       ['cost', `$${session.costUsd.toFixed(4)}`],
+      ...resourceFields(resources),
       ['created', session.createdAt],
       ['changed', session.updatedAt],
     ]),
   )
   return exitCodes.ok
+}
+
+const resourceFields = ({ limits, ...now }: Resources): [string, string][] => {
+  const megabytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MB`
+  const most = (limit: string | number | null): string => (limit === null ? 'no limit' : `at most ${limit}`)
+  const parts = (...texts: (string | false)[]): string => texts.filter((text) => text !== false).join(', ')
+  return [
+    [
+      'memory',
+      parts(
+        now.memoryBytes !== null && megabytes(now.memoryBytes),
+        now.memoryPeakBytes !== null && `once ${megabytes(now.memoryPeakBytes)}`,
+        most(limits.memory === null ? null : megabytes(limits.memory)),
+        (now.oomKills ?? 0) > 0 && `${now.oomKills} ended for lack of it`,
+      ),
+    ],
+    [
+      'CPU',
+      parts(
+        now.cpuSeconds !== null && `${now.cpuSeconds.toFixed(1)} s`,
+        most(limits.cpus === null ? null : `${limits.cpus} at a time`),
+        (now.throttledPeriods ?? 0) > 0 && `held back ${now.throttledPeriods} times`,
+      ),
+    ],
+    ['processes', parts(now.tasks !== null && `${now.tasks} with threads`, most(limits.pids))],
+  ]
 }
 
 const ordinal = (number: number): string => {

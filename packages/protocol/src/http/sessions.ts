@@ -8,6 +8,7 @@ import { route } from '../route.ts'
 import { CursorText, SlowPolicy } from '../stream.ts'
 import { Budget } from './budgets.ts'
 import { Name, PageCursor, strict } from './common.ts'
+import { ResourceLimits, SessionLimits } from './limits.ts'
 import { SharedBy } from './shares.ts'
 
 export const PermissionMode = Type.Union([
@@ -90,6 +91,7 @@ export const CreateSession = strict({
   maxTurns: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000 })),
   recovery: Type.Optional(RecoverySettings),
   budget: Type.Optional(Budget),
+  limits: Type.Optional(SessionLimits),
 })
 export type CreateSession = Static<typeof CreateSession>
 
@@ -100,6 +102,27 @@ export const Execute = strict({
   id: Type.Optional(TurnId),
 })
 export type Execute = Static<typeof Execute>
+
+/** What the session's process has now, with all that it has started. Null: not known. */
+export const Resources = Type.Object({
+  source: nullable(
+    Type.Enum(['cgroup', 'proc'], {
+      description:
+        'Who counts: its control group, or the files of each of its processes, where shared memory counts for each; null while it has no process',
+    }),
+  ),
+  memoryBytes: nullable(Type.Integer()),
+  memoryPeakBytes: nullable(Type.Integer({ description: 'The most since its start' })),
+  cpuSeconds: nullable(Type.Number({ description: 'Since its start' })),
+  throttledPeriods: nullable(
+    Type.Integer({ description: 'In how many periods of 0.1 s it was held back to its CPUs' }),
+  ),
+  processes: nullable(Type.Integer()),
+  tasks: nullable(Type.Integer({ description: 'Its processes and threads' })),
+  oomKills: nullable(Type.Integer({ description: 'How many of its processes were ended for lack of memory' })),
+  limits: ResourceLimits,
+})
+export type Resources = Static<typeof Resources>
 
 export const Accepted = Type.Object({ turnId: TurnId, seq: Seq })
 export type Accepted = Static<typeof Accepted>
@@ -233,6 +256,18 @@ export const sessionRoutes = {
     status: 200,
     response: Type.Object({ events: Type.Array(Message), nextAfter: Seq, lastSeq: Seq }),
     streams: true,
+  }),
+  resources: route({
+    id: 'sessionResources',
+    method: 'GET',
+    path: '/v1/sessions/:id/resources',
+    summary: 'What a session takes of the machine, and what it may take',
+    description: 'Of its running process; without one, the limits that the next one will have.',
+    tag,
+    auth: 'sessions.read',
+    params,
+    status: 200,
+    response: Resources,
   }),
   once: route({
     id: 'executeOnce',

@@ -17,6 +17,24 @@ export const Workspace = Type.Object({
 })
 export type Workspace = Static<typeof Workspace>
 
+const ToolRule = Type.String({
+  minLength: 1,
+  maxLength: 500,
+  pattern: '^[^\\u0000-\\u001f\\u007f]+$',
+  description: "A tool, or some uses of it, in claude's words: `Read`, `Bash(git log:*)`",
+})
+
+/** What the operator decides about the sessions in a workspace. */
+export const Confinement = strict({
+  readOnlyMounts: Type.Array(Type.String({ minLength: 1, maxLength: 4096, pattern: '^/' }), {
+    maxItems: 100,
+    description: 'Folders and files of the server that they may read, besides those of --read-only-mount',
+  }),
+  allowedTools: Type.Array(ToolRule, { maxItems: 500, description: 'What runs without being asked about' }),
+  disallowedTools: Type.Array(ToolRule, { maxItems: 500, description: 'What does not run at all' }),
+})
+export type Confinement = Static<typeof Confinement>
+
 const params = strict({ id: WorkspaceId })
 const tag = 'workspaces'
 
@@ -71,5 +89,30 @@ export const workspaceRoutes = {
     auth: 'workspaces.write',
     params,
     status: 204,
+  }),
+  getConfinement: route({
+    id: 'getConfinement',
+    method: 'GET',
+    path: '/v1/workspaces/:id/confinement',
+    summary: 'Show what sessions in a workspace may read and use',
+    tag,
+    auth: 'server.manage',
+    params,
+    status: 200,
+    response: Confinement,
+  }),
+  setConfinement: route({
+    id: 'setConfinement',
+    method: 'PUT',
+    path: '/v1/workspaces/:id/confinement',
+    summary: 'Set what sessions in a workspace may read and use',
+    description:
+      "Replaces what was set before. Processes that are started later have it. A mount must be the path itself, without links, and not lead to the server's own data.",
+    tag,
+    auth: 'server.manage',
+    params,
+    body: Confinement,
+    status: 200,
+    response: Confinement,
   }),
 } as const

@@ -43,6 +43,14 @@ test('what a user chose is never an argument of its own, whatever it begins with
   )
 })
 
+test("the operator's rules for tools are each an argument", () => {
+  const tools = { allowedTools: ['Read', 'Bash(git log:*)'], disallowedTools: ['--model=x'] }
+  expect(claudeArgv(settings, create, { tools })).toEqual([
+    ...claudeArgv(settings, create),
+    ...['--allowedTools=Read', '--allowedTools=Bash(git log:*)', '--disallowedTools=--model=x'],
+  ])
+})
+
 test('inside our walls its own sandbox is off, whatever the settings of a workspace say', () => {
   const sealed = claudeArgv(settings, create, { sealed: true }).find((argument) => argument.startsWith('--settings='))
   expect(sealed).toContain('"sandbox":{"enabled":false}')

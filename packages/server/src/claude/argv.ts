@@ -1,4 +1,4 @@
-import type { PermissionMode } from '@aicm/protocol'
+import type { Confinement, PermissionMode } from '@aicm/protocol'
 
 export type ClaudeSettings = {
   model: string | null
@@ -6,6 +6,9 @@ export type ClaudeSettings = {
   systemPrompt: string | null
   maxTurns: number | null
 }
+
+/** The operator's, for the workspace. */
+export type ToolRules = Pick<Confinement, 'allowedTools' | 'disallowedTools'>
 
 /** claude deletes conversations after thirty days by itself; a session of ours is kept until it is deleted here. */
 const serverSettings = { cleanupPeriodDays: 36_500 }
@@ -19,7 +22,7 @@ const sealedSettings = { ...serverSettings, sandbox: { enabled: false } }
 export const claudeArgv = (
   settings: ClaudeSettings,
   conversation: { resume: string } | { create: string },
-  { sealed } = { sealed: false },
+  { sealed = false, tools }: { sealed?: boolean; tools?: ToolRules | undefined } = {},
 ): string[] => [
   '-p',
   '--input-format=stream-json',
@@ -33,4 +36,6 @@ export const claudeArgv = (
   ...(settings.model === null ? [] : [`--model=${settings.model}`]),
   ...(settings.systemPrompt === null ? [] : [`--append-system-prompt=${settings.systemPrompt}`]),
   ...(settings.maxTurns === null ? [] : [`--max-turns=${settings.maxTurns}`]),
+  ...(tools?.allowedTools ?? []).map((rule) => `--allowedTools=${rule}`),
+  ...(tools?.disallowedTools ?? []).map((rule) => `--disallowedTools=${rule}`),
 ]

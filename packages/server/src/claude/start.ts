@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { confine, placesInside, type Walls } from '../isolation/confine.ts'
 import { systemPath } from '../lib/system-path.ts'
 import type { MakeFifo } from '../process/fifo.ts'
-import { launch } from '../process/launch.ts'
+import { launch, type LaunchSpec } from '../process/launch.ts'
 import type { SessionProcess } from '../process/session-process.ts'
-import { claudeArgv, type ClaudeSettings } from './argv.ts'
+import { claudeArgv, type ClaudeSettings, type ToolRules } from './argv.ts'
 import { claudeEnvironment } from './environment.ts'
 
 export type StartClaude = {
@@ -26,9 +26,11 @@ export type StartClaude = {
   give(path: string): Promise<void>
   accountsDir: string
   readOnly: readonly string[]
+  tools: ToolRules | undefined
   brokerDir: string
   token: string
   makeFifo?: MakeFifo
+  makeGroup: LaunchSpec['makeGroup']
 }
 
 export const markerName = 'AICM_PROCESS'
@@ -47,7 +49,10 @@ export const startClaude = async (options: StartClaude): Promise<SessionProcess>
     exact: options.exactWorkspace,
     command: [
       program,
-      ...claudeArgv(options.settings, options.conversation, { sealed: options.walls.level === 'sealed' }),
+      ...claudeArgv(options.settings, options.conversation, {
+        sealed: options.walls.level === 'sealed',
+        tools: options.tools,
+      }),
     ],
   })
   return launch({
@@ -63,5 +68,6 @@ export const startClaude = async (options: StartClaude): Promise<SessionProcess>
     }),
     marker: `${markerName}=${marker}`,
     makeFifo: options.makeFifo,
+    makeGroup: options.makeGroup,
   })
 }

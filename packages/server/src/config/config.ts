@@ -1,12 +1,13 @@
 import { homedir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
-import type { IsolationLevel } from '@aicm/protocol'
+import { resourceNames, type IsolationLevel, type ResourceLimits } from '@aicm/protocol'
 import { parseDuration } from '../lib/duration.ts'
 import { ConfigError } from './config-error.ts'
 import { parseBytes } from './quotas.ts'
 import { isLoopback, limitsOf, type GatewaySettings } from './gateway.ts'
 import { oidcSettingsOf, type OidcSettings } from './oidc.ts'
 import { reachableOf, type Reachable } from './reachable.ts'
+import { parseResourceLimits } from './resource-limits.ts'
 import { optionTable, type OptionName, type OptionSpec } from './options.ts'
 
 export type Credential = { kind: 'api-key' | 'auth-token' | 'oauth-token'; value: string }
@@ -35,6 +36,8 @@ export type IsolationSettings = {
   uidRange: { first: number; last: number } | undefined
   /** Folders that every session may read. */
   readOnlyMounts: string[]
+  /** Where they differ from the defaults. */
+  limits: Partial<ResourceLimits>
 }
 
 /** The settings, complete and checked. */
@@ -274,7 +277,15 @@ const isolationSettingsOf = (values: Values): IsolationSettings => {
   const relative = readOnlyMounts.find((path) => !isAbsolute(path))
   if (relative !== undefined)
     throw new ConfigError(`${nameOf('readOnlyMounts')} is ${JSON.stringify(relative)}; it must be an absolute path.`)
-  return { wanted, required, uidRange: uidRangeOf(values), readOnlyMounts: readOnlyMounts.map((path) => resolve(path)) }
+  const limits = parseResourceLimits(values.limits ?? [])
+  if (limits === undefined)
+    throw new ConfigError(
+      `${nameOf('limits')} is ${JSON.stringify(values.limits?.join(','))}; it must be one of ${resourceNames.join(', ')} with a number that something can run with, like memory=2g, cpus=1.5 or pids=off.`,
+    )
+  return {
+    ...{ wanted, required, limits, uidRange: uidRangeOf(values) },
+    readOnlyMounts: readOnlyMounts.map((path) => resolve(path)),
+  }
 }
 
 const uidRangeOf = (values: Values): IsolationSettings['uidRange'] => {

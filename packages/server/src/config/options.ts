@@ -117,6 +117,14 @@ export const optionTable = {
     default: '1g',
     doc: 'How large a file may be that a user writes to a workspace over the API, at most 4g; it must come within the request timeout.',
   },
+  limits: {
+    flag: '--limit',
+    env: 'AICM_LIMITS',
+    value: 'LIMIT',
+    many: ',',
+    default: 'memory=half of the machine’s, cpus=off, pids=4096, files=4096, processes=8192, fileSize=4g, core=0',
+    doc: 'What the process of a session may take, with all that it starts: memory, CPUs, processes and threads (docs/isolation.md: they need control groups), open files, processes of its uid, size of a file and of a core dump. `off` sets none. Can be given several times (comma-separated in the environment), and differently for a user: PUT /v1/users/{id}/limits.',
+  },
   requestTimeout: {
     flag: '--request-timeout',
     env: 'AICM_REQUEST_TIMEOUT',

@@ -15,7 +15,7 @@ import { tempDir } from '@aicm/testing/temp-dir'
 import { until } from '@aicm/testing/until'
 import { expect } from 'vitest'
 import { writeAccounts } from '../isolation/accounts.ts'
-import { defaultLimits } from '../process/limits.ts'
+import { defaultResourceLimits } from '../config/resource-limits.ts'
 import type { HelperEntry, HelperRequest } from './helper-protocol.ts'
 import { startHelper, type Helper } from './helper-process.ts'
 
@@ -32,7 +32,7 @@ const setUp = async (level: 'process' | 'sealed' = 'process', exact = true) => {
   writeFileSync(join(outside, 'secret'), secret)
   const helper = startHelper({
     ...{ path: at(), exact, accountsDir },
-    walls: { level, owner: undefined, limits: defaultLimits },
+    walls: { level, owner: undefined, limits: { memory: null, ...defaultResourceLimits } },
   })
   const ask = (request: HelperRequest) => helper.ask(request)
   return {
@@ -261,7 +261,7 @@ test('a workspace that lies where others can write must be what it was', async (
     const start = async () => {
       const helper = startHelper({
         ...{ path: set.at(), exact: true, accountsDir: set.at('..', 'accounts') },
-        walls: { level, owner: undefined, limits: defaultLimits },
+        walls: { level, owner: undefined, limits: { memory: null, ...defaultResourceLimits } },
       })
       try {
         return await helper.ask({ op: 'list', path: '', limit: 1 })

@@ -16,7 +16,9 @@ import type { Log } from '../lib/log.ts'
 import type { Metrics } from '../observability/metrics.ts'
 import type { Registry } from '../session/registry.ts'
 import type { Database } from '../storage/database.ts'
+import type { UserLimits } from '../quotas/limits.ts'
 import type { UserQuotas } from '../quotas/quotas.ts'
+import type { RunningProcesses } from '../session/processes.ts'
 import type { LoginLimiter } from '../rate-limit/login-limiter.ts'
 import type { Workspaces } from '../workspaces/workspaces.ts'
 import type { Origins } from './client-address.ts'
@@ -54,6 +56,11 @@ export type Services = {
   limits: RequestLimits
   loginLimiter: LoginLimiter
   quotas: UserQuotas
+  /** What their sessions' processes may take of the machine. */
+  userLimits: UserLimits
+  processes: Pick<RunningProcesses, 'resources'>
+  /** Rejects with invalid_request where sessions must not be shown this. */
+  assertMountable(path: string): Promise<void>
   /** Where requests come from. */
   origins: Origins
   clock: Clock

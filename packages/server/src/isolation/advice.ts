@@ -28,3 +28,13 @@ export const adviceForUid = (error: string, host: HostFacts, folder: string): st
     return `Every folder on the way to ${folder} must let other users through (chmod o+x), or choose another with --data-dir, and a claude that all may run with --claude.`
   return 'See docs/isolation.md.'
 }
+
+/** The same about limits that need a control group. */
+export const adviceForLimit = (error: string, host: HostFacts): string => {
+  if (/EROFS|read-only/i.test(error) && host.container)
+    return 'The container has its control groups read-only: mount /sys/fs/cgroup writable in it, or limit the container as a whole.'
+  if (/not mounted/.test(error)) return 'Mount control groups (mount -t cgroup2 none /sys/fs/cgroup).'
+  if (host.uid !== 0 || /not delegated|others beside/.test(error))
+    return 'Run the server as a systemd service with Delegate=yes, or with systemd-run --user --scope -p Delegate=yes (docs/isolation.md).'
+  return 'See docs/isolation.md.'
+}

@@ -1,8 +1,8 @@
 import { join } from 'node:path'
-import type { IsolationLevel } from '@aicm/protocol'
+import type { IsolationLevel, ResourceLimits } from '@aicm/protocol'
 import type { ChildFolder } from '../process/child-descriptors.ts'
 import type { LaunchSpec } from '../process/launch.ts'
-import { prlimitArgv, type Limits } from '../process/limits.ts'
+import { prlimitArgv } from '../process/limits.ts'
 import type { Owner } from '../process/owner.ts'
 import { isWeaker } from './level.ts'
 import { socketDirInside, sandboxArgv, type View } from './sandbox-argv.ts'
@@ -13,7 +13,7 @@ export type Walls = {
   level: IsolationLevel
   /** The user of the operating system as whom it runs; the server's own when undefined. */
   owner: Owner | undefined
-  limits: Limits
+  limits: ResourceLimits
 }
 
 export type Confined = Required<Pick<LaunchSpec, 'argv' | 'cwd' | 'exitStatus'>> & {

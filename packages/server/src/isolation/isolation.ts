@@ -1,18 +1,19 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Isolation } from '@aicm/protocol'
+import type { Isolation, ResourceLimits } from '@aicm/protocol'
 import type { IsolationSettings } from '../config/config.ts'
 import { AppError } from '../lib/app-error.ts'
-import type { Limits } from '../process/limits.ts'
+import { groupWithin, makeGroup, type Group } from '../process/group.ts'
 import type { Owner } from '../process/owner.ts'
 import type { ConfinementStore } from '../storage/confinement-store.ts'
 import { writeAccounts } from './accounts.ts'
-import { adviceForLevel, adviceForUid } from './advice.ts'
+import { adviceForLevel, adviceForLimit, adviceForUid } from './advice.ts'
 import type { Walls } from './confine.ts'
 import { readHostFacts, type HostFacts } from './host-facts.ts'
 import { isWeaker } from './level.ts'
 import { createOwners, giveFolder, openWays } from './owners.ts'
 import { probe, type Proven } from './probe.ts'
+import { probeGroups, removeParent, type ProvenGroups } from './probe-groups.ts'
 
 /** The walls of this server's sessions. */
 export type SessionWalls = {
@@ -20,6 +21,10 @@ export type SessionWalls = {
   of(userId: string): Promise<Walls>
   /** Gives a user's folder, below the data folder, to whom their processes run as. */
   give(path: string, owner: Owner | undefined): Promise<void>
+  /** Makes a group for one process, named so; undefined where none works. */
+  makeGroup(name: string, limits: ResourceLimits): Group | undefined
+  /** Groups that an earlier server has left, by name: some may still be in use. */
+  staleGroups(): Promise<{ name: string; group: Group }[]>
   accountsDir: string
   /** Folders that every session may read. */
   readOnly: readonly string[]
@@ -36,6 +41,16 @@ const missingOf = (
     ? []
     : [uidMissing(uidRange === undefined ? undefined : errors.owner, host, dataDir)]),
 ]
+
+const limitNames = { memory: 'a memory limit', cpu: 'a CPU limit', pids: 'a limit of processes' }
+
+/** What is missing for the same reason is told once, whichever folder it was said of. */
+const limitsMissing = ({ errors }: ProvenGroups, host: HostFacts): Isolation['missing'] =>
+  [...Map.groupBy(errors, ({ error }) => error.split(',')[0])].map(([, [first, ...more]]) => {
+    const names = [first, ...more].flatMap((one) => (one === undefined ? [] : [limitNames[one.limit]]))
+    const error = first?.error ?? ''
+    return { part: `${names.join(', ')} for each session`, error, fix: adviceForLimit(error, host) }
+  })
 
 const uidMissing = (error: string | undefined, host: HostFacts, dataDir: string): Isolation['missing'][number] => {
   const part = 'a uid for each user'
@@ -71,7 +86,7 @@ export const assertRequired = (isolation: Isolation, required: IsolationSettings
 export const createSessionWalls = (options: {
   dataDir: string
   settings: IsolationSettings
-  limits: Limits
+  limitsOf(userId: string): Promise<ResourceLimits>
   store: ConfinementStore
   countUsers(): Promise<number>
   /** What sessions run, or something that is always there. */
@@ -79,6 +94,8 @@ export const createSessionWalls = (options: {
 }): SessionWalls & {
   /** What works here, found out when it is first asked for. */
   state(): Promise<Isolation>
+  /** Removes what was made for the processes of sessions, as far as none of them goes on. */
+  close(): void
 } => {
   const { dataDir, settings } = options
   const { wanted, uidRange } = settings
@@ -90,23 +107,25 @@ export const createSessionWalls = (options: {
       ? undefined
       : createOwners({ dataDir, store: options.store, range: { ...uidRange, last: uidRange.last - 2 } })
 
+  let groups: ProvenGroups | undefined
+
   const find = async (): Promise<Isolation> => {
     const host = readHostFacts()
     await mkdir(dataDir, { recursive: true, mode: 0o700 })
     await writeAccounts(accountsDir)
     const usesUids = uidRange !== undefined && isRoot
     if (usesUids) await openWays(dataDir)
-    const proven = await probe({
-      ...{ dataDir, wanted, program: options.program() },
-      owner: usesUids ? { uid: uidRange.last, gid: uidRange.last } : undefined,
-    })
+    const owner = usesUids ? { uid: uidRange.last, gid: uidRange.last } : undefined
+    const proven = await probe({ dataDir, wanted, program: options.program(), owner })
+    groups = await probeGroups({ dataDir, owner: proven.asOwner ? owner : undefined })
+    const { parent, kills } = groups
     const isWalled = !isWeaker(proven.level, 'sandbox')
     return {
       ...{ level: proven.level, wanted, uidPerUser: proven.asOwner },
-      limits: proven.level === 'none' ? 'none' : 'rlimit',
-      kill: isWalled ? 'pidns' : 'group',
+      limits: parent !== undefined ? `cgroup${parent.version}` : proven.level === 'none' ? 'none' : 'rlimit',
+      kill: kills ? 'cgroup' : isWalled ? 'pidns' : 'group',
       credentials: 'broker',
-      missing: missingOf(proven, settings, host, dataDir),
+      missing: [...missingOf(proven, settings, host, dataDir), ...limitsMissing(groups, host)],
     }
   }
   let found: Promise<Isolation> | undefined
@@ -125,7 +144,16 @@ export const createSessionWalls = (options: {
       const { level, uidPerUser } = await state()
       if (level === 'none') await assertNoneAllowed(settings, options.countUsers)
       const owner = uidPerUser ? await owners?.of(userId) : undefined
-      return { level, owner, limits: options.limits }
+      return { level, owner, limits: await options.limitsOf(userId) }
+    },
+    makeGroup: (name, limits) => groups?.parent && makeGroup(groupWithin(groups.parent, name), limits),
+    staleGroups: async () => {
+      await state()
+      const { parent, stale = [] } = groups ?? {}
+      return parent === undefined ? [] : stale.map((name) => ({ name, group: groupWithin(parent, name) }))
+    },
+    close: () => {
+      if (groups?.parent !== undefined) removeParent(groups.parent)
     },
     give: async (path, owner) => {
       if (isRoot) await giveFolder(dataDir, path, owner ?? { uid: 0, gid: 0 })

@@ -6,7 +6,7 @@ import { requires } from '@aicm/testing/requires'
 import { outputLines, shellProcess } from '@aicm/testing/shell-process'
 import { tempDir } from '@aicm/testing/temp-dir'
 import { systemPath } from '../lib/system-path.ts'
-import { defaultLimits } from '../process/limits.ts'
+import { defaultResourceLimits } from '../config/resource-limits.ts'
 import { run } from '../process/run.ts'
 import { writeAccounts } from './accounts.ts'
 import { confine } from './confine.ts'
@@ -51,7 +51,7 @@ requires('bwrap')(
     await mkdir(join(dir.path, 'home'))
     await writeAccounts(accountsDir)
     const confined = confine({
-      walls: { level: 'sealed', owner: undefined, limits: defaultLimits },
+      walls: { level: 'sealed', owner: undefined, limits: { memory: null, ...defaultResourceLimits } },
       view: { workspace, program: '/bin/sh', accountsDir, readOnly: [] },
       ...{ exact: false, endsWithServer: true },
       command: ['sh', '-c', `ls -d ${dir.path}/* /run/* /home/* /tmp/*; touch made; touch /tmp/made && rm /tmp/made`],
@@ -123,7 +123,7 @@ requires('bwrap')('of the program’s folder it sees the program alone', async (
   await writeFile(at('extra/tool'), 'tool')
   const script = `ls ${at('bin')}; echo x >>${view.program}; test -e ${at('bin/secret')} && echo seen; cat ${at('extra/tool')}; echo; echo x >${at('extra/tool')}`
   const confined = confine({
-    walls: { level: 'sandbox', owner: undefined, limits: defaultLimits },
+    walls: { level: 'sandbox', owner: undefined, limits: { memory: null, ...defaultResourceLimits } },
     ...{ view, exact: false, command: [view.program, '-c', script] },
   })
   const { stdout } = await run(confined.argv, { ...confined, env: { PATH: systemPath }, timeoutMs: 10_000 })

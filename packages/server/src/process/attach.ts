@@ -2,6 +2,7 @@ import { constants, openSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { Socket } from 'node:net'
 import { readExit, type Exit } from './exit-status.ts'
+import { groupOomKills } from './group.ts'
 import { isAlive } from './identity.ts'
 import { oomKills } from './oom-kills.ts'
 import { followJournal } from './journal.ts'
@@ -32,6 +33,9 @@ const mayBeAlive = (record: ProcessRecord): boolean => {
   }
 }
 
+/** So many processes of its group were ended for memory; where nobody counts that, so many of the machine's. */
+const memoryKills = ({ group }: ProcessRecord): number => (group && groupOomKills(group)) ?? oomKills()
+
 /** Until it has worked: looking for processes fails while the server is out of file descriptors. */
 const endTree = async (record: ProcessRecord): Promise<void> => {
   while (true) {
@@ -58,7 +62,7 @@ const openInput = (path: string): Socket => {
 export const attach = (record: ProcessRecord, outerExit?: Promise<Exit | undefined>): SessionProcess => {
   const files = processFiles(record.dir)
   const ended = new AbortController()
-  const oomKillsBefore = oomKills()
+  const killsBefore = memoryKills(record)
   let released = false
   let input: Socket | undefined
   let lastWrite: Promise<unknown> = Promise.resolve()
@@ -77,12 +81,14 @@ export const attach = (record: ProcessRecord, outerExit?: Promise<Exit | undefin
 
   const exited = (async (): Promise<Exit> => {
     const outer = await outerEnd()
+    // Its group goes with the tree.
+    const kills = memoryKills(record)
     // Whatever the wrapper's death left behind must not go on writing to the journal of an ended process.
     if (!released) await endTree(record)
     // Nothing is written down of a command that was never started: then the end of the wrapper tells more.
     const exit = (await readExit(files.exit)) ?? outer ?? { code: null, signal: null }
     // Nobody says who killed it: when the kernel has killed somebody for memory meanwhile, it was that.
-    if (exit.signal === 'SIGKILL' && oomKills() > oomKillsBefore) exit.outOfMemory = true
+    if (exit.signal === 'SIGKILL' && kills > killsBefore) exit.outOfMemory = true
     ended.abort()
     input?.destroy()
     return exit

@@ -9,7 +9,7 @@ export type ChildFolder = {
 }
 
 /** What a child's descriptors above the usual three mean to the wrappers around it; the program itself has neither. */
-export const childDescriptors = { folder: 3, status: 4 } as const
+export const childDescriptors = { folder: 3, status: 4, group: 5 } as const
 
 /** Opens it for a child, which then has the folder that was checked, whatever becomes of the path. */
 export const openChildFolder = ({ path, exact }: ChildFolder): number => {

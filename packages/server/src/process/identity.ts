@@ -9,8 +9,10 @@ export const bootId = (): string => readFileSync('/proc/sys/kernel/random/boot_i
 const failedWith = (error: unknown, ...codes: string[]): boolean =>
   error instanceof Error && 'code' in error && codes.includes(String(error.code))
 
-/** State letter and start time of a process; undefined when there is none. Source: proc(5), /proc/PID/stat. */
-const readStat = (pid: number): { state: string; startTime: number } | undefined => {
+/** Undefined when there is no such process. `cpuTicks` are hundredths of a second. Source: proc(5), /proc/PID/stat. */
+const readStat = (
+  pid: number,
+): { state: string; parent: number; cpuTicks: number; threads: number; startTime: number } | undefined => {
   let stat: string
   try {
     stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
@@ -21,7 +23,11 @@ const readStat = (pid: number): { state: string; startTime: number } | undefined
   }
   // The command name may hold spaces and brackets: fields are counted from its last bracket.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return { state: fields[0] ?? '?', startTime: Number(fields[19]) }
+  const at = (index: number): number => Number(fields[index])
+  return {
+    ...{ state: fields[0] ?? '?', parent: at(1), startTime: at(19) },
+    ...{ cpuTicks: at(11) + at(12), threads: at(17) },
+  }
 }
 
 export const identify = (pid: number): Identity | undefined => {
@@ -47,6 +53,23 @@ export const childrenOf = async (pid: number): Promise<number[]> => {
     return text.split(' ').filter(Boolean).map(Number)
   } catch {
     return []
+  }
+}
+
+export const ancestorsOf = (pid: number): number[] => {
+  const parent = readStat(pid)?.parent ?? 0
+  return parent === 0 ? [] : [parent, ...ancestorsOf(parent)]
+}
+
+/** What one process has now: its memory is what it has in RAM, shared pages included. Undefined when there is none. */
+export const readUsage = (pid: number): { memoryBytes: number; cpuSeconds: number; threads: number } | undefined => {
+  const stat = readStat(pid)
+  if (stat === undefined) return undefined
+  try {
+    const resident = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0
+    return { memoryBytes: Number(resident) * 1024, cpuSeconds: stat.cpuTicks / 100, threads: stat.threads }
+  } catch {
+    return undefined
   }
 }
 

@@ -4,6 +4,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { attach } from './attach.ts'
 import { childDescriptors, nothingElse, openChildFolder, type ChildFolder } from './child-descriptors.ts'
 import type { Exit } from './exit-status.ts'
+import { joinArgv, openGroup, removeGroup, type Group } from './group.ts'
 import { makeFifo, type MakeFifo } from './fifo.ts'
 import { identify } from './identity.ts'
 import type { Owner } from './owner.ts'
@@ -24,9 +25,11 @@ export type LaunchSpec = {
   /** Who writes the exit status to the descriptor for it: the command itself (bwrap), or a shell around it. */
   exitStatus: 'command' | 'shell'
   makeFifo?: MakeFifo
+  /** Makes the group that it runs in: called once, and removed when the process has ended, or could not be started. */
+  makeGroup?: (() => Group | undefined) | undefined
 }
 
-const { folder, status } = childDescriptors
+const { folder, status, group: firstOfGroup } = childDescriptors
 /** Stands in for `bwrap --json-status-fd`: runs the command and writes down how it ended. */
 const statusShell = `"$@" ${folder}>&- ${status}>&-; code=$?; printf '{"exit-code":%d}\\n' "$code" >&${status}; exit "$code"`
 
@@ -48,16 +51,20 @@ export const launch = async (spec: LaunchSpec): Promise<SessionProcess> => {
     return fd
   }
   const file = (path: string, flags: number): number => opened(openSync(path, flags, 0o600))
+  let group: Group | undefined
   try {
+    group = spec.makeGroup?.()
+    const joining = group === undefined ? [] : openGroup(group).map(opened)
     const stdio = [
       file(files.stdin, constants.O_RDWR),
       file(files.stdout, append),
       file(files.stderr, append),
       spec.folder === undefined ? ('ignore' as const) : opened(openChildFolder(spec.folder)),
       file(files.exit, append),
+      ...joining,
     ]
-    const [program, ...args] =
-      spec.exitStatus === 'command' ? spec.argv : (['sh', '-c', statusShell, 'sh', ...spec.argv] as const)
+    const command = spec.exitStatus === 'command' ? spec.argv : (['sh', '-c', statusShell, 'sh', ...spec.argv] as const)
+    const [program, ...args] = joining.length === 0 ? command : joinArgv(firstOfGroup, joining.length, command)
     const child = spawn(program, args, {
       ...{ cwd: spec.cwd, env: spec.env, detached: true },
       stdio: nothingElse(stdio, file('/dev/null', constants.O_RDWR)),
@@ -71,8 +78,9 @@ export const launch = async (spec: LaunchSpec): Promise<SessionProcess> => {
     child.unref()
     const identity = child.pid === undefined ? undefined : identify(child.pid)
     if (identity === undefined) throw new Error('the process ended before it could be identified')
-    return attach({ dir: spec.dir, identity, marker: spec.marker, owner: spec.owner }, outerExit)
+    return attach({ dir: spec.dir, identity, marker: spec.marker, owner: spec.owner, group }, outerExit)
   } catch (error) {
+    if (group !== undefined) await removeGroup(group)
     await rm(spec.dir, { recursive: true, force: true })
     throw error
   } finally {

@@ -1,13 +1,12 @@
-/** Ceilings of one session's process. Address space is never limited: claude maps 10 GB of it. */
-export type Limits = { openFiles: number; fileSizeBytes: number; processes: number }
+import type { ResourceLimits } from '@aicm/protocol'
 
-export const defaultLimits: Limits = { openFiles: 4096, fileSizeBytes: 4 * 1024 ** 3, processes: 8192 }
-
-/** `processes` counts all of a uid's processes and does not bind root: see docs/operations.md. */
-export const prlimitArgv = (limits: Limits): [string, ...string[]] => [
+/** `processes` counts all of a uid's processes and does not bind root: see docs/isolation.md. What has no limit keeps the server's. */
+export const prlimitArgv = (limits: ResourceLimits): [string, ...string[]] => [
   'prlimit',
-  `--nofile=${limits.openFiles}`,
-  `--fsize=${limits.fileSizeBytes}`,
-  `--nproc=${limits.processes}`,
-  '--core=0',
+  ...Object.entries({
+    nofile: limits.files,
+    fsize: limits.fileSize,
+    nproc: limits.processes,
+    core: limits.core,
+  }).flatMap(([name, limit]) => (limit === null ? [] : [`--${name}=${limit}`])),
 ]

@@ -1,4 +1,4 @@
-import { killGroup, spawnChild, type SpawnOptions } from './spawn-child.ts'
+import { killProcessGroup, spawnChild, type SpawnOptions } from './spawn-child.ts'
 
 export type RunResult = { code: number | null; signal: string | null; stdout: string; stderr: string }
 
@@ -19,7 +19,7 @@ export const run = (
       child[name]?.setEncoding('utf8').on('data', (text: string) => {
         if (output[name].length < maxOutput) output[name] = (output[name] + text).slice(0, maxOutput)
       })
-    const end = (): void => killGroup(child)
+    const end = (): void => killProcessGroup(child)
     const timer = options.timeoutMs === undefined ? undefined : setTimeout(end, options.timeoutMs)
     options.signal?.addEventListener('abort', end, { once: true })
     const settle = (): void => {

@@ -1,5 +1,6 @@
 import type { Identity } from './identity.ts'
 import type { Exit } from './exit-status.ts'
+import type { Group } from './group.ts'
 import type { Owner } from './owner.ts'
 import type { Line } from './split-lines.ts'
 
@@ -20,6 +21,8 @@ export type ProcessRecord = {
   marker: string
   /** As whom it runs, if not as the server. */
   owner?: Owner | undefined
+  /** What holds all of it, where that works. */
+  group?: Group | undefined
 }
 
 /** A process that outlives the server: launched or adopted, it is the same. */

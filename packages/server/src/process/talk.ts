@@ -1,5 +1,5 @@
 import type { Readable, Writable } from 'node:stream'
-import { killGroup, spawnChild, type SpawnOptions } from './spawn-child.ts'
+import { killProcessGroup, spawnChild, type SpawnOptions } from './spawn-child.ts'
 
 /** A program that works for this server as long as they talk to each other. */
 export type TalkingProcess = {
@@ -34,7 +34,7 @@ export const talk = (command: readonly [string, ...string[]], options: SpawnOpti
       input.end()
       // Nobody reads any more what it still says; unread it would wait for ever.
       output.destroy()
-      const timer = setTimeout(() => killGroup(child), graceMs)
+      const timer = setTimeout(() => killProcessGroup(child), graceMs)
       return ended.finally(() => clearTimeout(timer))
     },
   }

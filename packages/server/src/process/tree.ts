@@ -1,3 +1,4 @@
+import { killGroup, removeGroup } from './group.ts'
 import { childrenOf, descendantsOf, identify, isAlive, processesWithMarker } from './identity.ts'
 import { readSandboxPid } from './exit-status.ts'
 import { processFiles, type ProcessRecord } from './session-process.ts'
@@ -24,10 +25,12 @@ export const terminate = async (record: ProcessRecord): Promise<void> => {
 }
 
 /**
- * Ends everything the process started. In a sandbox its init takes the whole pid namespace along; without one, descendants
- * are found by parentage and, where they left that (a daemon), by the marker in their environment.
+ * Ends everything the process started, and removes its group, from which nothing gets away. Where it has none: in a sandbox its
+ * init takes the whole pid namespace along; without one, descendants are found by parentage and, where they left that (a daemon),
+ * by the marker in their environment.
  */
 export const killTree = async (record: ProcessRecord): Promise<void> => {
+  if (record.group !== undefined) await killGroup(record.group)
   const sandboxInit = await readSandboxPid(processFiles(record.dir).exit)
   await killRounds(async () => {
     const targets = new Set(await processesWithMarker(record.marker))
@@ -39,6 +42,7 @@ export const killTree = async (record: ProcessRecord): Promise<void> => {
     }
     return targets
   })
+  if (record.group !== undefined) await removeGroup(record.group)
 }
 
 /** Ends every process with this marker: for one that was started and never written down. */

@@ -4,7 +4,7 @@ import type { SessionState } from '../storage/session-store.ts'
 /** A session's state before anything has happened to it. `claudeSessionId` is a new UUID: its conversation gets that name. */
 export const initialState = (
   claudeSessionId: string,
-  { recovery, budget }: Pick<CreateSession, 'recovery' | 'budget'> = {},
+  { recovery, budget, limits }: Pick<CreateSession, 'recovery' | 'budget' | 'limits'> = {},
 ): SessionState => ({
   status: 'creating',
   reason: null,
@@ -23,4 +23,5 @@ export const initialState = (
   processCostUsd: 0,
   ...(recovery === undefined ? {} : { recovery }),
   ...(budget === undefined ? {} : { budget }),
+  ...(limits === undefined ? {} : { limits }),
 })

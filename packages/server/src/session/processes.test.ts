@@ -29,6 +29,7 @@ const open = async () => {
   const program = installFakeClaude(join(folder.path, 'bin'))
   const kv = openMemoryKeyValue()
   const processes = createProcesses(kv, database.workspaces, {
+    confinementOf: async () => undefined,
     ...{ dataDir: folder.path, brokerDir: join(folder.path, 'broker'), walls: bareWalls },
     program: () => program,
     brokerUp: async () => undefined,

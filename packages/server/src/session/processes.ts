@@ -1,5 +1,7 @@
 import { readdir, rm, stat, truncate } from 'node:fs/promises'
 import { join, sep } from 'node:path'
+import type { Confinement, ResourceLimits, Resources } from '@aicm/protocol'
+import { tightest } from '../config/resource-limits.ts'
 import type { Walls } from '../isolation/confine.ts'
 import type { SessionWalls } from '../isolation/isolation.ts'
 import { markerName, startClaude, type StartClaude } from '../claude/start.ts'
@@ -10,7 +12,8 @@ import { mendConfig, mendTranscript, type Repair } from '../claude/transcript-re
 import { AppError } from '../lib/app-error.ts'
 import { adopt } from '../process/adopt.ts'
 import { makeFifoAhead } from '../process/fifo.ts'
-import { isAlive, markersIn } from '../process/identity.ts'
+import { groupUsage, killGroup, removeGroup, type Group } from '../process/group.ts'
+import { descendantsOf, isAlive, markersIn, readUsage } from '../process/identity.ts'
 import { removeTree } from '../process/remove-tree.ts'
 import { processFiles, type ProcessRecord, type SessionProcess } from '../process/session-process.ts'
 import { killTree, killMarked } from '../process/tree.ts'
@@ -49,6 +52,8 @@ export type RunningProcesses = {
    * next one is like those that an earlier server has started.
    */
   wallsOf(userId: string): Promise<Walls>
+  /** What a session's process has now; undefined where it has none. An older version has not written its limits down. */
+  resources(sessionId: string): Promise<(Omit<Resources, 'limits'> & Partial<Resources>) | undefined>
 }
 
 /** What a start needs to know of a session. */
@@ -71,11 +76,15 @@ export type ProcessSettings = Pick<StartClaude, 'brokerDir'> & {
   walls: SessionWalls
   /** Resolves when the way to the model API is there. */
   brokerUp(): Promise<unknown>
+  /** What the operator has set for the sessions in a workspace. Rejects where that cannot be had any more. */
+  confinementOf(workspaceId: string): Promise<Confinement | undefined>
   token(session: { sessionId: string; userId: string }): string
 }
 
+type Owned = { userId: string; sessionId: string; limits: ResourceLimits | undefined }
+
 /** `process/<session>` in the key-value store. */
-type StoredProcess = ProcessRecord & { generation: number; writer?: string }
+type StoredProcess = ProcessRecord & { generation: number; writer?: string; limits?: ResourceLimits }
 
 const processKey = (sessionId: string): string => `process/${sessionId}`
 /** `writer/<user>/<conversation>`: the one process that may write a transcript, until it is known to have ended. */
@@ -90,20 +99,34 @@ const checkpointBytes = 2 * 1024 * 1024
 
 const cursorKey = (sessionId: string): string => `cursor/${sessionId}`
 
+const groupResources = (group: Group): Omit<Resources, 'limits'> => ({ source: 'cgroup', ...groupUsage(group) })
+
+/** Where it has no group: what its processes have, each by itself. */
+const treeUsage = async ({ identity }: ProcessRecord): Promise<Omit<Resources, 'limits'>> => {
+  const pids = isAlive(identity) ? [identity.pid, ...(await descendantsOf(identity.pid))] : []
+  const each = pids.map(readUsage).filter((usage) => usage !== undefined)
+  const sum = (name: 'memoryBytes' | 'cpuSeconds' | 'threads'): number =>
+    each.reduce((total, usage) => total + usage[name], 0)
+  return {
+    ...{ source: 'proc', memoryBytes: sum('memoryBytes'), cpuSeconds: sum('cpuSeconds') },
+    ...{ processes: each.length, tasks: sum('threads'), memoryPeakBytes: null, throttledPeriods: null, oomKills: null },
+  }
+}
+
 export const createProcesses = (
   kv: KeyValueStore,
   workspaces: WorkspaceStore,
   settings: ProcessSettings,
 ): RunningProcesses => {
-  const running = new Map<SessionProcess, { userId: string }>()
+  const running = new Map<SessionProcess, Owned>()
   const checkpoints = new Map<string, { generation: number; offset: number }>()
   const makeFifo = makeFifoAhead(join(settings.dataDir, 'spare.fifo'))
   const sessionDir = (sessionId: string): string => join(settings.dataDir, 'sessions', sessionId)
 
   const homeOf = ({ userId }: Pick<SessionRecord, 'userId'>): string => join(settings.dataDir, 'users', userId, 'home')
 
-  const track = (process: SessionProcess, userId: string): SessionProcess => {
-    running.set(process, { userId })
+  const track = (process: SessionProcess, of: Owned): SessionProcess => {
+    running.set(process, of)
     const trimming = setInterval(() => void trim(processFiles(process.record.dir).stderr), stderrMost.lookEveryMs)
     trimming.unref()
     void process.exited.then(() => {
@@ -113,11 +136,22 @@ export const createProcesses = (
     return process
   }
 
-  const wallsOf: RunningProcesses['wallsOf'] = async (userId) => {
-    const walls = await settings.walls.of(userId)
+  const wallsOf = async (userId: string, own?: SessionRecord['state']['limits']): Promise<Walls> => {
+    const given = await settings.walls.of(userId)
+    const walls = { ...given, limits: tightest(given.limits, own) }
     for (const [{ record }, of] of running)
       if (of.userId === userId && record.owner?.uid !== walls.owner?.uid) return { ...walls, owner: record.owner }
     return walls
+  }
+
+  /** Groups whose process has ended while no server saw it. */
+  const sweepGroups = async (generationOf: (sessionId: string) => Promise<number | undefined>): Promise<void> => {
+    for (const { name, group } of await settings.walls.staleGroups()) {
+      const [sessionId = '', generation] = name.split('.')
+      if ([...running.values()].some((of) => of.sessionId === sessionId)) continue
+      if ((await generationOf(sessionId)) !== Number(generation)) await killGroup(group)
+      await removeGroup(group)
+    }
   }
 
   const letGoOfTranscript = async ({ writer, dir }: StoredProcess): Promise<void> => {
@@ -157,6 +191,7 @@ export const createProcesses = (
       const workspace = path === undefined ? await workspaces.get(record.workspaceId) : { path }
       if (workspace === undefined)
         throw new AppError('workspace_not_found', 'The workspace of this session was deleted.')
+      const confinement = await settings.confinementOf(record.workspaceId)
       await settings.brokerUp()
       const { generation, claudeSessionId, resumable } = record.state
       const home = homeOf(record)
@@ -167,7 +202,7 @@ export const createProcesses = (
         : undefined
       const repairs = [config, resumed?.repair].filter((repair) => repair !== undefined)
       onFound?.({ transcript: resumed?.state, repairs })
-      const walls = await wallsOf(record.userId)
+      const walls = await wallsOf(record.userId, record.state.limits)
       const started = await startClaude({
         sessionId: record.id,
         generation,
@@ -182,12 +217,15 @@ export const createProcesses = (
         walls,
         give: (path) => settings.walls.give(path, walls.owner),
         accountsDir: settings.walls.accountsDir,
-        readOnly: settings.walls.readOnly,
+        readOnly: [...settings.walls.readOnly, ...(confinement?.readOnlyMounts ?? [])],
+        tools: confinement,
         brokerDir: settings.brokerDir,
         token: settings.token({ sessionId: record.id, userId: record.userId }),
         makeFifo,
+        makeGroup: () => settings.walls.makeGroup(`${record.id}.${generation}`, walls.limits),
       })
-      const stored: StoredProcess = { generation, writer: writerKey(record), ...started.record }
+      const { limits } = walls
+      const stored: StoredProcess = { generation, limits, writer: writerKey(record), ...started.record }
       try {
         await Promise.all([
           kv.put(processKey(record.id), stored as Json),
@@ -197,7 +235,7 @@ export const createProcesses = (
         await started.stop(0)
         throw error
       }
-      return track(started, record.userId)
+      return track(started, { userId: record.userId, sessionId: record.id, limits })
     },
 
     adopt: async (record) => {
@@ -210,8 +248,9 @@ export const createProcesses = (
       }
       const cursor = (await kv.get(cursorKey(record.id))) as { generation: number; offset: number } | undefined
       const alive = isAlive(stored.identity)
+      const { limits } = stored
       return {
-        process: track(adopt(stored), record.userId),
+        process: track(adopt(stored), { userId: record.userId, sessionId: record.id, limits }),
         alive,
         checkpoint: cursor?.generation === stored.generation ? cursor.offset : 0,
       }
@@ -267,6 +306,7 @@ export const createProcesses = (
         await killMarked(`${markerName}=${marker}`)
         ended++
       }
+      await sweepGroups(generationOf)
       const sessions = join(settings.dataDir, 'sessions')
       for (const sessionId of await readdir(sessions).catch(() => [])) {
         const newest = await generationOf(sessionId)
@@ -283,6 +323,13 @@ export const createProcesses = (
     },
 
     count: () => running.size,
-    wallsOf,
+    wallsOf: (userId) => wallsOf(userId),
+    resources: async (sessionId) => {
+      const found = [...running].find(([, of]) => of.sessionId === sessionId)
+      if (found === undefined) return undefined
+      const [{ record }, { limits }] = found
+      const usage = record.group === undefined ? await treeUsage(record) : groupResources(record.group)
+      return { ...usage, ...(limits === undefined ? {} : { limits }) }
+    },
   }
 }

@@ -19,6 +19,8 @@ export type Registry = {
   spare(config: CreateSession & { userId: string }): Spare | undefined
   /** A spare that no session was made of. */
   discard(spare: Spare): Promise<void>
+  /** Ends a user's spares: they were started with what is no longer so. */
+  dropSpares(userId: string): void
   /** Rejects with session_not_found. */
   get(id: string): Promise<Session>
   /** The record without loading the session. */
@@ -187,12 +189,17 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
     },
 
     spare: (config) => {
+      // A group's limits are set before its process is started.
+      if (config.limits !== undefined) return undefined
       const key = keyOf(config)
       const spare = spares.take(key)
       spares.want(key)
       return spare
     },
     discard: spares.discard,
+    dropSpares: (userId) => {
+      while (spares.drop(userId));
+    },
 
     get: load,
 

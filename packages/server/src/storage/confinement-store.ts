@@ -1,3 +1,4 @@
+import type { Confinement, ResourceLimitChanges } from '@aicm/protocol'
 import { AppError } from '../lib/app-error.ts'
 
 /** What only the operator decides about the walls around users and workspaces, and what the system knows users by. */
@@ -10,6 +11,13 @@ export type ConfinementStore = {
    * their files must not become another's.
    */
   giveUid(userId: string, range: { first: number; last: number }): Promise<number>
+  /** Where the limits of the user's sessions differ from the server's. */
+  getLimits(userId: string): Promise<ResourceLimitChanges | undefined>
+  /** Replaces what was set. */
+  setLimits(userId: string, limits: ResourceLimitChanges): Promise<void>
+  getWorkspace(workspaceId: string): Promise<Confinement | undefined>
+  /** Replaces what was set; it goes with the workspace, which must exist. */
+  setWorkspace(workspaceId: string, confinement: Confinement): Promise<void>
 }
 
 export const noUidLeft = (first: number, last: number): AppError =>

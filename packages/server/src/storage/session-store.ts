@@ -1,5 +1,5 @@
 import type { Budget } from './budget-store.ts'
-import type { FailureCode, PermissionMode, RecoverySettings, SessionStatus, Usage } from '@aicm/protocol'
+import type { FailureCode, PermissionMode, RecoverySettings, SessionLimits, SessionStatus, Usage } from '@aicm/protocol'
 
 /** Where in which journal a session's newest stored message came from: byte offset after its line. */
 export type Source = { generation: number; offset: number }
@@ -68,6 +68,8 @@ export type SessionState = {
   parkedUntil?: number
   /** What its model calls may cost altogether. */
   budget?: Budget
+  /** Where it gives up something of its user's limits. */
+  limits?: SessionLimits
   /** What the running process has reported as its total, to tell a turn's own cost. */
   processCostUsd: number
 }

@@ -11,6 +11,7 @@ import {
   type DownMessage,
   type ErrorCode,
   type Health,
+  type Resources,
   type Session,
   type StreamItem,
   type UpMessage,
@@ -220,6 +221,12 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
     return state
   }
 
+  const resources: Resources = {
+    ...{ source: 'cgroup', memoryBytes: 200 * 2 ** 20, memoryPeakBytes: 300 * 2 ** 20, cpuSeconds: 1.25 },
+    ...{ throttledPeriods: 0, processes: 3, tasks: 17, oomKills: 2 },
+    limits: { memory: 2 ** 30, cpus: null, pids: 512, files: null, processes: null, fileSize: null, core: 0 },
+  }
+
   const health = (): Health => ({
     status: 'ok',
     reasons: [],
@@ -299,6 +306,9 @@ export const startFakeApi = async (options: FakeApiOptions = {}): Promise<FakeAp
         return { status: 201, value: createSession(body).info }
       case 'GET sessions/:id':
         return { status: 200, value: sessionOf(name).info }
+      case 'GET sessions/:id/resources':
+        sessionOf(name)
+        return { status: 200, value: resources }
       case 'PATCH sessions/:id':
         return { status: 200, value: Object.assign(sessionOf(name).info, body) }
       case 'DELETE sessions/:id':

@@ -21,6 +21,7 @@
 // @no-result             the turn ends, and neither its result nor its end is told
 // @crash(how)            ends at once, by a signal's name or with an exit code
 // @crash-once(how)       the same, but not when the prompt is run again after a restart
+// @hog-once      takes all memory that it gets, but not when the prompt is run again after a restart
 // @exit(code)            ends with this code once the turn has its result
 //
 // `@crash`, `@crash-once`, `@hang` and `@hang-once` right behind `@tokens` come before its block is complete. Any other prompt gets a line
@@ -497,12 +498,15 @@ const act = async (turn, { name, argument, index, cut }) => {
     case 'crash':
       return die(argument)
     case 'crash-once':
+    case 'hog-once':
     case 'hang-once': {
       const once = `${turn.prompt}/${index}`
       if (happened.has(once)) return
       remember({ once })
       return act(turn, { name: name.replace('-once', ''), argument, index })
     }
+    case 'hog':
+      for (const taken = []; ;) taken.push(Buffer.alloc(1_000_000, 1))
     case 'no-result':
       turn.mute = true
       return

@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { actionOfRoute, type AuditAction, type Route } from '@aicm/protocol'
+import { actionOfRoute, resourceNames, type AuditAction, type Route } from '@aicm/protocol'
 import type { Act } from '../../audit/act.ts'
 import { credentialOf } from '../../auth/identity.ts'
 import type { AppError } from '../../lib/app-error.ts'
@@ -37,12 +37,13 @@ const told: Partial<Record<AuditAction, Told>> = {
   'credentials.create': { answer: ['kind', 'shared'], changed: true },
   'credentials.update': { body: ['enabled'], answer: ['kind', 'shared'], changed: true },
   'quotas.set': { body: ['sessions', 'processes', 'prompts', 'connections', 'bytes'] },
+  'limits.set': { body: [...resourceNames] },
   'budgets.set': { body: ['of', 'day', 'month'] },
   'shares.shareSession': { answer: ['userId', 'username', 'access'] },
   'shares.shareWorkspace': { answer: ['userId', 'username', 'access'] },
   'shares.unshareSession': { params: ['userId'] },
   'shares.unshareWorkspace': { params: ['userId'] },
-  'sessions.create': { body: ['model', 'permissionMode', 'maxTurns', 'budget'], answer: ['workspaceId'] },
+  'sessions.create': { body: ['model', 'permissionMode', 'maxTurns', 'budget', 'limits'], answer: ['workspaceId'] },
   'sessions.update': { body: ['model', 'permissionMode'], changed: true },
   'sessions.execute': { answer: ['turnId'] },
   'sessions.once': { body: ['model', 'permissionMode'], answer: ['turnId'] },
@@ -53,6 +54,7 @@ const told: Partial<Record<AuditAction, Told>> = {
   'files.write': { query: ['path'], answer: ['size'] },
   'files.remove': { query: ['path'] },
   'files.makeFolder': { body: ['path'] },
+  'workspaces.setConfinement': { body: ['readOnlyMounts', 'allowedTools', 'disallowedTools'] },
   'approvals.answer': { body: ['decision', 'remember'], answer: ['sessionId', 'tool'] },
 }
 

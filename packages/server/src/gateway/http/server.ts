@@ -23,6 +23,7 @@ import { registerFiles } from './routes/files.ts'
 import { registerHealth } from './routes/health.ts'
 import { registerKeys } from './routes/keys.ts'
 import { registerOidc } from './routes/oidc.ts'
+import { registerLimits } from './routes/limits.ts'
 import { registerQuotas } from './routes/quotas.ts'
 import { registerSessions } from './routes/sessions.ts'
 import { registerShares } from './routes/shares.ts'
@@ -153,6 +154,7 @@ export const createHttpServer = async (
   registerApprovals(register, services)
   registerAudit(register, services)
   registerQuotas(register, services)
+  registerLimits(register, services)
   registerCredentials(register, services)
   registerUsage(register, services)
   registerBudgets(register, services)

@@ -11,6 +11,7 @@ export const migrations = {
   '0005-isolation': () => import('./0005-isolation.ts'),
   '0006-gateway': () => import('./0006-gateway.ts'),
   '0007-oidc': () => import('./0007-oidc.ts'),
+  '0008-limits': () => import('./0008-limits.ts'),
 } as const
 
 export const migrationNames: string[] = Object.keys(migrations).sort()

@@ -1,10 +1,39 @@
 import { expect, test } from 'vitest'
 import type { OpenDatabase } from '../database.ts'
-import { idOf } from '../records.ts'
+import { freshId, idOf, workspaceRecord } from '../records.ts'
 
 const range = { first: 5000, last: 5003 }
 
 export const confinementTests = (open: OpenDatabase): void => {
+  test("a user's limits are kept as they were last set, whether or not they have a uid", async () => {
+    await using database = await open()
+    const { confinement } = database
+    const [first, second] = [freshId('usr'), freshId('usr')]
+    expect(await confinement.getLimits(first)).toBeUndefined()
+    await confinement.setLimits(first, { memory: 1, cpus: 0.5, pids: null })
+    await confinement.giveUid(first, range)
+    await confinement.giveUid(second, range)
+    expect(await confinement.getLimits(first)).toEqual({ memory: 1, cpus: 0.5, pids: null })
+    expect(await confinement.getLimits(second)).toBeUndefined()
+    await confinement.setLimits(first, {})
+    expect(await confinement.getLimits(first)).toEqual({})
+    expect(await confinement.getUid(first)).toBe(5000)
+  })
+
+  test('what is set for a workspace is kept as it was last set', async () => {
+    await using database = await open()
+    const { confinement } = database
+    const record = workspaceRecord()
+    await database.workspaces.create(record)
+    expect(await confinement.getWorkspace(record.id)).toBeUndefined()
+    const some = { readOnlyMounts: ['/opt'], allowedTools: ['Bash(git log:*)'], disallowedTools: [] }
+    for (const given of [some, { ...some, disallowedTools: ['WebFetch'] }]) {
+      await confinement.setWorkspace(record.id, given)
+      expect(await confinement.getWorkspace(record.id)).toEqual(given)
+    }
+    await database.workspaces.delete(record.id)
+  })
+
   test('each user is given a uid of their own, and keeps it', async () => {
     await using database = await open()
     const { confinement } = database

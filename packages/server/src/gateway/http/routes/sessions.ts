@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { parseCursor, routes, type CreateSession, type Cursor, type Message, type StreamItem } from '@aicm/protocol'
+import { tightest } from '../../../config/resource-limits.ts'
 import { AppError } from '../../../lib/app-error.ts'
 import type { Session } from '../../../session/session.ts'
 import { viewSession } from '../../../session/view.ts'
@@ -17,6 +18,11 @@ import { streamed, type Register } from '../register.ts'
 const promptBytes = 32 * 1024 * 1024
 const defaultPage = 50
 
+const noProcess = {
+  ...{ source: null, memoryBytes: null, memoryPeakBytes: null, cpuSeconds: null, throttledPeriods: null },
+  ...{ processes: null, tasks: null, oomKills: null },
+}
+
 export const registerSessions = (register: Register, services: Services): void => {
   const { database, registry, workspaces } = services
 
@@ -29,6 +35,7 @@ export const registerSessions = (register: Register, services: Services): void =
 
   const makeSession = async (user: Caller, body: CreateSession, oneShot: boolean): Promise<Session> => {
     services.assertCanStart()
+    if (body.limits !== undefined) await services.userLimits.assertWithin(user.id, body.limits)
     const known =
       body.workspaceId === undefined ? undefined : await workspaceOf(services, user, body.workspaceId, 'sessions.write')
     if (known !== undefined && known.userId !== user.id)
@@ -84,6 +91,12 @@ export const registerSessions = (register: Register, services: Services): void =
     const session = await sessionOf(services, user, params.id, routes.sessions.close.auth)
     await session.close(session.record().userId === user.id ? 'closed by its owner' : `closed by ${user.username}`)
     return viewSessionFor(services, user, session.record())
+  })
+
+  register(routes.sessions.resources, async ({ user, params }) => {
+    const record = (await sessionOf(services, user, params.id, routes.sessions.resources.auth)).record()
+    const limits = tightest(await services.userLimits.of(record.userId), record.state.limits)
+    return { limits, ...noProcess, ...(await services.processes.resources(record.id)) }
   })
 
   const watching =

@@ -1,3 +1,4 @@
+import type { Confinement, ResourceLimitChanges } from '@aicm/protocol'
 import { AppError } from '../../../lib/app-error.ts'
 import { foldCase } from '../../fold-case.ts'
 import type { ApiKeyRecord } from '../../api-key-store.ts'
@@ -168,7 +169,13 @@ const createAccounts = (): Pick<Database, 'users' | 'logins' | 'apiKeys' | 'shar
 
 const createConfinement = (): Database['confinement'] => {
   const uids = new Map<string, number>()
+  const limits = new Map<string, ResourceLimitChanges>()
+  const workspaces = new Map<string, Confinement>()
   return {
+    getWorkspace: async (id) => workspaces.get(id),
+    setWorkspace: async (id, confinement) => void workspaces.set(id, copy(confinement)),
+    getLimits: async (userId) => limits.get(userId),
+    setLimits: async (userId, changes) => void limits.set(userId, copy(changes)),
     getUid: async (userId) => uids.get(userId),
     giveUid: async (userId, { first, last }) => {
       const taken = [...uids.values()].filter((uid) => uid >= first && uid <= last)

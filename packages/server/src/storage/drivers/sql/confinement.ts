@@ -11,6 +11,42 @@ export const createConfinement = (db: Kysely<Schema>, errors: SqlErrors): Confin
     return row?.uid ?? undefined
   }
   return {
+    getLimits: async (userId) => {
+      const row = await runQuery(errors, () =>
+        db.selectFrom('confined_users').select('limits').where('user_id', '=', userId).executeTakeFirst(),
+      )
+      return row?.limits == null ? undefined : JSON.parse(row.limits)
+    },
+    setLimits: async (userId, given) => {
+      const limits = JSON.stringify(given)
+      await runQuery(errors, () =>
+        db
+          .insertInto('confined_users')
+          .values({ user_id: userId, limits })
+          .onConflict((conflict) => conflict.column('user_id').doUpdateSet({ limits }))
+          .execute(),
+      )
+    },
+    getWorkspace: async (workspaceId) => {
+      const row = await runQuery(errors, () =>
+        db
+          .selectFrom('confined_workspaces')
+          .select('confinement')
+          .where('workspace_id', '=', workspaceId)
+          .executeTakeFirst(),
+      )
+      return row && JSON.parse(row.confinement)
+    },
+    setWorkspace: async (workspaceId, given) => {
+      const confinement = JSON.stringify(given)
+      await runQuery(errors, () =>
+        db
+          .insertInto('confined_workspaces')
+          .values({ workspace_id: workspaceId, confinement })
+          .onConflict((conflict) => conflict.column('workspace_id').doUpdateSet({ confinement }))
+          .execute(),
+      )
+    },
     getUid,
     giveUid: async (userId, { first, last }) => {
       // One statement: of two at the same time the second sees what the first has taken.

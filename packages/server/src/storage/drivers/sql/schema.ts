@@ -17,7 +17,8 @@ export type Schema = {
     disabled_at: number | null
     created_at: number
   }
-  confined_users: { user_id: string; uid: number | null }
+  confined_users: { user_id: string; uid: number | null; limits: string | null }
+  confined_workspaces: { workspace_id: string; confinement: string }
   user_quotas: { user_id: string; overrides: string }
   logins: {
     id: string

@@ -106,6 +106,10 @@ export const createSharedStores = ({ file, read }: Connection): SqlStores => {
     confinement: {
       getUid: async (userId) => (await stores()).confinement.getUid(userId),
       giveUid: async (userId, range) => (await stores()).confinement.giveUid(userId, range),
+      getLimits: async (userId) => (await stores()).confinement.getLimits(userId),
+      setLimits: async (userId, limits) => (await stores()).confinement.setLimits(userId, limits),
+      getWorkspace: async (id) => (await stores()).confinement.getWorkspace(id),
+      setWorkspace: async (id, confinement) => (await stores()).confinement.setWorkspace(id, confinement),
     },
   }
 }
