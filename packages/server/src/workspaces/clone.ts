@@ -5,6 +5,7 @@ import { openEgressProxy } from '../egress/proxy.ts'
 import { confine, placesInside } from '../isolation/confine.ts'
 import type { SessionWalls } from '../isolation/isolation.ts'
 import { AppError } from '../lib/app-error.ts'
+import { killGroup, removeGroup } from '../process/group.ts'
 import { systemPath } from '../lib/system-path.ts'
 import { unreachable } from '../lib/unreachable.ts'
 import { behindProxy } from '../process/behind-proxy.ts'
@@ -78,6 +79,14 @@ export const cloneRepository = async (options: {
       ...['--', options.url, '.'],
     ]
     const inside = placesInside(walls.level, { tmp, socketDir })
+    // A server that never stops sending must not have all memory.
+    const group = options.walls.makeGroup(`clone-${id}`, walls.limits)
+    await using ended = new AsyncDisposableStack()
+    if (group !== undefined)
+      ended.defer(async () => {
+        await killGroup(group)
+        await removeGroup(group)
+      })
     const { exitStatus: _, ...confined } = confine({
       walls,
       view: { workspace: into, home, tmp, socketDir, program: process.execPath, accountsDir, readOnly },
@@ -90,6 +99,7 @@ export const cloneRepository = async (options: {
     signal.throwIfAborted()
     const result = await run([...confined.argv, inside.socket, ...git], {
       ...confined,
+      ...(group && { group }),
       signal,
       env: {
         PATH: systemPath,
