@@ -132,6 +132,8 @@ export const createProcessLink = ({
     if (content !== undefined && process === target) send({ kind: 'prompt', turnId: promptId, content })
   }
 
+  let startTimer: NodeJS.Timeout | undefined
+
   const perform = (effect: Effect): void => {
     switch (effect.type) {
       case 'launch':
@@ -201,6 +203,8 @@ export const createProcessLink = ({
 
   const observe = (): void => {
     silence.observe()
+    // It would keep all of a session that sleeps in memory.
+    if (session.record().state.process !== 'starting') clearTimeout(startTimer)
     const { process: phase, turn } = session.record().state
     if (phase !== 'ready') return
     if (turn === null) slots.reconsider()
@@ -313,7 +317,8 @@ export const createProcessLink = ({
 
   /** A process that hangs at its start would hold its prompts for ever. Asked late it changes nothing: see step. */
   const watchStart = (generation: number): void => {
-    setTimeout(() => {
+    clearTimeout(startTimer)
+    startTimer = setTimeout(() => {
       void insist(() => post({ type: 'start.timeout', generation, afterMs: limits.startMs }))
     }, limits.startMs).unref()
   }
@@ -403,6 +408,7 @@ export const createProcessLink = ({
     restore,
     release: async () => {
       silence.stop()
+      clearTimeout(startTimer)
       slot?.release()
       process?.release()
       await launching
