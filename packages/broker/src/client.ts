@@ -1,4 +1,3 @@
-import { request } from 'node:http'
 import type { BrokerConfig } from './config.ts'
 import { socketPaths } from './paths.ts'
 import type { BrokerStatus } from './status.ts'
@@ -26,7 +25,7 @@ export const brokerControl = (dir: string): BrokerControl => {
   const { control } = socketPaths(dir)
   const ask = (method: string, path: string, body: unknown, signal = AbortSignal.timeout(5_000)): Promise<unknown> =>
     new Promise((resolve, reject) => {
-      const sent = request({
+      const sent = process.getBuiltinModule('node:http').request({
         socketPath: control,
         method,
         path,

@@ -13,14 +13,12 @@ const serverMain = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? '../../../server/src/main.ts' : '../server/main.js', import.meta.url),
 )
 
-/** As `npm start` has it: see scripts/lib/artifacts.js. */
-const memory = ['--max-semi-space-size=4', '--heap-growing-percent=20', '--external-memory-accounted-in-global-limit']
-
 /** Runs the server as this command: same terminal, same signals, same exit code. */
 export const up = (io: Io, flags: string[]): Promise<ExitCode> =>
   new Promise((resolve) => {
     const cache = getCompileCacheDir()
-    const child = spawn(process.execPath, [...memory, serverMain, ...flags], {
+    // A small young generation: a server that was busy once would keep 48 MB for it.
+    const child = spawn(process.execPath, ['--max-semi-space-size=8', serverMain, ...flags], {
       stdio: 'inherit',
       // The folder that is reported is one of this Node version, below the one to set.
       env: {

@@ -1,10 +1,13 @@
-import { createServer, type IncomingMessage, type Server, type ServerOptions } from 'node:http'
-import { createSecureServer, type Http2SecureServer } from 'node:http2'
+import type { IncomingMessage, Server, ServerOptions } from 'node:http'
+import type { Http2SecureServer } from 'node:http2'
 import type { Server as NetServer } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { FastifyServerFactoryHandler } from 'fastify'
 import { isWebSocketUpgrade } from '../ws/server.ts'
 import type { Certificate } from './certificate.ts'
+
+// Not imported: for an ES module Node reads each export of node:http, among them some for which it loads a whole HTTP client.
+const { createServer } = process.getBuiltinModule('node:http')
 
 const keepAliveMs = 65_000
 /** As HTTP/1 has it: more is answered 431. */
@@ -54,7 +57,8 @@ export const createListener = (options: {
   const secure: Http2SecureServer[] = []
 
   const createSecure = (handler: FastifyServerFactoryHandler, given: Certificate): Http2SecureServer => {
-    const server = createSecureServer(
+    // Most servers have no certificate.
+    const server = process.getBuiltinModule('node:http2').createSecureServer(
       {
         ...given,
         ...oldest,

@@ -1,9 +1,8 @@
-import fastifySwagger from '@fastify/swagger'
 import fastify, { type FastifyError, type FastifyInstance } from 'fastify'
 import type { GatewaySettings } from '../../config/gateway.ts'
 import { AppError, toAppError } from '../../lib/app-error.ts'
 import { newRequestId } from '../../lib/id.ts'
-import { viewText } from '../../session/view.ts'
+import { once } from '../../lib/once.ts'
 import { authenticate } from '../access.ts'
 import { checkOrigin, type OriginRules } from '../origin.ts'
 import type { Services } from '../services.ts'
@@ -13,23 +12,8 @@ import { acceptJsonOnly } from './json-body.ts'
 import { apiHeaders, pageHeaders, servePage } from './page.ts'
 import type { Listener } from './listener.ts'
 import { limitRequests, noteFailures } from './limit-requests.ts'
-import { createRegister } from './register.ts'
-import { registerApprovals } from './routes/approvals.ts'
-import { registerAudit } from './routes/audit.ts'
-import { registerAuth } from './routes/auth.ts'
-import { registerBudgets } from './routes/budgets.ts'
-import { registerCredentials } from './routes/credentials.ts'
-import { registerFiles } from './routes/files.ts'
-import { registerHealth } from './routes/health.ts'
-import { registerKeys } from './routes/keys.ts'
-import { registerOidc } from './routes/oidc.ts'
-import { registerLimits } from './routes/limits.ts'
-import { registerQuotas } from './routes/quotas.ts'
-import { registerSessions } from './routes/sessions.ts'
-import { registerShares } from './routes/shares.ts'
-import { registerUsers } from './routes/users.ts'
-import { registerUsage } from './routes/usage.ts'
-import { registerWorkspaces } from './routes/workspaces.ts'
+import { describeRoutes } from './openapi.ts'
+import { registerRoutes, schemaController } from './register-routes.ts'
 import { refuseSlowBodies } from './slow-bodies.ts'
 
 const maxBodyBytes = 1024 * 1024
@@ -63,6 +47,7 @@ export const createHttpServer = async (
     // Ids are checked by their schema. What the router itself refuses leaves in the same form as everything else.
     routerOptions: { maxParamLength: 2000 },
     frameworkErrors: replyError,
+    schemaController,
     clientErrorHandler: (error, socket) => {
       if (!socket.writable) return
       const { status, refused } = unreadable('code' in error ? error.code : undefined)
@@ -72,9 +57,6 @@ export const createHttpServer = async (
       )
     },
   })
-  // Our own checks run in the handler, after the token; schemas here only describe.
-  app.setValidatorCompiler(() => () => true)
-  app.setSerializerCompiler(() => (data: object) => viewText(data) ?? JSON.stringify(data))
   app.setErrorHandler((error: FastifyError, request, reply) =>
     recordRefusal(services, request, replyError(error, request, reply)),
   )
@@ -123,43 +105,17 @@ export const createHttpServer = async (
       )
     })
 
-  await app.register(fastifySwagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'AICode Manager',
-        version: services.version,
-        description: 'Sessions of the Claude Code CLI that outlive every process.',
-      },
-      components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },
-    },
-  })
   app.decorateRequest('caller', null)
   app.decorateRequest('audited', false)
   limitRequests(app, { ...services, rateLimits: settings.rateLimits })
-  const register = createRegister(app, services)
   const known: { method: string; pattern: RegExp }[] = []
   app.addHook('onRoute', ({ method, url }) => {
     for (const one of [method].flat())
       known.push({ method: one, pattern: new RegExp(`^${url.replaceAll(/:[a-z]+/gi, '[^/]+')}$`) })
   })
-  registerAuth(register, services)
-  registerOidc(register, services)
-  registerUsers(register, services)
-  registerKeys(register, services)
-  registerWorkspaces(register, services)
-  registerFiles(register, services)
-  registerSessions(register, services)
-  registerShares(register, services)
-  registerApprovals(register, services)
-  registerAudit(register, services)
-  registerQuotas(register, services)
-  registerLimits(register, services)
-  registerCredentials(register, services)
-  registerUsage(register, services)
-  registerBudgets(register, services)
-  registerHealth(register, services)
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+  registerRoutes(app, services)
+  const openApi = once(() => describeRoutes(services))
+  app.get('/openapi.json', () => openApi())
   const hasPage = await servePage(app, options.webRoot)
 
   app.setNotFoundHandler(async (request, reply) => {

@@ -17,6 +17,11 @@ type Waiting = { change(): void; onWritten?(): void; resolve(): void; reject(err
 
 /** So many changes at most in one transaction: the event loop stands still for them. */
 const groupLimit = 500
+/**
+ * A commit copies each page that it changes, a whole one for a line: so many milliseconds lie between two of them at least.
+ * Whoever comes after a pause waits for nothing.
+ */
+const paceMs = 2
 
 /**
  * A commit costs one sync of the disk however much is in it. So the changes that one turn of the event loop brings (the
@@ -34,7 +39,8 @@ export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit 
   const undo = file.prepare('ROLLBACK TO change')
 
   const queue: Waiting[] = []
-  let next: NodeJS.Immediate | undefined
+  let isDue = false
+  let committed = Number.NEGATIVE_INFINITY
   let closed = false
 
   /** The refusal of this change alone; throws what is wrong with the whole database. */
@@ -95,9 +101,20 @@ export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit 
   }
 
   const flush = (): void => {
-    next = undefined
+    isDue = false
+    // Closed meanwhile.
+    if (queue.length === 0) return
     commitGroup(queue.splice(0, groupLimit))
-    if (queue.length > 0) next = setImmediate(flush)
+    committed = performance.now()
+    if (queue.length > 0) schedule()
+  }
+
+  const schedule = (): void => {
+    if (isDue) return
+    isDue = true
+    const waitMs = paceMs - (performance.now() - committed)
+    if (waitMs > 0) setTimeout(flush, waitMs)
+    else setImmediate(flush)
   }
 
   return {
@@ -108,11 +125,10 @@ export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit 
           return
         }
         queue.push({ change, onWritten, resolve, reject })
-        next ??= setImmediate(flush)
+        schedule()
       }),
     close: async () => {
       closed = true
-      clearImmediate(next)
       while (queue.length > 0) flush()
       await wal?.close()
     },
