@@ -3,7 +3,7 @@ import { request } from 'node:http'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import type { Client } from '@aicm/client'
-import { routes, type Route } from '@aicm/protocol'
+import { resourceNames, routes, type Route } from '@aicm/protocol'
 import { requires } from '@aicm/testing/requires'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
@@ -255,7 +255,7 @@ describe('an id that is none, is unknown, or is of somebody else', () => {
       expectRefusal(await callValid(route), notFoundCode(route))
 
       // Who is there is an administrator's affair; somebody else is told nothing of it.
-      if (route.auth === 'users.manage')
+      if (route.auth === 'users.manage' || route.auth === 'server.manage')
         return expectRefusal(await callValid(route, { token: strangerToken }), 'forbidden')
       const mine = await idFor(route)
       const foreign = await callValid(route, { id: mine, token: strangerToken })
@@ -455,4 +455,6 @@ const isRight = (key: string, value: unknown): boolean =>
     value === 'x\u0000y') ||
   (key === 'prompt' && typeof value === 'string' && value.length > 100_000) ||
   (key === 'message' && value === '') ||
-  (['day', 'month', 'sessions', 'processes', 'prompts', 'connections', 'bytes'].includes(key) && value === null)
+  (['day', 'month', 'sessions', 'prompts', 'connections', 'bytes', ...resourceNames].includes(key) && value === null) ||
+  (key === 'cpus' && value === 5.5) ||
+  (['readOnlyMounts', 'allowedTools', 'disallowedTools'].includes(key) && JSON.stringify(value) === '[]')

@@ -25,6 +25,8 @@ export const validBody = ({ id }: Route): Record<string, unknown> => {
       return { username: 'stranger', access: 'viewer' }
     case 'createWorkspace':
       return { name: `w-${randomUUID()}` }
+    case 'setConfinement':
+      return { readOnlyMounts: [], allowedTools: [], disallowedTools: [] }
     case 'makeFolder':
       return { path: 'folder' }
     case 'execute':
