@@ -37,6 +37,11 @@ export const startProvider = async (given: {
   const answer = provider.callback()
   const http = createServer((request, response) => {
     if (!request.url?.startsWith('/interaction/')) return void answer(request, response)
+    // A real browser comes back from a form that was sent, as it does from most providers.
+    if (request.method === 'GET' && request.headers['sec-fetch-mode'] === 'navigate')
+      return void response
+        .setHeader('content-type', 'text/html')
+        .end('<title>Provider</title><form method="post"><button>Continue</button></form>')
     const { person } = running
     people.set(person.sub, person)
     void provider.interactionFinished(request, response, { login: { accountId: person.sub } })
