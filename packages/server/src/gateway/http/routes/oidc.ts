@@ -40,8 +40,9 @@ const loopbackIn = ({ port, challenge }: { port?: number; challenge?: string }):
   throw new AppError('invalid_request', 'Give port and challenge, or neither.')
 }
 
-export const registerOidc = (register: Register, { oidc, audit, log }: Services): void => {
-  const configured = (): Oidc => {
+export const registerOidc = (register: Register, { oidc, audit, log, loginLimiter }: Services): void => {
+  const entered = async (request: FastifyRequest): Promise<Oidc> => {
+    await loginLimiter.enter('oidc', request.clientAddress)
     if (oidc === undefined) throw new AppError('not_found', 'This server has no log-in by an OpenID provider.')
     return oidc
   }
@@ -68,7 +69,7 @@ export const registerOidc = (register: Register, { oidc, audit, log }: Services)
     const loopback = loopbackIn(asked)
     try {
       const { location, browser } = await (
-        configured()
+        await entered(request)
       ).start({
         redirectUri: `${base}${routes.oidc.callback.path}`,
         next,
@@ -85,7 +86,7 @@ export const registerOidc = (register: Register, { oidc, audit, log }: Services)
   })
 
   register(routes.oidc.callback, async ({ query: { state }, request, reply }) => {
-    const { resume } = configured()
+    const { resume } = await entered(request)
     let loopback: Loopback | undefined
     try {
       const started = resume({ state, browser: browserOf(request) })
@@ -110,7 +111,7 @@ export const registerOidc = (register: Register, { oidc, audit, log }: Services)
   })
 
   register(routes.oidc.finish, async ({ body: { code, verifier }, request, reply }) => {
-    const { finish } = configured()
+    const { finish } = await entered(request)
     const agent = request.headers['user-agent']
     const answer = await finish({ code, verifier, browser: browserOf(request), agent })
     void reply.header('set-cookie', cookieWith('', { seconds: 0, secure: baseOf(request).startsWith('https:') }))
