@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import type { Client } from '@aicm/client'
+import { routes } from '@aicm/protocol'
 import { requires } from '@aicm/testing/requires'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
 import { until } from '@aicm/testing/until'
@@ -7,6 +8,7 @@ import { readFileSync } from 'node:fs'
 import { expect } from 'vitest'
 import { WebSocket } from 'ws'
 import { expectRefusal, send } from './lib/http.ts'
+import { openBrowser, startServerWithProvider } from './lib/oidc.ts'
 
 const test = requires('linux')
 
@@ -158,6 +160,33 @@ test('passwords cannot be guessed quickly, and the owner of an account is told h
     headers: { 'x-forwarded-for': '192.0.2.77', forwarded: 'for=192.0.2.77' },
   })
   expectRefusal(forged, 'too_many_requests')
+})
+
+test('refreshes, tickets and log-ins by OpenID are limited for the network they come from, each by itself', async () => {
+  await using running = await startServerWithProvider(['--rate-limit', 'off', '--rate-limit', 'login=2/0.001'])
+  const { server } = running
+  const token = await server.token()
+  const browser = openBrowser()
+  const post = (path: string, given: Parameters<typeof send>[2]) => () => send(`${server.url}${path}`, 'POST', given)
+  const ways = {
+    refresh: post(routes.auth.refresh.path, { body: { refreshToken: 'guessed' } }),
+    ticket: post(routes.auth.ticket.path, { token }),
+    start: () => send(`${server.url}${routes.oidc.start.path}`, 'GET'),
+  }
+  for (const [name, ask] of Object.entries(ways)) {
+    const first = await ask()
+    expect(first.status, name).not.toBe(429)
+    const refused = await until('it is refused', async () => {
+      const answer = await ask()
+      return answer.status === 429 ? answer : undefined
+    })
+    expectRefusal(refused, 'too_many_requests')
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+  }
+  // The callback and the end of a log-in count with its start.
+  for (const path of [`${routes.oidc.callback.path}?state=x`, routes.oidc.start.path])
+    expect((await browser.fetch(`${server.url}${path}`)).status).toBe(429)
+  expectRefusal(await post(routes.oidc.finish.path, { body: { code: 'x' } })(), 'too_many_requests')
 })
 
 test('behind a trusted proxy its clients are told apart by what it says', async () => {

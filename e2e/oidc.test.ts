@@ -8,7 +8,7 @@ import { startTestServer, type TestServer } from '@aicm/testing/start-server'
 import { until } from '@aicm/testing/until'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
 import { expectRefusal, send } from './lib/http.ts'
-import { openBrowser, startProvider, type ScriptedBrowser, type TestProvider } from './lib/oidc.ts'
+import { oidcSettings, openBrowser, startProvider, type ScriptedBrowser, type TestProvider } from './lib/oidc.ts'
 
 const test = requires('linux')
 const secret = 'canary-client-secret-canary-client-secret'
@@ -21,20 +21,7 @@ let whileDown: { output: string; sentTo: URL }
 beforeAll(async () => {
   const port = await freePort()
   issuer = `http://127.0.0.1:${port}`
-  server = await startTestServer({
-    claude: 'fake',
-    args: [
-      '--oidc-issuer',
-      issuer,
-      '--oidc-client-id',
-      'aicm',
-      '--oidc-role',
-      'ops=admin',
-      '--oidc-role',
-      'dev=member',
-    ],
-    env: { AICM_OIDC_CLIENT_SECRET: secret },
-  })
+  server = await startTestServer({ claude: 'fake', ...oidcSettings(port, secret) })
   // Nothing listens at the issuer yet.
   await until('the server says that the provider is down', () => server.output().includes('Log-in by OpenID'))
   whileDown = { output: server.output(), sentTo: await openBrowser().sentTo(`${server.url}${routes.oidc.start.path}`) }
@@ -100,7 +87,7 @@ const expectRefused = async (page: URL, code: string, reason: RegExp): Promise<v
 test('while the provider is down the server starts and says so, and people may log in when it is back', async () => {
   expect(whileDown.output).toContain('Log-in by OpenID does not work yet: The OpenID provider could not be reached')
   expect(whileDown.sentTo.href).toBe(`${server.url}/login#oidc-error=oidc_unavailable`)
-  expect(await client.call(routes.oidc.status, {})).toEqual({ enabled: true, name: new URL(issuer).host })
+  expect(await client.call(routes.oidc.status, {})).toEqual({ enabled: true, name: new URL(issuer).host, url: null })
   await logIn({ sub: 'early', groups: ['dev'] })
 })
 
@@ -303,7 +290,9 @@ test('the secret and the codes stand in no log', async () => {
 
 test('without an issuer there is no such log-in', async () => {
   await using plain = await startTestServer({ claude: 'fake' })
-  expect((await send(`${plain.url}${routes.oidc.status.path}`, 'GET')).body).toEqual({ enabled: false, name: null })
+  expect((await send(`${plain.url}${routes.oidc.status.path}`, 'GET')).body).toEqual({
+    ...{ enabled: false, name: null, url: null },
+  })
   for (const { path } of [routes.oidc.start, routes.oidc.callback])
     expectRefusal(await send(`${plain.url}${path}`, 'GET'), 'not_found')
   expectRefusal(await send(`${plain.url}${routes.oidc.finish.path}`, 'POST', { body: { code: 'x' } }), 'not_found')

@@ -8,21 +8,11 @@ import { startTestServer, type TestServer } from '@aicm/testing/start-server'
 import { until } from '@aicm/testing/until'
 import { chromium, type Browser, type BrowserContext, type Locator, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest'
+import { quiet } from './lib/browser.ts'
 import { ensurePage } from './lib/page.ts'
 import { expectSame } from './lib/turns.ts'
 
 const test = requires('claude', 'linux', 'chromium')
-/** A browser that asks nobody on the internet for anything. */
-const quiet = [
-  '--no-sandbox',
-  '--disable-dev-shm-usage',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
 let server: TestServer
 let client: Client
 let browser: Browser | undefined

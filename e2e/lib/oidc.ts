@@ -1,6 +1,9 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
+import { routes } from '@aicm/protocol'
+import { freePort } from '@aicm/testing/run-server'
+import { startTestServer, type TestServer } from '@aicm/testing/start-server'
 import { Provider } from 'oidc-provider'
 
 type Person = { sub: string; preferred_username?: string; groups?: string[] }
@@ -34,6 +37,11 @@ export const startProvider = async (given: {
   const answer = provider.callback()
   const http = createServer((request, response) => {
     if (!request.url?.startsWith('/interaction/')) return void answer(request, response)
+    // A real browser comes back from a form that was sent, as it does from most providers.
+    if (request.method === 'GET' && request.headers['sec-fetch-mode'] === 'navigate')
+      return void response
+        .setHeader('content-type', 'text/html')
+        .end('<title>Provider</title><form method="post"><button>Continue</button></form>')
     const { person } = running
     people.set(person.sub, person)
     void provider.interactionFinished(request, response, { login: { accountId: person.sub } })
@@ -48,6 +56,34 @@ export const startProvider = async (given: {
     },
   }
   return running
+}
+
+/** Settings of a server for a provider at this port. */
+export const oidcSettings = (port: number, secret: string): { args: string[]; env: Record<string, string> } => ({
+  args: [
+    ...['--oidc-issuer', `http://127.0.0.1:${port}`, '--oidc-client-id', 'aicm'],
+    ...['--oidc-role', 'ops=admin', '--oidc-role', 'dev=member'],
+  ],
+  env: { AICM_OIDC_CLIENT_SECRET: secret },
+})
+
+export const startServerWithProvider = async (
+  args: string[] = [],
+): Promise<{ server: TestServer; provider: TestProvider } & AsyncDisposable> => {
+  const port = await freePort()
+  const secret = 'a secret of client and provider'
+  const settings = oidcSettings(port, secret)
+  const server = await startTestServer({ ...settings, claude: 'fake', args: [...settings.args, ...args] })
+  const redirectUri = `${server.url}${routes.oidc.callback.path}`
+  const provider = await startProvider({ port, client: { id: 'aicm', secret, redirectUri } })
+  return {
+    server,
+    provider,
+    [Symbol.asyncDispose]: async () => {
+      await server.stop()
+      await provider[Symbol.asyncDispose]()
+    },
+  }
 }
 
 /** As much of a browser as a log-in needs: cookies, and redirects one by one. */

@@ -5,6 +5,7 @@ import { exitCodes, usageError, type ExitCode } from './cli-error.ts'
 import type { AuditFlags } from './commands/audit.ts'
 import type { SetFlags } from './commands/budgets.ts'
 import type { AddFlags } from './commands/credentials.ts'
+import type { OidcFlags } from './commands/login-oidc.ts'
 import type { RunFlags } from './commands/run.ts'
 import type { UsageFlags } from './commands/usage.ts'
 import { createContext, defaultServer, type Context, type GlobalFlags } from './context.ts'
@@ -105,8 +106,22 @@ const createProgram = (io: Io, act: Act): Command => {
     .description('log in and remember it')
     .option('-u, --username <name>', 'who you are', 'admin')
     .option('--password-stdin', 'read the password from stdin')
-    .action((options: { username: string; passwordStdin?: boolean }) =>
-      start(async (context) => (await import('./commands/login.ts')).login(context, options)),
+    .addOption(
+      new Option('--oidc', "log in by the server's OpenID provider, in a browser").conflicts([
+        'username',
+        'passwordStdin',
+      ]),
+    )
+    .option('--no-browser', 'with --oidc: only print the address, and open no browser')
+    .addOption(
+      new Option('--timeout <seconds>', 'with --oidc: wait so long for the browser').argParser(positive).default(300),
+    )
+    .action((options: OidcFlags & { username: string; passwordStdin?: boolean; oidc?: boolean }) =>
+      start(async (context) =>
+        options.oidc === true
+          ? (await import('./commands/login-oidc.ts')).loginByOidc(context, options)
+          : (await import('./commands/login.ts')).login(context, options),
+      ),
     )
 
   program

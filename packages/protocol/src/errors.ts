@@ -37,7 +37,7 @@ export const errorTable = {
   invalid_oidc_code: {
     status: 401,
     retryable: false,
-    hint: 'Start the log-in again: a code works once, for 30 seconds, in the browser that started it.',
+    hint: 'Start the log-in again: a code works once, not for long, and for the browser or program that started it.',
   },
   oidc_no_role: {
     status: 403,

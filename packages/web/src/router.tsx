@@ -25,6 +25,12 @@ const login = createRoute({
   component: LoginPage,
 })
 
+const loginCli = createRoute({
+  getParentRoute: () => root,
+  path: '/login/cli',
+  component: lazyRouteComponent(() => import('./routes/login-cli.tsx'), 'LoginCliPage'),
+})
+
 /** Everything but the log-in form. */
 const inside = createRoute({
   getParentRoute: () => root,
@@ -82,6 +88,7 @@ const health = createRoute({
 
 const tree = root.addChildren([
   login,
+  loginCli,
   inside.addChildren([home, sessions.addChildren([sessionsIndex, session]), approvals, health]),
 ])
 

@@ -15,7 +15,7 @@ const lifeSeconds = 30
 export const createTickets = (clock: Clock): Tickets => {
   const open = createSingleUse<Identity>(clock, lifeSeconds * 1000)
   return {
-    issue: (identity) => ({ ticket: open.put(identity), expiresIn: lifeSeconds }),
+    issue: (identity) => ({ ticket: open.put(identity, identity.userId), expiresIn: lifeSeconds }),
     redeem: (ticket) => {
       const identity = open.take(ticket)
       if (identity === undefined)

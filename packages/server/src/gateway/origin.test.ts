@@ -42,3 +42,25 @@ test('an origin counts by its exact text', () => {
   ])
     expect(verdict(['host', 'localhost', 'origin', origin])).toBe('origin_forbidden')
 })
+
+test('from another site a window comes to the callback of OpenID, and nothing else to the API', () => {
+  const from = (site: string, mode: string, dest: string): string[] => [
+    ...['host', 'localhost', 'sec-fetch-site', site, 'sec-fetch-mode', mode, 'sec-fetch-dest', dest],
+  ]
+  const callback = '/v1/auth/oidc/callback?state=x'
+  for (const site of ['cross-site', 'same-site']) {
+    expect(verdict(from(site, 'navigate', 'document'), callback)).toBe('fine')
+    expect(verdict(from(site, 'navigate', 'document'), '/login')).toBe('fine')
+    for (const [mode, dest] of [
+      ['navigate', 'iframe'],
+      ['no-cors', 'image'],
+      ['no-cors', 'document'],
+    ] as const)
+      expect(verdict(from(site, mode, dest), callback)).toBe('origin_forbidden')
+    for (const url of ['/v1/auth/oidc/start', `${callback.replace('?', '/?')}`, '/v1/sessions?/v1/auth/oidc/callback'])
+      expect(verdict(from(site, 'navigate', 'document'), url)).toBe('origin_forbidden')
+    expect(verdict([...from(site, 'navigate', 'document'), 'origin', 'http://evil.example'], callback)).toBe(
+      'origin_forbidden',
+    )
+  }
+})

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { routes } from '@aicm/protocol'
 import { AppError } from '../lib/app-error.ts'
 
 export type OriginRules = { hosts: ReadonlySet<string>; origins: ReadonlySet<string> }
@@ -40,6 +41,12 @@ const hostInUrl = (url: string): string | undefined => /^[a-z]+:\/\/([^/?#]*)/i.
 const isOwn = (origin: string, host: string, scheme: 'http' | 'https' | undefined): boolean =>
   (scheme !== 'https' && origin === `http://${host}`) || (scheme !== 'http' && origin === `https://${host}`)
 
+/** The one way that leads here from another site: the OpenID provider sends the whole window back. */
+const isHandedBack = (headers: IncomingHttpHeaders, url: string): boolean =>
+  headers['sec-fetch-mode'] === 'navigate' &&
+  headers['sec-fetch-dest'] === 'document' &&
+  url.split('?', 1)[0] === routes.oidc.callback.path
+
 /**
  * Refuses a request that a foreign page made a browser send: by a name that is not ours (DNS rebinding), or from another
  * origin. An address needs no list: a page cannot make its own name be one.
@@ -65,7 +72,8 @@ export const checkOrigin = (
   if (
     origin === undefined &&
     (site === 'cross-site' || site === 'same-site') &&
-    request.url?.startsWith('/v1/') === true
+    url.startsWith('/v1/') &&
+    !isHandedBack(request.headers, url)
   )
     throw new AppError('origin_forbidden', 'Requests from other sites are not allowed.')
 }

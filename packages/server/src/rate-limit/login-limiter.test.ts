@@ -21,7 +21,17 @@ const setUp = (setting = 'login=20/1') => {
         return 'right' as const
       })
       .catch((error: AppError) => error.retryAfter ?? 'wrong')
-  return { attempt, ran: () => ran, pass: (ms: number) => (time += ms) }
+  /** How many of so many were let in, one right after the other. */
+  const enter = async (...[door, address, count]: [...Parameters<typeof logins.enter>, number]): Promise<number> => {
+    let entered = 0
+    for (let one = 0; one < count; one++)
+      await logins.enter(door, address).then(
+        () => entered++,
+        (error: AppError) => expect([error.code, error.retryAfter]).toEqual(['too_many_requests', 1]),
+      )
+    return entered
+  }
+  return { attempt, enter, ran: () => ran, pass: (ms: number) => (time += ms) }
 }
 
 test('from the third failure on one network waits for one account, longer each time', async () => {
@@ -71,4 +81,26 @@ test('many networks may not try one account, and its owner still gets in from wh
   expect(answers.filter((answer) => answer === 'wrong')).toHaveLength(20)
   expect(await attempt('ann', '203.0.113.77', true)).toBe('right')
   expect(await attempt('ann', '198.18.0.1', true)).toBe(1)
+})
+
+test('the other ways in are limited by network, each for itself, and more widely than passwords', async () => {
+  const { attempt, enter, pass } = setUp('login=5/1')
+  const most = { oidc: 0, refresh: 0, ticket: 0 }
+  for (const door of ['oidc', 'refresh', 'ticket'] as const) {
+    most[door] = await enter(door, '192.0.2.1', 1000)
+    expect(most[door]).toBeGreaterThan(5)
+    expect(most[door]).toBeLessThan(1000)
+    expect(await enter(door, '192.0.2.99', 1)).toBe(0)
+    expect(await enter(door, '198.51.100.1', 1)).toBe(1)
+  }
+  // Each of the three is asked more often by who does no harm.
+  expect(Object.values(most)).toEqual(Object.values(most).sort((a, b) => a - b))
+  expect(await attempt('ann', '192.0.2.1', true)).toBe('right')
+  pass(1000)
+  expect(await enter('refresh', '192.0.2.1', 1000)).toBe(most.refresh / 5)
+})
+
+test('without a limit on log-ins there is none on the other ways in', async () => {
+  const { enter } = setUp('off')
+  expect(await enter('refresh', '192.0.2.1', 1000)).toBe(1000)
 })

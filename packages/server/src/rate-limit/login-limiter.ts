@@ -13,7 +13,16 @@ export type LoginTry = { account: string; address: string }
 export type LoginLimiter = {
   /** Runs a try; rejects with too_many_requests without running it when there were too many. A rejection of `run` counts as a failure. */
   attempt<T>(one: LoginTry, run: () => Promise<T>): Promise<T>
+  /** Counts what needs no password. Rejects with too_many_requests. */
+  enter(door: Door, address: string): Promise<void>
 }
+
+/**
+ * Other ways in, each counted by itself: one network has as much as so many would who try passwords. An office may be one
+ * network, and open all its pages at once.
+ */
+const doors = { oidc: 10, refresh: 20, ticket: 50 } as const
+type Door = keyof typeof doors
 
 /** Failures of one network at one account that cost nothing: people mistype. */
 const free = 3
@@ -26,8 +35,8 @@ const networksOfAccount = 8
 
 type Failures = { count: number; last: number; until: number }
 
-const refused = (ms: number): AppError =>
-  new AppError('too_many_requests', 'There were too many tries to log in.', { retryAfter: Math.ceil(ms / 1000) })
+const refused = (ms: number, what = 'tries to log in'): AppError =>
+  new AppError('too_many_requests', `There were too many ${what}.`, { retryAfter: Math.ceil(ms / 1000) })
 
 /** `enabled` is false where no limit is wanted. `now` is milliseconds of a clock that nobody sets. */
 export const createLoginLimiter = (
@@ -79,6 +88,10 @@ export const createLoginLimiter = (
       const answer = await run()
       noteSuccess(pair, account, network)
       return answer
+    },
+    enter: async (door, address) => {
+      const taken = await limiter.take(`${door} ${networkOf(address)}`, 'login', 1 / doors[door])
+      if (taken?.allowed === false) throw refused(taken.retryAfterMs, `requests from this network (${door})`)
     },
   }
 }

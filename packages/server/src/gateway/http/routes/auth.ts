@@ -19,10 +19,16 @@ export const registerAuth = (register: Register, services: Services): void => {
       accounts.login({ ...body, agent: request.headers['user-agent'] }),
     ),
   )
-  register(routes.auth.refresh, ({ body }) => logins.refresh(body.refreshToken))
+  register(routes.auth.refresh, async ({ body, request }) => {
+    await loginLimiter.enter('refresh', request.clientAddress)
+    return logins.refresh(body.refreshToken)
+  })
   register(routes.auth.logout, async ({ user, identity }) => void (await logins.revoke(user.id, [loginOf(identity)])))
   register(routes.auth.me, async ({ user }) => viewUser(user))
-  register(routes.auth.ticket, async ({ identity }) => tickets.issue(identity))
+  register(routes.auth.ticket, async ({ identity, request }) => {
+    await loginLimiter.enter('ticket', request.clientAddress)
+    return tickets.issue(identity)
+  })
   register(routes.auth.password, async ({ user, identity, body, request }) => {
     const { currentPassword: current, newPassword: next } = body
     // Whoever has found a token could guess the password here too.
