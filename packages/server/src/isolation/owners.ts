@@ -1,4 +1,4 @@
-import { chmod, lstat, readdir } from 'node:fs/promises'
+import { chmod, lchown, lstat, readdir } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import { systemPath } from '../lib/system-path.ts'
 import type { Owner } from '../process/owner.ts'
@@ -83,6 +83,8 @@ export const giveFolder = async (dataDir: string, path: string, owner: Owner): P
     const way = join(dataDir, ...names.slice(0, length))
     if (((await lstat(way)).mode & 0o777) !== passable) await chmod(way, passable)
   }
+  // Most are new: a program for that would cost more than all else of the start.
+  if ((await readdir(path)).length === 0) return lchown(path, owner.uid, owner.gid)
   // The folder itself comes last: what a crash leaves half done is done again.
   const given = await run(['chown', '-R', '-h', '-P', '--', `${owner.uid}:${owner.gid}`, path], {
     env: { PATH: systemPath },

@@ -195,7 +195,8 @@ export const createProcesses = (
       await settings.brokerUp()
       const { generation, claudeSessionId, resumable } = record.state
       const home = homeOf(record)
-      await becomeOnlyWriter(record)
+      // Of a conversation that does not begin before this nobody else knows.
+      if (resumable || generation > 1) await becomeOnlyWriter(record)
       const config = await mendConfig(home, Date.now())
       const resumed = resumable
         ? await mendTranscript({ home, workspace: workspace.path, claudeSessionId }, Date.now())
