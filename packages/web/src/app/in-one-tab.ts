@@ -9,8 +9,8 @@ type Place = {
 
 /** Longer than a refresh may take: a tab that was closed in the middle keeps the others waiting so long. */
 const heldMs = 40_000
-/** Whoever saw that it is free has said by then that it wants it. */
-const settleMs = 60
+/** Whoever saw that it is free has said by then that it wants it, and all tabs know: on a busy machine that takes its time. */
+const settleMs = 300
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
