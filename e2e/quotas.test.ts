@@ -51,6 +51,10 @@ test('prompts beyond the quota are refused over HTTP and WebSocket, those that w
   const execute = (prompt: string) => ask('POST', `/v1/sessions/${id}/execute`, ann, { prompt })
   // It goes on until it is interrupted: the others wait behind it.
   expect((await execute('@hang')).status).toBe(202)
+  await until('it runs', async () => {
+    const session = (await ask('GET', `/v1/sessions/${id}`, ann)).body as unknown as { status: string; queued: number }
+    return session.status === 'running' && session.queued === 0
+  })
   const prompts = await Promise.all(Array.from({ length: 20 }, () => execute('@text(done)')))
   expect(prompts.filter(({ status }) => status === 202).length).toBeLessThan(20)
   const refused = prompts.find(({ status }) => status !== 202)
