@@ -188,11 +188,13 @@ export const createProcesses = (
 
   return {
     start: async (record, { path, onFound } = {}) => {
-      const workspace = path === undefined ? await workspaces.get(record.workspaceId) : { path }
+      const [workspace, confinement] = await Promise.all([
+        path === undefined ? workspaces.get(record.workspaceId) : { path },
+        settings.confinementOf(record.workspaceId),
+        settings.brokerUp(),
+      ])
       if (workspace === undefined)
         throw new AppError('workspace_not_found', 'The workspace of this session was deleted.')
-      const confinement = await settings.confinementOf(record.workspaceId)
-      await settings.brokerUp()
       const { generation, claudeSessionId, resumable } = record.state
       const home = homeOf(record)
       // Of a conversation that does not begin before this nobody else knows.
