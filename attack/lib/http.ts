@@ -47,8 +47,22 @@ export const parsed = (json: string): unknown => {
   }
 }
 
+/** An answer that was given before all was sent may be lost with its connection, which what is still being sent resets. */
+const tries = 3
+const isReset = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && (error.code === 'EPIPE' || error.code === 'ECONNRESET')
+
 /** One request as it is: any header, any path, a connection of its own. */
-export const send = (url: string, path: string, ask: Ask = {}): Promise<Answer> =>
+export const send = async (url: string, path: string, ask: Ask = {}): Promise<Answer> => {
+  for (let left = ask.body === undefined ? 0 : tries - 1; ; left--)
+    try {
+      return await sendOnce(url, path, ask)
+    } catch (error) {
+      if (left <= 0 || !isReset(error)) throw error
+    }
+}
+
+const sendOnce = (url: string, path: string, ask: Ask): Promise<Answer> =>
   new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url)
     const raw = typeof ask.body === 'string' || ask.body instanceof Uint8Array

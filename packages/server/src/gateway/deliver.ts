@@ -49,6 +49,8 @@ export const deliver = async ({
   let cursor = after
   let waited = false
   let wasLive = false
+  /** It was live, and reads the log again without having been told so. */
+  let left = false
   let wholeOnly = false
 
   /** Resolves to true when the live text is to begin again: deltas go on only behind others, or with all of their block. */
@@ -58,6 +60,7 @@ export const deliver = async ({
       // The ring has moved on. Where the reader was not waited for, that was one item larger than the ring.
       const overtaken = waited && wasLive && !batch.live
       if (overtaken && slow === 'resume') reader.behind(cursor)
+      left = !batch.live && !overtaken && (left || wasLive)
       if (slow === 'drop-deltas' && waited && (overtaken || batch.json.length > budget.gathered)) wholeOnly = true
       wasLive = batch.live
       const part = wholeOnly ? wholeMessages(batch) : batch
@@ -72,6 +75,12 @@ export const deliver = async ({
         waited = typeof given === 'boolean' ? given : await given
       }
       cursor = cursorAfter(last)
+      // What came at once was more than the ring holds; that the reader is slow too shows only now.
+      if (left && waited) {
+        left = false
+        if (slow === 'disconnect') return cursor
+        if (slow === 'resume') reader.behind(cursor)
+      }
       if (wholeOnly && !waited) return true
     }
     return false

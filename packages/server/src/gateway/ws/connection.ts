@@ -31,10 +31,10 @@ import { createOutgoing } from './outgoing.ts'
 /** Requests, and bytes of them, that may wait for their turn; past that the socket is not read. */
 const mayWait = { requests: 64, bytes: 1024 * 1024 }
 /**
- * A connection that has answered nothing to so many pings is gone, whatever TCP says: 24 seconds at most. Counted, not timed: a
+ * A connection that has answered nothing to so many pings is gone, whatever TCP says: 28 seconds at most. Counted, not timed: a
  * server that was stopped for a minute asks before it lets go of everybody.
  */
-const heartbeat = { everyMs: 8000, unanswered: 2 }
+const heartbeat = { everyMs: 7000, unanswered: 3 }
 const maxSubscriptions = 1000
 /** Whoever is let in no longer has so long to close by itself. */
 const dismissMs = 500

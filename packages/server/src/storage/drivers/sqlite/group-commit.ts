@@ -17,11 +17,6 @@ type Waiting = { change(): void; onWritten?(): void; resolve(): void; reject(err
 
 /** So many changes at most in one transaction: the event loop stands still for them. */
 const groupLimit = 500
-/**
- * A commit copies each page that it changes, a whole one for a line: so many milliseconds lie between two of them at least.
- * Whoever comes after a pause waits for nothing.
- */
-const paceMs = 2
 
 /**
  * A commit costs one sync of the disk however much is in it. So the changes that one turn of the event loop brings (the
@@ -39,8 +34,7 @@ export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit 
   const undo = file.prepare('ROLLBACK TO change')
 
   const queue: Waiting[] = []
-  let isDue = false
-  let committed = Number.NEGATIVE_INFINITY
+  let next: NodeJS.Immediate | undefined
   let closed = false
 
   /** The refusal of this change alone; throws what is wrong with the whole database. */
@@ -101,20 +95,9 @@ export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit 
   }
 
   const flush = (): void => {
-    isDue = false
-    // Closed meanwhile.
-    if (queue.length === 0) return
+    next = undefined
     commitGroup(queue.splice(0, groupLimit))
-    committed = performance.now()
-    if (queue.length > 0) schedule()
-  }
-
-  const schedule = (): void => {
-    if (isDue) return
-    isDue = true
-    const waitMs = paceMs - (performance.now() - committed)
-    if (waitMs > 0) setTimeout(flush, waitMs)
-    else setImmediate(flush)
+    if (queue.length > 0) next = setImmediate(flush)
   }
 
   return {
@@ -125,10 +108,11 @@ export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit 
           return
         }
         queue.push({ change, onWritten, resolve, reject })
-        schedule()
+        next ??= setImmediate(flush)
       }),
     close: async () => {
       closed = true
+      clearImmediate(next)
       while (queue.length > 0) flush()
       await wal?.close()
     },
