@@ -56,9 +56,10 @@ test('prompts beyond the quota are refused over HTTP and WebSocket, those that w
     return session.status === 'running' && session.queued === 0
   })
   const prompts = await Promise.all(Array.from({ length: 20 }, () => execute('@text(done)')))
-  expect(prompts.filter(({ status }) => status === 202).length).toBeLessThan(20)
-  const refused = prompts.find(({ status }) => status !== 202)
-  expectRefusal(refused ?? { status: 0, body: undefined }, 'quota_exceeded')
+  expect(prompts.filter(({ status }) => status === 202).length).toBeLessThanOrEqual(4)
+  // Of those that come together one that is being taken may count twice: one by one the quota is used up.
+  for (let left = 4; left > 0; left--) await execute('@text(done)')
+  expectRefusal(await execute('@text(done)'), 'quota_exceeded')
 
   const socket = new WebSocket(`${server.url.replace('http', 'ws')}/v1/ws`, {
     headers: { authorization: `Bearer ${ann}` },
