@@ -2,13 +2,13 @@ import { AxeBuilder } from '@axe-core/playwright'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { chromiumPath, requires } from '@aicm/testing/requires'
+import { requires } from '@aicm/testing/requires'
 import type { TestServer } from '@aicm/testing/start-server'
 import { until } from '@aicm/testing/until'
-import { chromium, type Browser, type Page } from 'playwright-core'
+import { type Browser, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest'
 import { startAicm } from './lib/aicm.ts'
-import { quiet } from './lib/browser.ts'
+import { openBrowser } from './lib/browser.ts'
 import { startServerWithProvider, type TestProvider } from './lib/oidc.ts'
 import { ensurePage } from './lib/page.ts'
 
@@ -26,7 +26,7 @@ beforeAll(async () => {
   const started = await startServerWithProvider()
   ;({ server, provider } = started)
   running = started
-  browser = await chromium.launch({ executablePath: chromiumPath(), args: quiet })
+  browser = await openBrowser()
 })
 afterAll(async () => {
   await browser?.close()

@@ -3,12 +3,12 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { tokensText } from '@aicm/broker'
 import type { Client } from '@aicm/client'
-import { chromiumPath, requires } from '@aicm/testing/requires'
+import { requires } from '@aicm/testing/requires'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
 import { until } from '@aicm/testing/until'
-import { chromium, type Browser, type BrowserContext, type Locator, type Page } from 'playwright-core'
+import { type Browser, type BrowserContext, type Locator, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest'
-import { quiet } from './lib/browser.ts'
+import { openBrowser } from './lib/browser.ts'
 import { ensurePage } from './lib/page.ts'
 import { expectSame } from './lib/turns.ts'
 
@@ -24,7 +24,7 @@ beforeAll(async () => {
   ensurePage()
   server = await startTestServer()
   client = await server.client()
-  browser = await chromium.launch({ executablePath: chromiumPath(), args: quiet })
+  browser = await openBrowser()
 })
 afterAll(async () => {
   await browser?.close()

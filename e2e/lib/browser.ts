@@ -1,5 +1,8 @@
+import { chromiumPath } from '@aicm/testing/requires'
+import { chromium, type Browser } from 'playwright-core'
+
 /** A browser that asks nobody on the internet for anything. */
-export const quiet = [
+const quiet = [
   '--no-sandbox',
   '--disable-dev-shm-usage',
   '--disable-gpu',
@@ -9,3 +12,9 @@ export const quiet = [
   '--disable-component-update',
   '--disable-sync',
 ]
+
+export const openBrowser = async (): Promise<Browser & AsyncDisposable> => {
+  const executablePath = chromiumPath()
+  if (executablePath === undefined) throw new Error('There is no chromium: see scripts/lib/system.js.')
+  return chromium.launch({ executablePath, args: quiet })
+}

@@ -29,6 +29,12 @@ export const userOf = async (services: Services, identity: Identity): Promise<Ca
   return grant.kind === 'key' ? { ...user, scopes: grant.permissions } : user
 }
 
+/** The id, of somebody who is there: for what an administrator sets of a user's. */
+export const knownUser = async ({ database }: Services, id: string): Promise<string> => {
+  if ((await database.users.get(id)) === undefined) throw new AppError('user_not_found', `There is no user ${id}.`)
+  return id
+}
+
 /** The identity that an Authorization header proves. */
 export const authenticate = async (services: Services, headers: IncomingHttpHeaders): Promise<Identity> => {
   const token = /^Bearer ([A-Za-z0-9._~+/-]+=*)$/i.exec(headers.authorization ?? '')?.[1]

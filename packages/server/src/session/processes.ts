@@ -326,7 +326,7 @@ export const createProcesses = (
     },
 
     count: () => running.size,
-    wallsOf: (userId) => wallsOf(userId),
+    wallsOf,
     resources: async (sessionId) => {
       const found = [...running].find(([, of]) => of.sessionId === sessionId)
       if (found === undefined) return undefined

@@ -2,7 +2,7 @@ import { useEffect, useState } from 'react'
 import { handoverIn } from '../app/handover.ts'
 import { buttonClass } from '../ui/button.tsx'
 import { ErrorNote } from '../ui/error-note.tsx'
-import { Logo } from '../ui/logo.tsx'
+import { FrontPage } from '../ui/front-page.tsx'
 
 /** Asks before a program on this machine gets a log-in: somebody else may have sent this browser here. */
 export const LoginCliPage = () => {
@@ -12,29 +12,23 @@ export const LoginCliPage = () => {
   useEffect(() => history.replaceState(history.state, '', location.pathname), [])
 
   return (
-    <main className="grid min-h-full place-items-center px-4 py-10">
-      <div className="w-full max-w-sm">
-        <div className="mb-6 flex items-center gap-3">
-          <Logo className="size-9" />
-          <h1 className="text-xl font-semibold tracking-tight">AICode Manager</h1>
-        </div>
-        <div className="grid gap-4 rounded-xl border border-line bg-surface p-5">
-          {handover === undefined ? (
-            <ErrorNote error={new Error('There is no log-in to go on with. Start it again: aicm login --oidc')} />
-          ) : (
-            <>
-              <h2 className="font-medium">Log in the command line?</h2>
-              <p className="text-sm">
-                A program on this machine (port {handover.port}) asks to act as you. Go on only if you have just started{' '}
-                <code className="font-mono">aicm login --oidc</code> yourself; else close this page.
-              </p>
-              <a href={handover.href} className={buttonClass({ look: 'primary' })}>
-                Log in the command line
-              </a>
-            </>
-          )}
-        </div>
+    <FrontPage>
+      <div className="grid gap-4 rounded-xl border border-line bg-surface p-5">
+        {handover === undefined ? (
+          <ErrorNote error={new Error('There is no log-in to go on with. Start it again: aicm login --oidc')} />
+        ) : (
+          <>
+            <h2 className="font-medium">Log in the command line?</h2>
+            <p className="text-sm">
+              A program on this machine (port {handover.port}) asks to act as you. Go on only if you have just started{' '}
+              <code className="font-mono">aicm login --oidc</code> yourself; else close this page.
+            </p>
+            <a href={handover.href} className={buttonClass({ look: 'primary' })}>
+              Log in the command line
+            </a>
+          </>
+        )}
       </div>
-    </main>
+    </FrontPage>
   )
 }

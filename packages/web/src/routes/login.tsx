@@ -8,7 +8,7 @@ import { oidcAnswerIn } from '../app/oidc-answer.ts'
 import { Button, buttonClass } from '../ui/button.tsx'
 import { ErrorNote } from '../ui/error-note.tsx'
 import { TextField } from '../ui/field.tsx'
-import { Logo } from '../ui/logo.tsx'
+import { FrontPage } from '../ui/front-page.tsx'
 
 export const LoginPage = () => {
   const app = useApp()
@@ -48,58 +48,52 @@ export const LoginPage = () => {
   }
 
   return (
-    <main className="grid min-h-full place-items-center px-4 py-10">
-      <div className="w-full max-w-sm">
-        <div className="mb-6 flex items-center gap-3">
-          <Logo className="size-9" />
-          <h1 className="text-xl font-semibold tracking-tight">AICode Manager</h1>
-        </div>
-        <form onSubmit={submit} className="grid gap-4 rounded-xl border border-line bg-surface p-5">
-          {next !== undefined && error === undefined && (
-            <p className="text-sm text-muted">Log in to go on where you were.</p>
-          )}
-          {error !== undefined && <ErrorNote error={error} />}
-          <TextField
-            label="User name"
-            name="username"
-            autoComplete="username"
-            autoCapitalize="none"
-            spellCheck={false}
-            required
-            maxLength={100}
-            value={username}
-            onChange={(event) => setUsername(event.target.value)}
-          />
-          <TextField
-            label="Password"
-            name="password"
-            type="password"
-            autoComplete="current-password"
-            required
-            autoFocus
-            maxLength={1024}
-            value={password}
-            onChange={(event) => setPassword(event.target.value)}
-            hint="The first password of admin is printed by the server at its first start."
-          />
-          <Button type="submit" look="primary" busy={busy}>
-            Log in
-          </Button>
-          {oidc.data?.enabled === true && (
-            <a
-              href={`${routes.oidc.start.path}${next === undefined ? '' : `?${new URLSearchParams({ next: nextPath(next) })}`}`}
-              className={buttonClass()}
-            >
-              Log in with {oidc.data.name}
-            </a>
-          )}
-        </form>
-        <p className="mt-4 text-sm text-muted">
-          <a href="/docs" className="underline underline-offset-2 hover:text-ink">
-            API reference
+    <FrontPage>
+      <form onSubmit={submit} className="grid gap-4 rounded-xl border border-line bg-surface p-5">
+        {next !== undefined && error === undefined && (
+          <p className="text-sm text-muted">Log in to go on where you were.</p>
+        )}
+        {error !== undefined && <ErrorNote error={error} />}
+        <TextField
+          label="User name"
+          name="username"
+          autoComplete="username"
+          autoCapitalize="none"
+          spellCheck={false}
+          required
+          maxLength={100}
+          value={username}
+          onChange={(event) => setUsername(event.target.value)}
+        />
+        <TextField
+          label="Password"
+          name="password"
+          type="password"
+          autoComplete="current-password"
+          required
+          autoFocus
+          maxLength={1024}
+          value={password}
+          onChange={(event) => setPassword(event.target.value)}
+          hint="The first password of admin is printed by the server at its first start."
+        />
+        <Button type="submit" look="primary" busy={busy}>
+          Log in
+        </Button>
+        {oidc.data?.enabled === true && (
+          <a
+            href={`${routes.oidc.start.path}${next === undefined ? '' : `?${new URLSearchParams({ next: nextPath(next) })}`}`}
+            className={buttonClass()}
+          >
+            Log in with {oidc.data.name}
           </a>
-        </p>
-      </div>
-    </main>
+        )}
+      </form>
+      <p className="mt-4 text-sm text-muted">
+        <a href="/docs" className="underline underline-offset-2 hover:text-ink">
+          API reference
+        </a>
+      </p>
+    </FrontPage>
   )
 }
