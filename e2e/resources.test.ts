@@ -2,6 +2,7 @@ import { chmodSync, existsSync, mkdirSync, rmdirSync, symlinkSync, writeFileSync
 import { join } from 'node:path'
 import type { Client } from '@aicm/client'
 import { groupFolders } from '@aicm/testing/groups'
+import { kill } from '@aicm/testing/processes'
 import { requires } from '@aicm/testing/requires'
 import { freePort, runServer } from '@aicm/testing/run-server'
 import { allGone, startTestServer, type TestServer } from '@aicm/testing/start-server'
@@ -103,7 +104,7 @@ test('a session stays in its group when the server dies, and its group goes with
   expect(folders.length).toBeGreaterThan(0)
   await server.kill9()
   // While nobody looks.
-  for (const { pid } of server.sessionProcesses(other.id).all) process.kill(pid, 'SIGKILL')
+  for (const { pid } of server.sessionProcesses(other.id).all) kill(pid, 'SIGKILL')
   expect(foldersOf(server, other.id).length).toBeGreaterThan(0)
   await server.restart()
   const after = await server.client({ token: await server.token() })
