@@ -139,6 +139,8 @@ describe('aicm usage', () => {
     const own = await answerOf<Usage>('admin', ['usage', '--by', 'user'])
     const all = await answerOf<Usage>('admin', ['usage', '--by', 'user', '--all'])
     expect([own.usage.length, all.usage.length]).toEqual([1, 2])
+    const named = rowsIn((await aicm('admin', ['usage', '--by', 'user', '--all'])).stdout)
+    expect(Object.keys(named)).toEqual(expect.arrayContaining(['admin', 'ada']))
     expect(await aicm('ada', ['usage', '--all'])).toMatchObject({
       ...{ code: 1, stderr: expect.stringContaining('forbidden') },
     })
@@ -172,11 +174,11 @@ describe('aicm budgets', () => {
     expect(await budgetOf('yours, a month')).toMatchObject({ 0: '$100' })
     // What is set for others is an administrator's to know.
     expect((await aicm('ada', ['budgets'])).stdout).not.toContain(id)
-    expect(rowsIn((await aicm('admin', ['budgets'])).stdout)[id]).toEqual(['$0.5, 7 tokens', '$100'])
+    expect(rowsIn((await aicm('admin', ['budgets'])).stdout).ada).toEqual(['$0.5, 7 tokens', '$100'])
     expect(await run('ada', '@text(too much)')).toMatchObject({ code: 1 })
 
-    // What is left out stays.
-    expect(await answerOf<BudgetSetting>('admin', ['budgets', 'set', id, '--day', 'none'])).toEqual({
+    // What is left out stays, and a name is as good as an id.
+    expect(await answerOf<BudgetSetting>('admin', ['budgets', 'set', 'Ada', '--day', 'none'])).toEqual({
       ...{ of: id, day: null, month: { usd: 100 } },
     })
     expect(await run('ada', '@text(again)')).toMatchObject({ code: 0 })
@@ -199,9 +201,11 @@ describe('aicm budgets', () => {
       ['everybody', '--day', '5usd,'],
       ['everybody', '--day', '-5usd'],
       ['everybody', '--day', '1.5tokens'],
-      ['nobody', '--day', '5usd'],
     ])
       expect(await aicm('admin', ['budgets', 'set', ...args])).toMatchObject({ code: 2, stdout: '' })
+    expect(await aicm('admin', ['budgets', 'set', 'nobody', '--day', '5usd'])).toMatchObject({
+      ...{ code: 1, stdout: '', stderr: expect.stringContaining('aicm users ls') },
+    })
     expect((await budgetOf('yours, a day'))?.[0]).toBe('1000000000 tokens')
   })
 })

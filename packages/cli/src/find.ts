@@ -1,12 +1,12 @@
 import type { Client } from '@aicm/client'
-import type { Approval, Session, Workspace } from '@aicm/protocol'
+import { routes, type Account, type Approval, type Session, type Workspace } from '@aicm/protocol'
 import { CliError, exitCodes, usageError } from './cli-error.ts'
 
 /** What the user calls by its id, or by the beginning of it, with or without the kind (`ses_`). */
 const matches = (id: string, given: string): boolean =>
   id.startsWith(given) || id.slice(id.indexOf('_') + 1).startsWith(given)
 
-const isWhole = (kind: string, id: string): boolean => new RegExp(`^${kind}_[0-9a-hjkmnp-tv-z]{26}$`).test(id)
+export const isWhole = (kind: string, id: string): boolean => new RegExp(`^${kind}_[0-9a-hjkmnp-tv-z]{26}$`).test(id)
 
 const onlyOne = <T extends { id: string }>(found: T[], given: string, what: string): T => {
   const [first] = found
@@ -79,4 +79,28 @@ export const findApproval = async (client: Client, given: string): Promise<strin
     given,
     'approval',
   ).id
+}
+
+/** For administrators. */
+export const listUsers = async (client: Client): Promise<Account[]> => (await client.call(routes.users.list, {})).users
+
+/** By id or by name, for administrators. An id counts first: somebody may be called like another's. */
+export const findUser = async (client: Client, given: string): Promise<Account> => {
+  const all = await listUsers(client)
+  const wanted = given.toLowerCase()
+  const found = all.find(({ id }) => id === wanted) ?? all.find(({ username }) => username.toLowerCase() === wanted)
+  if (found !== undefined) return found
+  throw new CliError({
+    code: 'user_not_found',
+    message: `There is no user "${given}".`,
+    hint: 'See: aicm users ls',
+    exitCode: exitCodes.failed,
+  })
+}
+
+/** What to call users who are known by their ids: their names, as far as who asks may know them. */
+export const userNames = async (client: Client): Promise<(id: string) => string> => {
+  const users = await listUsers(client).catch(() => [])
+  const names = new Map(users.map(({ id, username }) => [id, username]))
+  return (id) => names.get(id) ?? id
 }

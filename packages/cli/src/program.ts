@@ -350,7 +350,7 @@ const createProgram = (io: Io, act: Act): Command => {
   budgets
     .command('set')
     .description('set a budget (administrators)')
-    .argument('<of>', 'server, everybody (each user), or the id of a user')
+    .argument('<of>', 'server, everybody (each user), or the name or id of a user')
     .option('--day <budget>', '5usd, 100000tokens, 5usd,100000tokens, or none')
     .option('--month <budget>', 'the same for a month')
     .action((of: string, options: SetFlags) =>

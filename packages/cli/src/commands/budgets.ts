@@ -1,6 +1,7 @@
 import { routes, type Budget, type BudgetSetting } from '@aicm/protocol'
 import { exitCodes, usageError, type ExitCode } from '../cli-error.ts'
 import type { Context } from '../context.ts'
+import { findUser, isWhole, userNames } from '../find.ts'
 import { table } from '../table.ts'
 
 const amountOf = (budget: Budget | null): string =>
@@ -21,7 +22,8 @@ const names = {
 } as const
 
 export const show = async (context: Context): Promise<ExitCode> => {
-  const found = await (await context.client()).call(routes.budgets.list, {})
+  const client = await context.client()
+  const found = await client.call(routes.budgets.list, {})
   if (context.json) {
     context.out.json(found)
     return exitCodes.ok
@@ -33,15 +35,16 @@ export const show = async (context: Context): Promise<ExitCode> => {
     resetsAt,
   ])
   context.out.print(table(['BUDGET', 'LIMIT', 'SPENT', 'BEGINS ANEW'], rows, context.out.style.bold))
-  if (found.settings !== undefined && found.settings.length > 0) printSettings(context, found.settings)
+  if (found.settings !== undefined && found.settings.length > 0)
+    printSettings(context, found.settings, await userNames(client))
   return exitCodes.ok
 }
 
-const printSettings = (context: Context, settings: BudgetSetting[]): void =>
+const printSettings = (context: Context, settings: BudgetSetting[], nameOf: (of: string) => string): void =>
   context.out.print(
     `\n${table(
       ['SET FOR', 'A DAY', 'A MONTH'],
-      settings.map(({ of, day, month }) => [of, amountOf(day), amountOf(month)]),
+      settings.map(({ of, day, month }) => [nameOf(of), amountOf(day), amountOf(month)]),
       context.out.style.bold,
     )}`,
   )
@@ -60,18 +63,18 @@ const parseBudget = (text: string): Budget | null => {
   return budget
 }
 
-export const set = async (context: Context, of: string, { day, month }: SetFlags): Promise<ExitCode> => {
+export const set = async (context: Context, given: string, { day, month }: SetFlags): Promise<ExitCode> => {
   if (day === undefined && month === undefined) throw usageError('Say what to set: --day or --month.')
-  const setting = await (
-    await context.client()
-  ).call(routes.budgets.set, {
-    body: {
-      of,
-      ...(day === undefined ? {} : { day: parseBudget(day) }),
-      ...(month === undefined ? {} : { month: parseBudget(month) }),
-    },
-  })
+  const budgets = {
+    ...(day === undefined ? {} : { day: parseBudget(day) }),
+    ...(month === undefined ? {} : { month: parseBudget(month) }),
+  }
+  const client = await context.client()
+  // An id goes to the server as it is: who sets budgets need not be somebody who may list users.
+  const of =
+    given === 'server' || given === 'everybody' || isWhole('usr', given) ? given : (await findUser(client, given)).id
+  const setting = await client.call(routes.budgets.set, { body: { of, ...budgets } })
   if (context.json) context.out.json(setting)
-  else printSettings(context, [setting])
+  else printSettings(context, [setting], () => given)
   return exitCodes.ok
 }

@@ -1,28 +1,13 @@
-import type { Client } from '@aicm/client'
 import { routes, type Account, type Role } from '@aicm/protocol'
-import { CliError, exitCodes, usageError, type ExitCode } from '../cli-error.ts'
+import { exitCodes, usageError, type ExitCode } from '../cli-error.ts'
 import type { Context } from '../context.ts'
+import { findUser, isWhole, listUsers } from '../find.ts'
 import { ago, table } from '../table.ts'
-
-const allUsers = async (client: Client): Promise<Account[]> => (await client.call(routes.users.list, {})).users
-
-const findUser = async (client: Client, given: string): Promise<Account> => {
-  const all = await allUsers(client)
-  const wanted = given.toLowerCase()
-  const found = all.find(({ id, username }) => id === wanted || username.toLowerCase() === wanted)
-  if (found !== undefined) return found
-  throw new CliError({
-    code: 'user_not_found',
-    message: `There is no user "${given}".`,
-    hint: 'See: aicm users ls',
-    exitCode: exitCodes.failed,
-  })
-}
 
 const stateOf = ({ disabled }: Account): string => (disabled ? 'disabled' : 'active')
 
 export const listAll = async (context: Context): Promise<ExitCode> => {
-  const users = await allUsers(await context.client())
+  const users = await listUsers(await context.client())
   if (context.json) context.out.json(users)
   else {
     const rows = users.map((user) => [user.username, user.role, stateOf(user), ago(user.createdAt), user.id])
@@ -66,8 +51,7 @@ export const change = async (context: Context, given: string, changes: Changes):
 export const remove = async (context: Context, given: string, { purge }: { purge?: boolean }): Promise<ExitCode> => {
   const client = await context.client()
   // What a user who was removed before has left is known by its id only.
-  const isId = /^usr_[0-9a-hjkmnp-tv-z]{26}$/.test(given)
-  const id = purge === true && isId ? given : (await findUser(client, given)).id
+  const id = purge === true && isWhole('usr', given) ? given : (await findUser(client, given)).id
   await client.call(routes.users.delete, { params: { id }, query: { ...(purge === true ? { purge } : {}) } })
   if (context.json) context.out.json({ deleted: id, purged: purge === true })
   else if (purge === true) context.out.print(`Removed ${given} and all that was theirs.`)
