@@ -10,6 +10,7 @@ import { requires } from '@aicm/testing/requires'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
 import { startAicm } from './lib/aicm.ts'
+import { rowsIn } from './lib/table.ts'
 
 const test = requires('claude', 'linux')
 const api = scriptedApi()
@@ -45,15 +46,6 @@ const answerOf = async <T>(who: 'admin' | 'ada', args: string[], input?: string)
   return JSON.parse(stdout) as T
 }
 const run = (who: 'admin' | 'ada', prompt: string) => aicm(who, ['run', '-m', 'claude-opus-4-5-20251101', prompt])
-/** The cells of a table's rows, by the name in the first of them. */
-const rowsIn = (table: string): Record<string, string[]> =>
-  Object.fromEntries(
-    table
-      .trimEnd()
-      .split('\n')
-      .map((line) => line.split(/ {2,}/))
-      .map(([name = '', ...cells]) => [name, cells]),
-  )
 
 describe('aicm credentials', () => {
   const secret = 'sk-adas-own-key-wxyz'

@@ -4,6 +4,7 @@ import type { PermissionMode, Role, SessionStatus } from '@aicm/protocol'
 import { exitCodes, usageError, type ExitCode } from './cli-error.ts'
 import type { AuditFlags } from './commands/audit.ts'
 import type { SetFlags } from './commands/budgets.ts'
+import type { ConfineFlags } from './commands/confine.ts'
 import type { AddFlags } from './commands/credentials.ts'
 import type { OidcFlags } from './commands/login-oidc.ts'
 import type { RunFlags } from './commands/run.ts'
@@ -18,6 +19,22 @@ import { createStyle } from './style.ts'
 const permissionModes = ['default', 'acceptEdits', 'plan', 'dontAsk'] satisfies PermissionMode[]
 const roles = ['admin', 'member', 'viewer'] satisfies Role[]
 const statuses = ['creating', 'idle', 'running', 'error', 'recovering', 'closed'] satisfies SessionStatus[]
+
+/** What users may have, of two sorts that are shown and set in the same way. */
+const allowances = [
+  {
+    name: 'quotas',
+    what: 'what a user may have at a time, and has',
+    examples: 'sessions=20, processes=off, prompts=100, connections=default, bytes=10g',
+    load: () => import('./commands/quotas.ts'),
+  },
+  {
+    name: 'limits',
+    what: "what each session's process may take of the machine",
+    examples: 'memory=4g, cpus=1.5, pids=off, files=1024, processes=default, fileSize=1g, core=0',
+    load: () => import('./commands/limits.ts'),
+  },
+]
 
 /** Runs one command line. Never throws; what went wrong is on stderr and in the exit code. */
 export const runCli = async (argv: string[], io: Io): Promise<ExitCode> => {
@@ -205,7 +222,12 @@ const createProgram = (io: Io, act: Act): Command => {
     .argument('<session...>', 'their ids, or the beginnings of them')
     .action((ids: string[]) => start(async (context) => (await import('./commands/sessions.ts')).remove(context, ids)))
 
-  const workspaces = program.command('workspaces').description('list, create and delete workspaces')
+  sessions
+    .command('top')
+    .description('show what your sessions take of the machine just now, the largest first')
+    .action(() => start(async (context) => (await import('./commands/top.ts')).top(context)))
+
+  const workspaces = program.command('workspaces').description('list, create, confine and delete workspaces')
   workspaces
     .command('ls', { isDefault: true })
     .description('list your workspaces')
@@ -226,6 +248,22 @@ const createProgram = (io: Io, act: Act): Command => {
     .argument('<workspace...>', 'their names or ids')
     .action((names: string[]) =>
       start(async (context) => (await import('./commands/workspaces.ts')).remove(context, names)),
+    )
+
+  workspaces
+    .command('confine')
+    .description('for administrators: set what sessions in a workspace may read and use; without flags: show it')
+    .argument('<workspace>', "its name or id; another user's by its id")
+    .option('--mount <path...>', 'folders and files of the server that they may read')
+    .option('--allow-tool <rule...>', "tools that run unasked, in claude's words: Read, 'Bash(git log:*)'")
+    .option('--deny-tool <rule...>', 'tools that do not run at all')
+    .option('--clear', 'set nothing but what is given here')
+    .addHelpText(
+      'after',
+      '\nEach list that is given takes the place of the one before. Processes that start later have it.',
+    )
+    .action((given: string, options: ConfineFlags) =>
+      start(async (context) => (await import('./commands/confine.ts')).confine(context, given, options)),
     )
 
   const files = program.command('files').description('list, get, put and remove files of a workspace')
@@ -356,6 +394,27 @@ const createProgram = (io: Io, act: Act): Command => {
     .action((of: string, options: SetFlags) =>
       start(async (context) => (await import('./commands/budgets.ts')).set(context, of, options)),
     )
+
+  for (const { name, what, examples: given, load } of allowances) {
+    const group = program.command(name).description(`show and set ${what}`)
+    group
+      .command('show', { isDefault: true })
+      .description(`show ${what}: yours, or a user's (administrators)`)
+      .argument('[user]', 'name or id')
+      .action((user: string | undefined) => start(async (context) => (await load()).show(context, user)))
+    group
+      .command('set')
+      .description('set some for a user; the others stay (administrators)')
+      .argument('<user>', 'name or id')
+      .argument('<name=amount...>', given)
+      .addHelpText('after', '\noff: no limit. default: as for everybody. Bytes with k, m, g or t.')
+      .action((user: string, said: string[]) => start(async (context) => (await load()).set(context, user, said)))
+    group
+      .command('clear')
+      .description('let a user have what everybody has (administrators)')
+      .argument('<user>', 'name or id')
+      .action((user: string) => start(async (context) => (await load()).clear(context, user)))
+  }
 
   program
     .command('share')

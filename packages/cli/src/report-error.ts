@@ -44,6 +44,8 @@ const hints: Record<string, string | undefined> = {
   session_not_found: 'See: aicm sessions ls',
   workspace_not_found: 'See: aicm workspaces ls',
   approval_not_found: 'See: aicm approve',
+  quota_exceeded: 'Close or delete what you no longer need, or ask an administrator for more. See: aicm quotas',
+  limit_too_high: 'See: aicm limits. An administrator may give more.',
 }
 
 const exits: Record<string, ExitCode | undefined> = {

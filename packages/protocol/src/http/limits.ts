@@ -11,6 +11,7 @@ const count = (minimum: number, description: string) => Type.Integer({ minimum, 
 
 export const resourceNames = ['memory', 'cpus', 'pids', 'files', 'processes', 'fileSize', 'core'] as const
 export type ResourceName = (typeof resourceNames)[number]
+export const resourcesInBytes: readonly ResourceName[] = ['memory', 'fileSize', 'core']
 
 /** Below these nothing can be started. The kernel takes no less than a hundredth of a CPU. */
 export const leastResources: Readonly<Record<ResourceName, number>> = {
@@ -52,6 +53,9 @@ export const ResourceLimitChanges = strict({
 })
 export type ResourceLimitChanges = Static<typeof ResourceLimitChanges>
 
+/** As administrators see them. */
+const UserResourceLimits = Type.Object({ ...ResourceLimits.properties, changes: ResourceLimitChanges })
+
 /** What one session gives up of its user's limits. */
 export const SessionLimits = strict(
   {
@@ -90,7 +94,7 @@ export const limitRoutes = {
     auth: 'users.manage',
     params,
     status: 200,
-    response: ResourceLimits,
+    response: UserResourceLimits,
   }),
   set: route({
     id: 'setLimits',
@@ -104,6 +108,6 @@ export const limitRoutes = {
     params,
     body: ResourceLimitChanges,
     status: 200,
-    response: ResourceLimits,
+    response: UserResourceLimits,
   }),
 } as const

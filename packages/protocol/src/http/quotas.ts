@@ -5,6 +5,10 @@ import { strict } from './common.ts'
 
 const nullable = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()])
 
+/** What one user may have at a time. */
+export const quotaNames = ['sessions', 'processes', 'prompts', 'connections', 'bytes'] as const
+export type QuotaName = (typeof quotaNames)[number]
+
 const most = Type.Optional(
   nullable(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, description: 'Null: as much as they like' })),
 )
@@ -37,6 +41,9 @@ export const Quotas = Type.Object({
 })
 export type Quotas = Static<typeof Quotas>
 
+/** As administrators see them. */
+const UserQuotas = Type.Object({ ...Quotas.properties, changes: QuotaChanges })
+
 const params = strict({ id: UserId })
 const tag = 'users'
 
@@ -60,7 +67,7 @@ export const quotaRoutes = {
     auth: 'users.manage',
     params,
     status: 200,
-    response: Quotas,
+    response: UserQuotas,
   }),
   set: route({
     id: 'setQuotas',
@@ -73,6 +80,6 @@ export const quotaRoutes = {
     params,
     body: QuotaChanges,
     status: 200,
-    response: Quotas,
+    response: UserQuotas,
   }),
 } as const

@@ -108,7 +108,7 @@ export const optionTable = {
     value: 'QUOTA',
     many: ',',
     default: 'sessions=1000, processes=off, prompts=1000, connections=1000, bytes=50g',
-    doc: 'What a user may have at a time: open sessions, live processes, queued prompts, WebSockets, stored bytes (log and workspaces). `off` sets none. Can be given several times (comma-separated in the environment), and differently for a user: PUT /v1/users/{id}/quotas.',
+    doc: 'What a user may have at a time: open sessions, live processes, queued prompts, WebSockets, stored bytes (log and workspaces). `off` sets none. Can be given several times (comma-separated in the environment), and differently for a user: aicm quotas set.',
   },
   maxFileSize: {
     flag: '--max-file-size',
@@ -123,7 +123,7 @@ export const optionTable = {
     value: 'LIMIT',
     many: ',',
     default: 'memory=half of the machine’s, cpus=off, pids=4096, files=4096, processes=8192, fileSize=4g, core=0',
-    doc: 'What the process of a session may take, with all that it starts: memory, CPUs, processes and threads (docs/isolation.md: they need control groups), open files, processes of its uid, size of a file and of a core dump. `off` sets none. Can be given several times (comma-separated in the environment), and differently for a user: PUT /v1/users/{id}/limits.',
+    doc: 'What the process of a session may take, with all that it starts: memory, CPUs, processes and threads (docs/isolation.md: they need control groups), open files, processes of its uid, size of a file and of a core dump. `off` sets none. Can be given several times (comma-separated in the environment), and differently for a user: aicm limits set.',
   },
   requestTimeout: {
     flag: '--request-timeout',

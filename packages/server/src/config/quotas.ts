@@ -1,8 +1,6 @@
-/** What one user may have at a time. */
-export const quotaNames = ['sessions', 'processes', 'prompts', 'connections', 'bytes'] as const
-export type QuotaName = (typeof quotaNames)[number]
+import { quotaNames, type QuotaName } from '@aicm/protocol'
 
-/** Null: as much as they like. */
+/** What one user may have at a time. Null: as much as they like. */
 export type Quotas = Readonly<Record<QuotaName, number | null>>
 
 /** `processes` has none: whoever waits for one is served in turn by user. */

@@ -1,4 +1,4 @@
-import { leastResources, resourceNames, type ResourceLimits, type ResourceName } from '@aicm/protocol'
+import { leastResources, resourceNames, resourcesInBytes, type ResourceLimits, type ResourceName } from '@aicm/protocol'
 
 /** Without `memory`, which goes by the machine. A fork bomb is stopped by `pids`; CPUs are shared fairly without a limit. */
 export const defaultResourceLimits = {
@@ -11,7 +11,6 @@ export const defaultResourceLimits = {
 } as const satisfies Partial<ResourceLimits>
 
 const units = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 } as const
-const inBytes: readonly ResourceName[] = ['memory', 'fileSize', 'core']
 
 /** What `--limit` says: `name=number` (bytes with k, m or g) or `name=off`. Undefined where it says neither. */
 export const parseResourceLimits = (settings: readonly string[]): Partial<ResourceLimits> | undefined => {
@@ -19,7 +18,7 @@ export const parseResourceLimits = (settings: readonly string[]): Partial<Resour
   for (const setting of settings) {
     const [, name, amount, unit = ''] = /^(\w+)=(\d+(?:\.\d+)?|off)([kmg]?)$/i.exec(setting) ?? []
     const known = resourceNames.find((one) => one === name)
-    if (known === undefined || (unit !== '' && !inBytes.includes(known))) return undefined
+    if (known === undefined || (unit !== '' && !resourcesInBytes.includes(known))) return undefined
     const value = amount === 'off' ? null : Number(amount) * units[unit.toLowerCase() as keyof typeof units]
     if (value !== null && (value < leastResources[known] || (known !== 'cpus' && !Number.isInteger(value))))
       return undefined

@@ -6,7 +6,9 @@ import type { ConfinementStore } from '../storage/confinement-store.ts'
 /** What each process of a user's sessions may take of the machine. */
 export type UserLimits = {
   of(userId: string): Promise<ResourceLimits>
-  /** Replaces what differs from the server's. */
+  /** What differs from the server's. */
+  changesOf(userId: string): Promise<ResourceLimitChanges>
+  /** Replaces it. */
   set(userId: string, changes: ResourceLimitChanges): Promise<void>
   /** Rejects with limit_too_high where a session wants more than its user has. */
   assertWithin(userId: string, wanted: SessionLimits): Promise<void>
@@ -30,6 +32,7 @@ export const createUserLimits = (
 
   return {
     of,
+    changesOf: async (userId) => (await store.getLimits(userId)) ?? {},
     set: async (userId, changes) => {
       await store.setLimits(userId, changes)
       known.delete(userId)

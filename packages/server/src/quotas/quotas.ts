@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache'
-import { quotaNames, type QuotaName, type Quotas } from '../config/quotas.ts'
+import { quotaNames, type QuotaChanges, type QuotaName } from '@aicm/protocol'
+import type { Quotas } from '../config/quotas.ts'
 import { AppError } from '../lib/app-error.ts'
 import type { Database } from '../storage/database.ts'
-import type { QuotaOverrides } from '../storage/quota-store.ts'
 import type { StoredBytes } from './stored-bytes.ts'
 
 type View = Record<QuotaName, { limit: number | null; used: number | null }>
@@ -10,8 +10,10 @@ type View = Record<QuotaName, { limit: number | null; used: number | null }>
 /** What each user may have at a time. What would be more is refused with quota_exceeded. */
 export type UserQuotas = {
   view(userId: string): Promise<View>
-  /** Replaces what differs from the server's. */
-  set(userId: string, overrides: QuotaOverrides): Promise<void>
+  /** What differs from the server's. */
+  changesOf(userId: string): Promise<QuotaChanges>
+  /** Replaces it. */
+  set(userId: string, changes: QuotaChanges): Promise<void>
   /** Runs what makes one more session. */
   session<T>(userId: string, create: () => Promise<T>): Promise<T>
   /** Runs what takes one more prompt. */
@@ -110,8 +112,9 @@ export const createUserQuotas = (
       }
       return Object.fromEntries(quotaNames.map((name) => [name, { limit: quotas[name], used: used[name] }])) as View
     },
-    set: async (userId, overrides) => {
-      await database.quotas.set(userId, overrides)
+    changesOf: async (userId) => (await database.quotas.get(userId)) ?? {},
+    set: async (userId, changes) => {
+      await database.quotas.set(userId, changes)
       known.delete(userId)
     },
     session: async (userId, create) => {

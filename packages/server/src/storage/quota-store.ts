@@ -1,14 +1,7 @@
-/** What of a user's quotas differs from the server's; null is no limit. */
-export type QuotaOverrides = {
-  sessions?: number | null
-  processes?: number | null
-  prompts?: number | null
-  connections?: number | null
-  bytes?: number | null
-}
+import type { QuotaChanges } from '@aicm/protocol'
 
 export type QuotaStore = {
-  get(userId: string): Promise<QuotaOverrides | undefined>
+  get(userId: string): Promise<QuotaChanges | undefined>
   /** Replaces what was set. The user must exist. */
-  set(userId: string, overrides: QuotaOverrides): Promise<void>
+  set(userId: string, changes: QuotaChanges): Promise<void>
 }

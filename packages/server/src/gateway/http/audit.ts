@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { actionOfRoute, resourceNames, type AuditAction, type Route } from '@aicm/protocol'
+import { actionOfRoute, quotaNames, resourceNames, type AuditAction, type Route } from '@aicm/protocol'
 import type { Act } from '../../audit/act.ts'
 import { credentialOf } from '../../auth/identity.ts'
 import type { AppError } from '../../lib/app-error.ts'
@@ -36,7 +36,7 @@ const told: Partial<Record<AuditAction, Told>> = {
   'keys.create': { answer: ['prefix', 'permissions', 'expiresAt'] },
   'credentials.create': { answer: ['kind', 'shared'], changed: true },
   'credentials.update': { body: ['enabled'], answer: ['kind', 'shared'], changed: true },
-  'quotas.set': { body: ['sessions', 'processes', 'prompts', 'connections', 'bytes'] },
+  'quotas.set': { body: [...quotaNames] },
   'limits.set': { body: [...resourceNames] },
   'budgets.set': { body: ['of', 'day', 'month'] },
   'shares.shareSession': { answer: ['userId', 'username', 'access'] },

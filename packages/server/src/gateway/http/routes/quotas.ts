@@ -5,10 +5,14 @@ import type { Register } from '../register.ts'
 
 export const registerQuotas = (register: Register, services: Services): void => {
   const { quotas } = services
+  const view = async (userId: string) => ({
+    ...(await quotas.view(userId)),
+    changes: await quotas.changesOf(userId),
+  })
   register(routes.quotas.mine, ({ user }) => quotas.view(user.id))
-  register(routes.quotas.get, async ({ params }) => quotas.view(await knownUser(services, params.id)))
+  register(routes.quotas.get, async ({ params }) => view(await knownUser(services, params.id)))
   register(routes.quotas.set, async ({ params, body }) => {
     await quotas.set(await knownUser(services, params.id), body)
-    return quotas.view(params.id)
+    return view(params.id)
   })
 }

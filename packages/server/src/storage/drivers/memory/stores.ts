@@ -1,4 +1,4 @@
-import type { Confinement, ResourceLimitChanges } from '@aicm/protocol'
+import type { Confinement, QuotaChanges, ResourceLimitChanges } from '@aicm/protocol'
 import { AppError } from '../../../lib/app-error.ts'
 import { foldCase } from '../../fold-case.ts'
 import type { ApiKeyRecord } from '../../api-key-store.ts'
@@ -6,7 +6,6 @@ import { noUidLeft } from '../../confinement-store.ts'
 import type { Database } from '../../database.ts'
 import type { LoginRecord } from '../../login-store.ts'
 import type { ProjectRecord } from '../../project-store.ts'
-import type { QuotaOverrides } from '../../quota-store.ts'
 import type { ShareRecord } from '../../share-store.ts'
 import type { TaskRecord } from '../../task-store.ts'
 import type { UserRecord } from '../../user-store.ts'
@@ -188,7 +187,7 @@ const createConfinement = (): Database['confinement'] => {
 }
 
 const createQuotas = (): Database['quotas'] => {
-  const byUser = new Map<string, QuotaOverrides>()
+  const byUser = new Map<string, QuotaChanges>()
   return {
     get: async (userId) => byUser.get(userId),
     set: async (userId, overrides) => void byUser.set(userId, copy(overrides)),
