@@ -1,10 +1,12 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { routes } from '@aicm/protocol'
 import { requires } from '@aicm/testing/requires'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
 import { afterEach, beforeEach, expect } from 'vitest'
-import { startAicm } from './lib/aicm.ts'
+import { aicmEnv, aicmPath, startAicm } from './lib/aicm.ts'
+import { openTerminal } from './lib/terminal.ts'
 
 const test = requires('linux')
 let dir: string
@@ -65,13 +67,23 @@ test('aicm logout ends the login here and on the server', async () => {
 
 test('an administrator adds, changes and removes users, who change their password', async () => {
   const added = await aicm('admin', ['users', 'add', 'ada', '--role', 'viewer'])
-  expect(added).toMatchObject({ code: 0, stdout: expect.stringMatching(/^Added ada \(viewer, active\)\.\nOne-time/) })
+  expect(added).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^Added ada \(viewer, must change password\)\.\nOne-time/),
+  })
   const password = /One-time password: (\S+)/.exec(added.stdout)?.[1] ?? ''
-  expect(await login('ada', password)).toMatchObject({ code: 0 })
+  expect((await aicm('admin', ['users'])).stdout).toMatch(/ada +viewer +must change password/)
+  expect(await login('ada', password)).toMatchObject({
+    ...{ code: 1, stdout: '', stderr: expect.stringContaining('aicm passwd --stdin') },
+  })
+  expect(await aicm('ada', ['sessions'])).toMatchObject({
+    ...{ code: 1, stderr: expect.stringMatching(/password_change_required.*\nrun: aicm passwd/) },
+  })
   const next = 'long enough for ada'
   expect(await aicm('ada', ['passwd', '--stdin'], { input: `${password}\n${next}\n` })).toMatchObject({ code: 0 })
   expect(await aicm('ada', ['passwd', '--stdin'], { input: 'one line\n' })).toMatchObject({ code: 2 })
   expect(await aicm('ada', ['passwd', '--stdin'], { input: `${next}\nshort\n` })).toMatchObject({ code: 2 })
+  expect(await aicm('ada', ['sessions'])).toMatchObject({ code: 0 })
   expect(await login('ada', password)).toMatchObject({ code: 3 })
   expect(await login('ada', next)).toMatchObject({ code: 0 })
   expect(await aicm('ada', ['users'])).toMatchObject({ code: 1, stderr: expect.stringContaining('users.manage') })
@@ -95,6 +107,30 @@ test('an administrator adds, changes and removes users, who change their passwor
   expect(removed).toMatchObject({ code: 0, stdout: expect.stringContaining('aicm users rm --purge usr_') })
   expect(await aicm('admin', ['users', 'rm', 'ada'])).toMatchObject({ code: 1, stderr: expect.stringContaining('ls') })
   expect((await aicm('admin', ['users'])).stdout).not.toContain('ada')
+})
+
+requires('linux', 'tmux')('in a terminal a log-in with a one-time password asks for an own one, unseen', async () => {
+  const [password, next] = ['set by an administrator', 'long enough for bob']
+  const client = await server.client()
+  await client.call(routes.users.create, { body: { username: 'bob', password } })
+  using terminal = openTerminal(
+    dir,
+    [process.execPath, aicmPath, 'login', '-u', 'bob'],
+    aicmEnv(homeOf('bob'), { AICM_SERVER: server.url }),
+  )
+  const answer = async (question: string, text: string): Promise<void> => {
+    await terminal.shows(question)
+    terminal.type(text)
+    terminal.press('Enter')
+  }
+  await answer('Password of bob', password)
+  await answer('New password', next)
+  await answer('Again:', next)
+  await terminal.shows('exit code 0')
+  expect(terminal.screen()).toContain(`Logged in to ${server.url} as bob.`)
+  for (const secret of [password, next]) expect(terminal.screen()).not.toContain(secret)
+  expect(await aicm('bob', ['sessions'])).toMatchObject({ code: 0 })
+  expect(await login('bob', next)).toMatchObject({ code: 0 })
 })
 
 test('an API key is made, used by a program, listed and deleted', async () => {

@@ -40,7 +40,7 @@ const logIn = (username: string, password = server.password): Promise<Tokens> =>
   login({ url: server.url, username, password })
 const me = (token: string): Promise<Answer> => send(`${server.url}/v1/auth/me`, 'GET', { token })
 const addUser = (username: string, role: Role = 'member') =>
-  admin.call(routes.users.create, { body: { username, role, password: server.password } })
+  admin.call(routes.users.create, { body: { username, role, password: server.password, mustChangePassword: false } })
 
 const accessLost = 4001
 

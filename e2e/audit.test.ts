@@ -62,7 +62,9 @@ const loginAs = async (username: string, password = server.password): Promise<Lo
 
 let people = 0
 const newUser = () =>
-  client.call(routes.users.create, { body: { username: `person-${people++}`, password: `${canary}-first-password` } })
+  client.call(routes.users.create, {
+    body: { username: `person-${people++}`, password: `${canary}-first-password`, mustChangePassword: false },
+  })
 
 const newCredential = () =>
   client.call(routes.credentials.create, { body: { kind: 'api-key', value: `${canary}-api-key-3` } })
@@ -148,7 +150,10 @@ describe('every act is an entry: who, what, on what, from where, with what resul
     },
     'users.create': async () => ({
       act: () => client.call(routes.users.create, { body: { username: 'new-viewer', role: 'viewer' } }),
-      entry: { target: expect.stringMatching(/^usr_/), detail: { username: 'new-viewer', role: 'viewer' } },
+      entry: {
+        target: expect.stringMatching(/^usr_/),
+        detail: { username: 'new-viewer', role: 'viewer', mustChangePassword: true },
+      },
     }),
     'users.update': async () => {
       const { id, username } = await newUser()

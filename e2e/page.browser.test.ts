@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { tokensText } from '@aicm/broker'
 import type { Client } from '@aicm/client'
+import { routes } from '@aicm/protocol'
 import { requires } from '@aicm/testing/requires'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
 import { until } from '@aicm/testing/until'
@@ -53,9 +54,9 @@ afterEach(async () => {
   expect(complaints.filter((text) => !text.startsWith('Failed to load resource'))).toEqual([])
 })
 
-const logIn = async (password = server.password): Promise<void> => {
-  await page.goto(server.url)
-  await page.getByLabel('User name').fill('admin')
+const logIn = async (password = server.password, username = 'admin', path = ''): Promise<void> => {
+  await page.goto(server.url + path)
+  await page.getByLabel('User name').fill(username)
   await page.getByLabel('Password').fill(password)
   await page.getByRole('button', { name: 'Log in' }).click()
 }
@@ -87,6 +88,33 @@ test('a wrong password is said, and the right one leads in, past the banner that
   await banner.waitFor()
   expect(await banner.innerText()).toMatch(/Demo:.*scripted.*not from the model/i)
   expect(await page.evaluate(() => document.cookie)).toBe('')
+})
+
+test('who logs in with a password that somebody else has set chooses one, and is then where they wanted to be', async () => {
+  const [given, own] = ['given by an administrator', 'known to nobody else']
+  await client.call(routes.users.create, { body: { username: 'ada', password: given } })
+  await logIn(given, 'ada', '/approvals')
+  const form = page.getByRole('button', { name: 'Change the password' })
+  await form.waitFor()
+  const { violations } = await new AxeBuilder({ page }).analyze()
+  expect(violations).toEqual([])
+  // There is no way around it.
+  await page.goto(`${server.url}/approvals`)
+  await page.getByLabel('Current password').fill('wrong')
+  await page.getByLabel('New password', { exact: true }).fill(own)
+  await page.getByLabel('New password again').fill('something else')
+  await page.getByText('This is not the same.').waitFor()
+  await page.getByLabel('New password again').fill(own)
+  await form.click()
+  await page.getByRole('alert').getByText('The current password is wrong.').waitFor()
+  await page.getByLabel('Current password').fill(given)
+  await form.click()
+  await page.getByRole('heading', { name: 'Approvals', exact: true }).waitFor()
+  expect(new URL(page.url()).pathname).toBe('/approvals')
+
+  await page.evaluate(() => localStorage.clear())
+  await logIn(own, 'ada')
+  await page.getByRole('heading', { name: 'Sessions', exact: true }).waitFor()
 })
 
 for (const locks of ['with', 'without'] as const)

@@ -75,7 +75,9 @@ export const fairness: RowGroup = {
   run: async (bench) => {
     await using claude = await installFakeClaude(bench.scope)
     await using server = await startServer(bench, claude, { flags: asFlags('--rate-limit', defaultRateLimits) })
-    const account = await server.call<{ password: string }>('POST', '/v1/users', { username: 'flood' })
+    const account = await server.call<{ password: string }>('POST', '/v1/users', {
+      ...{ username: 'flood', mustChangePassword: false },
+    })
     const call = async <T>(token: string, path: string, body: object): Promise<T> => {
       const headers = { 'content-type': 'application/json', authorization: `Bearer ${token}` }
       const answer = await fetch(`${server.url}${path}`, { method: 'POST', headers, body: JSON.stringify(body) })

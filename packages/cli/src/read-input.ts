@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline'
-import { CliError, exitCodes } from './cli-error.ts'
+import { CliError, exitCodes, usageError } from './cli-error.ts'
 import type { Input, Io, Output } from './io.ts'
 
 /** All that is on stdin. Undefined when nothing at all has come within `patienceMs`: it may be a pipe nobody writes to. */
@@ -63,6 +63,14 @@ export const readSecret = (question: string, stdin: Input, stderr: Output): Prom
     stdin.on('data', onData)
     stdin.resume()
   })
+
+/** A new password, typed twice unseen. */
+export const readNewPassword = async ({ stdin, stderr }: Pick<Io, 'stdin' | 'stderr'>): Promise<string> => {
+  const password = await readSecret('New password (12 characters or more): ', stdin, stderr)
+  if ((await readSecret('Again: ', stdin, stderr)) !== password)
+    throw usageError('The two new passwords are not the same.')
+  return password
+}
 
 const leave = (): CliError =>
   new CliError({ code: 'interrupted', message: 'Interrupted.', exitCode: exitCodes.interrupted })

@@ -38,6 +38,7 @@ const hints: Record<string, string | undefined> = {
   unauthorized: 'run: aicm login',
   invalid_refresh_token: 'run: aicm login',
   refresh_token_reused: 'Another program used this login too, or somebody has stolen it. Run: aicm login',
+  password_change_required: 'run: aicm passwd',
   user_not_found: 'Check the name; administrators see all: aicm users ls',
   unreachable: 'Start the server (aicm up), or give its address: --server URL, AICM_SERVER.',
   untrusted_certificate: 'Name the authority that signed it: --ca FILE, NODE_EXTRA_CA_CERTS.',

@@ -39,6 +39,11 @@ export const errorTable = {
     retryable: false,
     hint: 'Start the log-in again: a code works once, not for long, and for the browser or program that started it.',
   },
+  password_change_required: {
+    status: 403,
+    retryable: false,
+    hint: 'Choose a password of your own (POST /v1/auth/password, or aicm passwd): until then nothing else is answered.',
+  },
   oidc_no_role: {
     status: 403,
     retryable: false,

@@ -15,10 +15,13 @@ import { statuses } from './ui/status.tsx'
 
 const root = createRootRouteWithContext<{ app: App }>()({ component: Outlet, notFoundComponent: NotFound })
 
+const nextSearch = (search: Record<string, unknown>): { next?: string } =>
+  typeof search['next'] === 'string' ? { next: search['next'] } : {}
+
 const login = createRoute({
   getParentRoute: () => root,
   path: '/login',
-  validateSearch: (search): { next?: string } => (typeof search.next === 'string' ? { next: search.next } : {}),
+  validateSearch: nextSearch,
   beforeLoad: ({ context, search }) => {
     if (context.app.auth.current() !== undefined) throw redirect({ href: nextPath(search.next), replace: true })
   },
@@ -31,13 +34,26 @@ const loginCli = createRoute({
   component: lazyRouteComponent(() => import('./routes/login-cli.tsx'), 'LoginCliPage'),
 })
 
+const ownPassword = createRoute({
+  getParentRoute: () => root,
+  path: '/password',
+  validateSearch: nextSearch,
+  beforeLoad: ({ context, search }) => {
+    if (context.app.auth.current()?.mustChangePassword !== true)
+      throw redirect({ href: nextPath(search.next), replace: true })
+  },
+  component: lazyRouteComponent(() => import('./routes/own-password.tsx'), 'OwnPasswordPage'),
+})
+
 /** Everything but the log-in form. */
 const inside = createRoute({
   getParentRoute: () => root,
   id: 'inside',
   beforeLoad: ({ context, location }) => {
-    if (context.app.auth.current() === undefined) {
-      throw redirect({ to: '/login', search: location.href === '/' ? {} : { next: location.href }, replace: true })
+    const current = context.app.auth.current()
+    if (current === undefined || current.mustChangePassword === true) {
+      const search = location.href === '/' ? {} : { next: location.href }
+      throw redirect({ to: current === undefined ? '/login' : '/password', search, replace: true })
     }
   },
   component: lazyRouteComponent(() => import('./routes/frame.tsx'), 'Frame'),
@@ -89,6 +105,7 @@ const health = createRoute({
 const tree = root.addChildren([
   login,
   loginCli,
+  ownPassword,
   inside.addChildren([home, sessions.addChildren([sessionsIndex, session]), approvals, health]),
 ])
 

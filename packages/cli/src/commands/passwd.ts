@@ -1,7 +1,7 @@
 import { routes } from '@aicm/protocol'
 import { exitCodes, usageError, type ExitCode } from '../cli-error.ts'
 import type { Context } from '../context.ts'
-import { readAll, readSecret } from '../read-input.ts'
+import { readAll, readNewPassword, readSecret } from '../read-input.ts'
 
 export const passwd = async (context: Context, { stdin }: { stdin?: boolean }): Promise<ExitCode> => {
   const { currentPassword, newPassword } = await ask(context, stdin === true)
@@ -24,8 +24,5 @@ const ask = async ({ io }: Context, fromStdin: boolean): Promise<{ currentPasswo
   if (io.stdin.isTTY !== true)
     throw usageError('There is no terminal to ask for the passwords on.', 'Give them on stdin, with --stdin.')
   const currentPassword = await readSecret('Current password: ', io.stdin, io.stderr)
-  const newPassword = await readSecret('New password (12 characters or more): ', io.stdin, io.stderr)
-  if ((await readSecret('Again: ', io.stdin, io.stderr)) !== newPassword)
-    throw usageError('The two new passwords are not the same.')
-  return { currentPassword, newPassword }
+  return { currentPassword, newPassword: await readNewPassword(io) }
 }

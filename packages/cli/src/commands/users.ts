@@ -4,7 +4,8 @@ import type { Context } from '../context.ts'
 import { findUser, isWhole, listUsers } from '../find.ts'
 import { ago, table } from '../table.ts'
 
-const stateOf = ({ disabled }: Account): string => (disabled ? 'disabled' : 'active')
+const stateOf = ({ disabled, mustChangePassword }: Account): string =>
+  disabled ? 'disabled' : mustChangePassword ? 'must change password' : 'active'
 
 export const listAll = async (context: Context): Promise<ExitCode> => {
   const users = await listUsers(await context.client())
@@ -21,7 +22,9 @@ const tell = (context: Context, user: Account & { password?: string }, what: str
   else {
     context.out.print(`${what} ${user.username} (${user.role}, ${stateOf(user)}).`)
     if (user.password !== undefined)
-      context.out.print(`One-time password: ${user.password}\nIt is shown only now; change it with: aicm passwd`)
+      context.out.print(
+        `One-time password: ${user.password}\nIt is shown only now, and must be changed at the first log-in.`,
+      )
   }
   return exitCodes.ok
 }

@@ -35,7 +35,10 @@ export const authRoutes = {
       password: Type.String({ minLength: 1, maxLength: 1024 }),
     }),
     status: 200,
-    response: Tokens,
+    response: Type.Object({
+      ...Tokens.properties,
+      mustChangePassword: Type.Boolean({ description: 'Until then all else is answered password_change_required' }),
+    }),
   }),
   refresh: route({
     id: 'refresh',
@@ -87,7 +90,7 @@ export const authRoutes = {
     method: 'POST',
     path: '/v1/auth/password',
     summary: 'Change your password',
-    description: 'All your other logins end. API keys go on.',
+    description: 'All your other logins end. API keys go on. The new one must be another.',
     tag: 'auth',
     auth: 'account.write',
     body: strict({ currentPassword: Type.String({ minLength: 1, maxLength: 1024 }), newPassword: NewPassword }),

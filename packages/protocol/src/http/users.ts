@@ -12,7 +12,14 @@ export const User = Type.Object({ id: UserId, username: Type.String(), role: Rol
 export type User = Static<typeof User>
 
 /** As administrators see it. */
-export const Account = Type.Object({ ...User.properties, disabled: Type.Boolean(), createdAt: Time })
+export const Account = Type.Object({
+  ...User.properties,
+  disabled: Type.Boolean(),
+  mustChangePassword: Type.Boolean({
+    description: 'Somebody else has set the password, and the user not changed it yet',
+  }),
+  createdAt: Time,
+})
 export type Account = Static<typeof Account>
 
 const oneTime = Type.Optional(Type.String({ description: 'Made up by the server, and shown only in this answer' }))
@@ -36,10 +43,16 @@ export const userRoutes = {
     method: 'POST',
     path: '/v1/users',
     summary: 'Add a user',
-    description: 'Without a password one is made up; the user should change it.',
+    description:
+      'Without a password one is made up. The user has to change it before anything else, unless mustChangePassword is false.',
     tag,
     auth: 'users.manage',
-    body: strict({ username: Username, role: Type.Optional(Role), password: Type.Optional(NewPassword) }),
+    body: strict({
+      username: Username,
+      role: Type.Optional(Role),
+      password: Type.Optional(NewPassword),
+      mustChangePassword: Type.Optional(Type.Boolean({ default: true })),
+    }),
     status: 201,
     response: Type.Object({ ...Account.properties, password: oneTime }),
   }),
@@ -60,7 +73,7 @@ export const userRoutes = {
     path: '/v1/users/:id',
     summary: 'Change a user',
     description:
-      'A user who is disabled, or whose password is reset, is logged out everywhere at once. The last administrator stays one.',
+      'A user who is disabled, or whose password is reset, is logged out everywhere at once; a password that was reset has to be changed at the next log-in. The last administrator stays one.',
     tag,
     auth: 'users.manage',
     params,

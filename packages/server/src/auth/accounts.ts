@@ -14,12 +14,17 @@ export const viewUser = ({ id, username, role }: UserRecord): User => ({ id, use
 export const viewAccount = (user: UserRecord): Account => ({
   ...viewUser(user),
   disabled: user.disabledAt !== null,
+  mustChangePassword: user.mustChangePassword,
   createdAt: isoTime(user.createdAt),
 })
 
 export type Accounts = {
   /** Rejects with invalid_credentials, in the same time whether the user exists or not. */
-  login(given: { username: string; password: string; agent: string | undefined }): Promise<Tokens>
+  login(given: {
+    username: string
+    password: string
+    agent: string | undefined
+  }): Promise<Tokens & { mustChangePassword: boolean }>
   /** For a user who has proved to be one, by whatever way there is. Rejects with account_disabled or user_not_found. */
   startLogin(userId: string, agent: string | undefined): Promise<Tokens>
   /**
@@ -27,10 +32,18 @@ export type Accounts = {
    * that is free. Rejects with account_disabled or last_admin.
    */
   admit(known: { oidcId: string; username: string; role: Role }): Promise<{ user: UserRecord; created: boolean }>
-  /** Ends all logins but `loginId`. Rejects with invalid_credentials. */
+  /** Ends all logins but `loginId`. Rejects with invalid_credentials, or invalid_request for the same password again. */
   changePassword(userId: string, given: { current: string; next: string; loginId: string }): Promise<void>
-  /** Resolves with the password too when it was made up here. */
-  create(wanted: { username: string; role: Role; password?: string }): Promise<{ user: UserRecord; password?: string }>
+  /**
+   * Resolves with the password too when it was made up here. It has to be changed at the first login, unless it is said that it
+   * need not.
+   */
+  create(wanted: {
+    username: string
+    role: Role
+    password?: string
+    mustChangePassword?: boolean
+  }): Promise<{ user: UserRecord; password?: string }>
   /** Rejects with user_not_found. */
   get(id: string): Promise<UserRecord>
   /** Rejects with user_not_found, last_admin, or invalid_request for a password of who has none. Resolves with a new password where one was wanted. */
@@ -115,7 +128,7 @@ export const createAccounts = (
         const user = await users.get(found.id)
         // Changed or removed while it was checked.
         if (user?.passwordHash !== found.passwordHash) throw wrong('The user name or the password is wrong.')
-        return start(user, agent)
+        return { ...(await start(user, agent)), mustChangePassword: user.mustChangePassword }
       })
     },
     startLogin: (userId, agent) => inTurn(async () => start(await get(userId), agent)),
@@ -126,7 +139,8 @@ export const createAccounts = (
         if (known === undefined) {
           const now = clock.now()
           const user = { id: newId('usr', now), username, oidcId, role, disabledAt: null, createdAt: now }
-          return { user: await createNamed({ ...user, passwordHash: await hashOfNone() }), created: true }
+          const password = { passwordHash: await hashOfNone(), mustChangePassword: false }
+          return { user: await createNamed({ ...user, ...password }), created: true }
         }
         assertEnabled(known)
         if (known.role !== role) {
@@ -140,20 +154,22 @@ export const createAccounts = (
     changePassword: async (userId, { current, next, loginId }) => {
       const before = await get(userId)
       if (!(await verifyPassword(before.passwordHash, current))) throw wrong('The current password is wrong.')
+      if (next === current) throw new AppError('invalid_request', 'This is the password that you have.')
       const passwordHash = await hashPassword(next)
       await inTurn(async () => {
         if ((await get(userId)).passwordHash !== before.passwordHash) throw wrong('The current password is wrong.')
-        await users.update(userId, { passwordHash })
+        await users.update(userId, { passwordHash, mustChangePassword: false })
         await endLogins(userId, loginId)
       })
     },
 
-    create: async ({ username, role, password: given }) => {
+    create: async ({ username, role, password: given, mustChangePassword = true }) => {
       const password = given ?? newPassword()
       const now = clock.now()
       const user: UserRecord = {
         ...{ id: newId('usr', now), username, role, disabledAt: null, createdAt: now },
         passwordHash: await hashPassword(password),
+        mustChangePassword,
         oidcId: null,
       }
       await users.create(user)
@@ -173,7 +189,7 @@ export const createAccounts = (
         await users.update(id, {
           ...(role === undefined ? {} : { role }),
           ...(disabled === undefined ? {} : { disabledAt: disabled ? (user.disabledAt ?? clock.now()) : null }),
-          ...(passwordHash === undefined ? {} : { passwordHash }),
+          ...(passwordHash === undefined ? {} : { passwordHash, mustChangePassword: true }),
         })
         if (disabled === true || password !== undefined) await endLogins(id)
         changes.changed(id)
@@ -197,6 +213,8 @@ export const createAccounts = (
         id: lostId ?? newId('usr', now),
         username: 'admin',
         passwordHash: await hashPassword(password),
+        // Nobody but who has started the server has seen it: docs/decisions/0012.
+        mustChangePassword: false,
         oidcId: null,
         role: 'admin',
         disabledAt: null,

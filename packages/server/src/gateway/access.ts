@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Permission, SharedBy } from '@aicm/protocol'
+import { routes, type Permission, type Route, type SharedBy } from '@aicm/protocol'
 import { looksLikeKey } from '../auth/api-keys.ts'
 import { authorize, type Resource, type Subject } from '../auth/authorize.ts'
 import type { Identity } from '../auth/identity.ts'
@@ -19,13 +19,22 @@ const assertStands = (services: Services, { grant }: Identity): void => {
     throw new AppError('unauthorized', `This ${grant.kind === 'login' ? 'login has ended' : 'API key was deleted'}.`)
 }
 
-/** The user of an identity. A token outlives its login, and its user's removal: both are looked at each time. */
-export const userOf = async (services: Services, identity: Identity): Promise<Caller> => {
+/** What is left to a login while its user has a password that somebody else has set. */
+const withAnyPassword: ReadonlySet<Route | undefined> = new Set([routes.auth.password, routes.auth.logout])
+
+/**
+ * The user of an identity, who asks for `route`. A token outlives its login, and its user's removal: both are looked at each
+ * time.
+ */
+export const userOf = async (services: Services, identity: Identity, route?: Route): Promise<Caller> => {
   assertStands(services, identity)
   const user = await services.database.users.get(identity.userId)
   if (user === undefined) throw new AppError('unauthorized', 'This account no longer exists.')
   if (user.disabledAt !== null) throw new AppError('unauthorized', 'This account is disabled.')
   const { grant } = identity
+  // A key was made by the user, who had a password of their own then: programs go on.
+  if (user.mustChangePassword && grant.kind === 'login' && !withAnyPassword.has(route))
+    throw new AppError('password_change_required', 'Somebody else has set your password: change it first.')
   return grant.kind === 'key' ? { ...user, scopes: grant.permissions } : user
 }
 

@@ -6,6 +6,8 @@ export type UserRecord = {
   username: string
   /** argon2id, in its own encoded form. */
   passwordHash: string
+  /** Somebody else has set the password: until it is changed, a login is good for nothing else. */
+  mustChangePassword: boolean
   /** `<issuer> <sub>` of who logs in by an OpenID provider, and has no password; unique. */
   oidcId: string | null
   role: Role
@@ -23,7 +25,10 @@ export type UserStore = {
   /** Oldest first. */
   list(): Promise<UserRecord[]>
   count(): Promise<number>
-  update(id: string, changes: Partial<Pick<UserRecord, 'passwordHash' | 'role' | 'disabledAt'>>): Promise<void>
+  update(
+    id: string,
+    changes: Partial<Pick<UserRecord, 'passwordHash' | 'mustChangePassword' | 'role' | 'disabledAt'>>,
+  ): Promise<void>
   /** Removes the user's logins, API keys and shares too. */
   delete(id: string): Promise<void>
 }

@@ -178,6 +178,7 @@ export const userRecord = (changes: Partial<UserRecord> = {}): UserRecord => ({
   id: freshId('usr'),
   username: 'Ada',
   passwordHash: '$argon2id$…',
+  mustChangePassword: false,
   oidcId: null,
   role: 'member',
   disabledAt: null,

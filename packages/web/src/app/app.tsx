@@ -19,6 +19,8 @@ export type App = {
   logIn: (username: string, password: string) => Promise<void>
   /** With the code that the OpenID provider's answer has put into the address of the page. */
   finishOidc: (code: string) => Promise<void>
+  /** Ends all other log-ins of the user. */
+  changePassword: (current: string, next: string) => Promise<void>
   logOut: () => Promise<void>
   /** To be called with every error that reaches the page: an ended log-in leads back to the log-in form. */
   noteError: (error: unknown) => void
@@ -81,11 +83,16 @@ export const createApp = ({
     drafts,
     noteError,
     async logIn(username, password) {
-      await auth.set({ username, ...storedTokens(await login({ url, username, password })) })
+      const { mustChangePassword, ...tokens } = await login({ url, username, password })
+      await auth.set({ username, mustChangePassword, ...storedTokens(tokens) })
     },
     async finishOidc(code) {
       const { username, ...tokens } = await client.call(routes.oidc.finish, { body: { code } })
       await auth.set({ username, ...storedTokens(tokens) })
+    },
+    async changePassword(currentPassword, newPassword) {
+      await client.call(routes.auth.password, { body: { currentPassword, newPassword } })
+      await auth.passwordChanged()
     },
     async logOut() {
       drafts.clear()

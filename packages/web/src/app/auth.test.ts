@@ -11,7 +11,7 @@ const memory = (): AuthStorage => {
 }
 /** A tab of a browser that has no locks. */
 const tab = (storage: AuthStorage) => createAuth({ storage, locks: undefined })
-const login: Login = { username: 'admin', accessToken: 'a', refreshToken: 'r', expiresAt: 1 }
+const login: Login = { username: 'admin', mustChangePassword: false, accessToken: 'a', refreshToken: 'r', expiresAt: 1 }
 
 test('a log-in survives a reload of the tab, and is that of the other tabs', async () => {
   const storage = memory()
@@ -34,6 +34,20 @@ test('clearing it tells the listeners once and leaves nothing behind', async () 
   expect(tab(storage).current()).toBeUndefined()
 })
 
+test('that the password must be changed outlives new tokens, and all tabs are told when it is', async () => {
+  const storage = memory()
+  const auth = tab(storage)
+  await auth.set({ ...login, mustChangePassword: true })
+  await auth.tokens.write({ accessToken: 'b', refreshToken: 's', expiresAt: 2 })
+  expect(tab(storage).current()).toMatchObject({ mustChangePassword: true, accessToken: 'b' })
+  let calls = 0
+  auth.subscribe(() => calls++)
+  await tab(storage).passwordChanged()
+  await auth.tokens.read()
+  expect(calls).toBe(1)
+  expect(auth.current()).toMatchObject({ mustChangePassword: false, accessToken: 'b' })
+})
+
 test('new tokens tell nobody, another user does', async () => {
   const storage = memory()
   const auth = tab(storage)
@@ -41,7 +55,7 @@ test('new tokens tell nobody, another user does', async () => {
   const seen: (string | undefined)[] = []
   auth.subscribe(() => seen.push(auth.current()?.username))
   await auth.tokens.write({ accessToken: 'b', refreshToken: 's', expiresAt: 2 })
-  expect(auth.current()).toEqual({ username: 'admin', accessToken: 'b', refreshToken: 's', expiresAt: 2 })
+  expect(auth.current()).toEqual({ ...login, accessToken: 'b', refreshToken: 's', expiresAt: 2 })
   expect(seen).toEqual([])
   await tab(storage).set({ ...login, username: 'ada' })
   await auth.tokens.read()

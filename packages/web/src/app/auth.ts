@@ -2,12 +2,18 @@ import type { StoredTokens, TokenStore } from '@aicm/client'
 import { inOneTab } from './in-one-tab.ts'
 
 /** Who is logged in, in all tabs of this browser. */
-export type Login = { username: string } & StoredTokens
+export type Login = {
+  username: string
+  /** Nothing else is answered before. */
+  mustChangePassword?: boolean
+} & StoredTokens
 
 export type Auth = {
   current: () => Login | undefined
   /** Waits for a tab that refreshes the login before. */
   set: (login: Login) => Promise<void>
+  /** It is theirs now. */
+  passwordChanged: () => Promise<void>
   clear: () => void
   subscribe: (listener: () => void) => () => void
   /** For the client, which keeps the login going. */
@@ -35,11 +41,12 @@ export const createAuth = ({ storage, locks, events }: Options): Auth => {
   const look = (): Login | undefined => {
     const now = storage.getItem(key)
     if (now === text) return login
-    const before = login?.username
+    const before = login
     text = now
     login = parseLogin(now)
     // New tokens of the same user change nothing for whoever shows the page.
-    if (login?.username !== before) for (const listener of listeners) listener()
+    if (login?.username !== before?.username || login?.mustChangePassword !== before?.mustChangePassword)
+      for (const listener of listeners) listener()
     return login
   }
   events?.addEventListener('storage', look)
@@ -57,6 +64,11 @@ export const createAuth = ({ storage, locks, events }: Options): Auth => {
   return {
     current: () => login,
     set: (next) => exclusively(async () => write(next)),
+    passwordChanged: () =>
+      exclusively(async () => {
+        const now = look()
+        if (now !== undefined) write({ ...now, mustChangePassword: false })
+      }),
     clear,
     subscribe(listener) {
       listeners.add(listener)
@@ -69,7 +81,7 @@ export const createAuth = ({ storage, locks, events }: Options): Auth => {
         // Logged out meanwhile.
         if (now === undefined) return
         if (next === undefined) clear()
-        else write({ username: now.username, ...next })
+        else write({ ...now, ...next })
       },
       exclusively,
     },
@@ -85,8 +97,8 @@ export const parseLogin = (text: string | null): Login | undefined => {
     return undefined
   }
   if (typeof value !== 'object' || value === null) return undefined
-  const { username, accessToken, refreshToken, expiresAt } = value as Record<string, unknown>
+  const { username, mustChangePassword, accessToken, refreshToken, expiresAt } = value as Record<string, unknown>
   if (typeof username !== 'string' || typeof accessToken !== 'string') return undefined
   if (typeof refreshToken !== 'string' || typeof expiresAt !== 'number') return undefined
-  return { username, accessToken, refreshToken, expiresAt }
+  return { username, mustChangePassword: mustChangePassword === true, accessToken, refreshToken, expiresAt }
 }

@@ -30,7 +30,7 @@ type Told = { params?: string[]; query?: string[]; body?: string[]; answer?: str
 /** What an entry tells beside the target, of what was checked or made here. Nothing that somebody wrote, no URL, no secret. */
 const told: Partial<Record<AuditAction, Told>> = {
   'auth.rotate': { answer: ['keyId'] },
-  'users.create': { answer: ['username', 'role'] },
+  'users.create': { answer: ['username', 'role', 'mustChangePassword'] },
   'users.update': { body: ['role', 'disabled', 'resetPassword'], answer: ['username'] },
   'users.delete': { query: ['purge'] },
   'keys.create': { answer: ['prefix', 'permissions', 'expiresAt'] },

@@ -55,7 +55,7 @@ export const createRegister =
           identify: async (request) => {
             if (route.auth === 'none') return
             const identity = await authenticate(services, request.headers)
-            const user = await userOf(services, identity)
+            const user = await userOf(services, identity, route)
             request.caller = { identity, user }
             if (route.auth !== 'token') assertMay(user, route.auth)
           },

@@ -18,6 +18,7 @@ const user: UserRecord = {
   id: newId('usr', 0),
   username: 'admin',
   passwordHash: '',
+  mustChangePassword: false,
   oidcId: null,
   role: 'admin',
   disabledAt: null,

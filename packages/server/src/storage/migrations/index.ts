@@ -12,6 +12,7 @@ export const migrations = {
   '0006-gateway': () => import('./0006-gateway.ts'),
   '0007-oidc': () => import('./0007-oidc.ts'),
   '0008-limits': () => import('./0008-limits.ts'),
+  '0009-own-passwords': () => import('./0009-own-passwords.ts'),
 } as const
 
 export const migrationNames: string[] = Object.keys(migrations).sort()

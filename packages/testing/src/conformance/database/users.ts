@@ -5,7 +5,7 @@ import { apiKeyRecord, freshId, idOf, loginRecord, userRecord } from '../records
 export const userTests = (open: OpenDatabase): void => {
   test('a user is found by id, and by name without case', async () => {
     await using database = await open()
-    const record = userRecord({ username: 'Žofie', role: 'admin' })
+    const record = userRecord({ username: 'Žofie', role: 'admin', mustChangePassword: true })
     await database.users.create(record)
     expect(await database.users.get(record.id)).toEqual(record)
     expect(await database.users.findByUsername('žOFIE')).toEqual(record)
@@ -58,15 +58,16 @@ export const userTests = (open: OpenDatabase): void => {
     await database.users.get(record.id)
     await database.users.update(record.id, { role: 'viewer' })
     expect(await database.users.get(record.id)).toEqual({ ...record, role: 'viewer' })
-    await database.users.update(record.id, { disabledAt: 5, passwordHash: 'other' })
+    await database.users.update(record.id, { disabledAt: 5, passwordHash: 'other', mustChangePassword: true })
     expect(await database.users.findByUsername(record.username)).toEqual({
       ...record,
       role: 'viewer',
       disabledAt: 5,
       passwordHash: 'other',
+      mustChangePassword: true,
     })
-    await database.users.update(record.id, { disabledAt: null })
-    expect(await database.users.get(record.id)).toMatchObject({ disabledAt: null })
+    await database.users.update(record.id, { disabledAt: null, mustChangePassword: false })
+    expect(await database.users.get(record.id)).toMatchObject({ disabledAt: null, mustChangePassword: false })
   })
 
   test('a user goes with logins, keys and shares, and the name is free again', async () => {

@@ -12,6 +12,7 @@ export type Schema = {
     username: string
     username_folded: string
     password_hash: string
+    must_change_password: number
     oidc_id: string | null
     role: UserRecord['role']
     disabled_at: number | null

@@ -9,6 +9,7 @@ const fromRow = (row: Selectable<Schema['users']>): UserRecord => ({
   id: row.id,
   username: row.username,
   passwordHash: row.password_hash,
+  mustChangePassword: row.must_change_password !== 0,
   oidcId: row.oidc_id,
   role: row.role,
   disabledAt: row.disabled_at,
@@ -20,6 +21,7 @@ const toRow = (record: UserRecord): Schema['users'] => ({
   username: record.username,
   username_folded: foldCase(record.username),
   password_hash: record.passwordHash,
+  must_change_password: Number(record.mustChangePassword),
   oidc_id: record.oidcId,
   role: record.role,
   disabled_at: record.disabledAt,
@@ -63,9 +65,10 @@ export const createUsers = (db: Kysely<Schema>, errors: SqlErrors): UserStore =>
     )
     return Number(row.users)
   },
-  update: async (id, { passwordHash, role, disabledAt }) => {
+  update: async (id, { passwordHash, mustChangePassword, role, disabledAt }) => {
     const changes = {
       ...(passwordHash === undefined ? {} : { password_hash: passwordHash }),
+      ...(mustChangePassword === undefined ? {} : { must_change_password: Number(mustChangePassword) }),
       ...(role === undefined ? {} : { role }),
       ...(disabledAt === undefined ? {} : { disabled_at: disabledAt }),
     }
