@@ -65,6 +65,29 @@ test('aicm logout ends the login here and on the server', async () => {
   expect(await aicm('admin', ['sessions', '--token', account?.accessToken ?? ''])).toMatchObject({ code: 3 })
 })
 
+test('aicm logins lists where one is logged in, and ends a login from afar', async () => {
+  expect(await aicm('a phone', ['login', '--password-stdin'], { input: server.password })).toMatchObject({ code: 0 })
+  const list = async () => {
+    const { code, stdout } = await aicm('admin', ['--json', 'logins'])
+    expect(code).toBe(0)
+    return JSON.parse(stdout) as { id: string; current: boolean }[]
+  }
+  const logins = await list()
+  expect(logins.map(({ current }) => current)).toEqual([false, true])
+  expect((await aicm('admin', ['logins', 'ls'])).stdout).toMatch(
+    /^ID +SINCE +REFRESHED +EXPIRES +PROGRAM\n.*\n.*this one/,
+  )
+  const phone = logins[0]?.id ?? ''
+  expect(await aicm('admin', ['logins', 'rm', phone])).toMatchObject({ code: 0, stdout: `Ended ${phone}.\n` })
+  expect(await aicm('a phone', ['sessions'])).toMatchObject({ code: 3, stderr: expect.stringContaining('aicm login') })
+  expect(await list()).toHaveLength(1)
+  expect(await aicm('admin', ['logins', 'rm', phone])).toMatchObject({
+    ...{ code: 1, stderr: expect.stringContaining('aicm logins ls') },
+  })
+  expect(await aicm('admin', ['logins', 'rm', logins[1]?.id ?? ''])).toMatchObject({ code: 0 })
+  expect(await aicm('admin', ['logins'])).toMatchObject({ code: 3 })
+})
+
 test('an administrator adds, changes and removes users, who change their password', async () => {
   const added = await aicm('admin', ['users', 'add', 'ada', '--role', 'viewer'])
   expect(added).toMatchObject({

@@ -168,6 +168,26 @@ test('one sees where one is logged in, and can end a login from afar', async () 
   expect(await list(mine.accessToken)).toHaveLength(known + 1)
 })
 
+test('one login more than a user may have ends the one that was not refreshed for longest, and no other', async () => {
+  await server.stop()
+  server = await startTestServer({ claude: 'fake', args: ['--max-logins', '3'] })
+  const [first, forgotten, third] = [await logIn(), await logIn(), await logIn()]
+  const before = await refreshed(first.refreshToken)
+  const socket = await open(forgotten.accessToken)
+  const last = await logIn()
+  expect(await socket.closed).toBe(accessLost)
+  await server.restart()
+  expectRefusal(await me(forgotten.accessToken), 'unauthorized')
+  expectRefusal(await refresh(forgotten.refreshToken), 'invalid_refresh_token')
+  for (const { accessToken } of [before, third, last]) expect((await me(accessToken)).status).toBe(200)
+
+  // Together, too: each of them was good for a moment at least.
+  const crowd = await Promise.all(Array.from({ length: 10 }, () => logIn()))
+  const answers = await Promise.all(crowd.map(({ accessToken }) => me(accessToken)))
+  expect(answers.filter(({ status }) => status === 200)).toHaveLength(3)
+  for (const { accessToken } of [before, third, last]) expectRefusal(await me(accessToken), 'unauthorized')
+})
+
 test('a new signing key signs, the old one is good until its last token has expired, and both survive a restart', async () => {
   const before = await logIn()
   const rotate = await post('signing-key/rotate', { token: before.accessToken })

@@ -1,5 +1,5 @@
 import type { Client } from '@aicm/client'
-import { routes, type Account, type Approval, type Session, type Workspace } from '@aicm/protocol'
+import { routes, type Account, type Approval, type Login, type Session, type Workspace } from '@aicm/protocol'
 import { CliError, exitCodes, usageError } from './cli-error.ts'
 
 /** What the user calls by its id, or by the beginning of it, with or without the kind (`ses_`). */
@@ -80,6 +80,15 @@ export const findApproval = async (client: Client, given: string): Promise<strin
     'approval',
   ).id
 }
+
+export const listLogins = async (client: Client): Promise<Login[]> => (await client.call(routes.auth.logins, {})).logins
+
+export const findLogin = async (client: Client, given: string): Promise<Login> =>
+  onlyOne(
+    (await listLogins(client)).filter(({ id }) => matches(id, given.toLowerCase())),
+    given,
+    'login',
+  )
 
 /** For administrators. */
 export const listUsers = async (client: Client): Promise<Account[]> => (await client.call(routes.users.list, {})).users

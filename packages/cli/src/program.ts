@@ -146,6 +146,17 @@ const createProgram = (io: Io, act: Act): Command => {
     .description('end the login: its tokens are refused from now on')
     .action(() => start(async (context) => (await import('./commands/logout.ts')).logout(context)))
 
+  const logins = program.command('logins').description('where you are logged in: list it, and end a login from afar')
+  logins
+    .command('ls', { isDefault: true })
+    .description('list your logins, newest first')
+    .action(() => start(async (context) => (await import('./commands/logins.ts')).listAll(context)))
+  logins
+    .command('rm')
+    .description('end logins: their tokens are refused from now on')
+    .argument('<login...>', 'their ids, or the beginnings of them')
+    .action((ids: string[]) => start(async (context) => (await import('./commands/logins.ts')).remove(context, ids)))
+
   program
     .command('passwd')
     .description('change your password; all your other logins end')

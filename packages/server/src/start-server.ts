@@ -253,7 +253,13 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   const signingKeys = await openSigningKeys(config.dataDir, { clock, lifeMs: accessLifeSeconds * 1000 })
   const accessTokens = createAccessTokens(signingKeys, clock)
   const accessChanges = createAccessChanges()
-  const logins = await createLogins(database, { accessTokens, changes: accessChanges, clock, log })
+  const logins = await createLogins(database, {
+    accessTokens,
+    changes: accessChanges,
+    clock,
+    log,
+    most: config.maxLogins,
+  })
   const apiKeys = createApiKeys(database.apiKeys, { changes: accessChanges, clock, log })
   const accounts = createAccounts(database.users, { logins, changes: accessChanges, clock })
   const oidc = config.oidc && createOidc(config.oidc, { accounts, clock })

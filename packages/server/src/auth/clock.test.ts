@@ -34,7 +34,7 @@ for (const jump of [2 * hour, -2 * hour])
       const accessTokens = createAccessTokens(keys, clock)
       return {
         accessTokens,
-        logins: await createLogins(database, { accessTokens, changes: createAccessChanges(), clock, log }),
+        logins: await createLogins(database, { accessTokens, changes: createAccessChanges(), clock, log, most: 9 }),
       }
     }
     const { accessTokens, logins } = await open()
@@ -58,7 +58,7 @@ test('a clock that is set back by two hours does not let in again what was revok
   await database.users.create(user)
   const keys = await openSigningKeys(dir, { clock, lifeMs: accessLifeSeconds * 1000 })
   const accessTokens = createAccessTokens(keys, clock)
-  const deps = { accessTokens, changes: createAccessChanges(), clock, log }
+  const deps = { accessTokens, changes: createAccessChanges(), clock, log, most: 9 }
   const logins = await createLogins(database, deps)
   const { accessToken } = await logins.start(user, undefined)
   const { grant } = await accessTokens.verify(accessToken)

@@ -15,7 +15,10 @@ export const loginLifeMs = 30 * 24 * 3600_000
 const mostAgent = 200
 
 export type Logins = {
-  /** A new login of a user who has proved to be one, however that was done. */
+  /**
+   * A new login of a user who has proved to be one, however that was done. Where there are too many then, those that were not
+   * refreshed for longest end. Called for one at a time.
+   */
   start(user: UserRecord, agent: string | undefined): Promise<Tokens>
   /** Rejects with invalid_refresh_token; with refresh_token_reused when it is not the newest, and then the login has ended. */
   refresh(refreshToken: string): Promise<Tokens>
@@ -37,7 +40,13 @@ export const viewLogin = (record: LoginRecord, currentId: string): Login => ({
 
 export const createLogins = async (
   { users, logins }: Pick<Database, 'users' | 'logins'>,
-  { accessTokens, changes, clock, log }: { accessTokens: AccessTokens; changes: AccessChanges; clock: Clock; log: Log },
+  {
+    accessTokens,
+    changes,
+    clock,
+    log,
+    most,
+  }: { accessTokens: AccessTokens; changes: AccessChanges; clock: Clock; log: Log; most: number },
 ): Promise<Logins> => {
   // All that was revoked and could be shown again: looked at with every request.
   const revoked = new Set(await logins.listRevoked(clock.now()))
@@ -52,6 +61,20 @@ export const createLogins = async (
     for (const id of ids) revoked.add(id)
     changes.changed(userId)
     await logins.revoke(ids, clock.now())
+  }
+
+  const list: Logins['list'] = async (userId) => {
+    const now = clock.now()
+    return (await logins.list(userId)).filter(({ expiresAt }) => expiresAt > now)
+  }
+
+  const endSurplus = async (userId: string, newest: string): Promise<void> => {
+    const others = (await list(userId)).filter(({ id }) => id !== newest)
+    const surplus = others.sort((one, other) => other.usedAt - one.usedAt).slice(most - 1)
+    if (surplus.length === 0) return
+    const ids = surplus.map(({ id }) => id)
+    log.info({ userId, loginIds: ids }, 'the logins that were not refreshed for longest made room for a new one')
+    await revoke(userId, ids)
   }
 
   return {
@@ -69,6 +92,7 @@ export const createLogins = async (
         expiresAt: now + loginLifeMs,
         revokedAt: null,
       })
+      await endSurplus(user.id, id)
       return tokensOf(user.id, id, refreshToken)
     },
 
@@ -93,10 +117,7 @@ export const createLogins = async (
 
     isRevoked: (loginId) => revoked.has(loginId),
     revoke,
-    list: async (userId) => {
-      const now = clock.now()
-      return (await logins.list(userId)).filter(({ expiresAt }) => expiresAt > now)
-    },
+    list,
 
     tidy: async () => {
       await logins.deleteExpired(clock.now())

@@ -65,6 +65,8 @@ export type Config = {
   allowedOrigins: string[]
   logLevel: 'debug' | 'info' | 'warn' | 'error'
   healthIntervalMs: number
+  /** Of one user. */
+  maxLogins: number
   adminPassword: string | undefined
   oidc: OidcSettings | undefined
   sessions: SessionSettings
@@ -338,6 +340,7 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
     allowedOrigins: (values.allowedOrigins ?? []).map((origin) => new URL(urlOf('allowedOrigins', origin)).origin),
     logLevel: oneOf('logLevel', values.logLevel?.[0] ?? 'info', ['debug', 'info', 'warn', 'error']),
     healthIntervalMs: healthInterval * 1000,
+    maxLogins: readerOf(values).number('maxLogins', 1),
     adminPassword: values.adminPassword?.[0],
     oidc: oidcSettingsOf(values),
     sessions: sessionSettingsOf(values),

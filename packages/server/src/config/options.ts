@@ -339,6 +339,13 @@ export const optionTable = {
     default: 'the address that the browser has used',
     doc: 'Where browsers find this server, e.g. https://aicm.example.org: the provider sends them back there. Set it behind a proxy.',
   },
+  maxLogins: {
+    flag: '--max-logins',
+    env: 'AICM_MAX_LOGINS',
+    value: 'NUMBER',
+    default: '50',
+    doc: 'How many logins a user may have at once: each browser, command line and program that logged in is one. One more ends the one that was not refreshed for longest.',
+  },
   adminPassword: {
     env: 'AICM_ADMIN_PASSWORD',
     value: 'PASSWORD',
