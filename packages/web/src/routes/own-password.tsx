@@ -42,7 +42,8 @@ export const OwnPasswordPage = () => {
           go on.
         </p>
         {error !== undefined && <ErrorNote error={error} />}
-        <input type="hidden" name="username" autoComplete="username" value={login?.username ?? ''} />
+        {/* For whatever keeps passwords in the browser. */}
+        <input hidden readOnly name="username" autoComplete="username" value={login?.username ?? ''} />
         <TextField
           label="Current password"
           name="current-password"
