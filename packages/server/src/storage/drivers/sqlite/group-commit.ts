@@ -21,7 +21,7 @@ const groupLimit = 500
 /**
  * A commit costs one sync of the disk however much is in it. So the changes that one turn of the event loop brings (the
  * requests of many clients, the lines of many processes) share a transaction. A lone change waits only until the turn ends.
- * Each runs in a savepoint: one that is refused takes nothing else with it.
+ * One that is refused takes nothing else with it.
  *
  * Where `wal` is given the commit itself does not sync: the event loop goes on while `wal` does it.
  */
@@ -34,7 +34,7 @@ export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit 
   const undo = file.prepare('ROLLBACK TO change')
 
   const queue: Waiting[] = []
-  let next: NodeJS.Immediate | undefined
+  let scheduled = false
   let closed = false
 
   /** The refusal of this change alone; throws what is wrong with the whole database. */
@@ -53,6 +53,21 @@ export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit 
     return undefined
   }
 
+  /** Leaves the transaction open. Gives back which changes were refused. */
+  const runGroup = (group: Waiting[]): (AppError | undefined)[] => {
+    begin.run()
+    try {
+      // A savepoint costs as much as the change itself, and hardly ever is one refused.
+      for (const { change } of group) change()
+      return []
+    } catch (cause) {
+      if (toStorageError(cause).code !== 'internal') throw cause
+      if (file.inTransaction) rollback.run()
+    }
+    begin.run()
+    return group.map(({ change }) => tryChange(change))
+  }
+
   const commitGroup = (group: Waiting[]): void => {
     // What nobody may be told of must not be written either: it would be found as if somebody else had written it.
     const failed = wal?.failed()
@@ -65,8 +80,7 @@ export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit 
       // A ROLLBACK that failed with the disk is still owed.
       if (file.inTransaction) rollback.run()
       if (wal !== undefined) file.pragma('synchronous = NORMAL')
-      begin.run()
-      refusals = group.map(({ change }) => tryChange(change))
+      refusals = runGroup(group)
       commit.run()
     } catch (cause) {
       const error = toStorageError(cause)
@@ -82,7 +96,7 @@ export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit 
     } finally {
       if (wal !== undefined) file.pragma('synchronous = FULL')
     }
-    const synced = refusals.includes(undefined) ? wal?.sync() : undefined
+    const synced = group.some((_, index) => refusals[index] === undefined) ? wal?.sync() : undefined
     for (const [index, waiting] of group.entries()) {
       const refusal = refusals[index]
       if (refusal !== undefined) waiting.reject(refusal)
@@ -95,9 +109,18 @@ export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit 
   }
 
   const flush = (): void => {
-    next = undefined
+    scheduled = false
+    if (queue.length === 0) return
     commitGroup(queue.splice(0, groupLimit))
-    if (queue.length > 0) next = setImmediate(flush)
+    if (queue.length > 0) schedule()
+  }
+
+  const schedule = (): void => {
+    if (scheduled) return
+    scheduled = true
+    const syncing = wal?.syncing()
+    if (syncing === undefined) setImmediate(flush)
+    else void syncing.then(() => setImmediate(flush))
   }
 
   return {
@@ -108,11 +131,10 @@ export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit 
           return
         }
         queue.push({ change, onWritten, resolve, reject })
-        next ??= setImmediate(flush)
+        schedule()
       }),
     close: async () => {
       closed = true
-      clearImmediate(next)
       while (queue.length > 0) flush()
       await wal?.close()
     },

@@ -26,6 +26,11 @@ export const configure = (file: SqliteFile): boolean => {
   const mode = file.pragma('journal_mode = WAL', { simple: true })
   file.pragma('synchronous = FULL')
   file.pragma('foreign_keys = ON')
+  // In KiB: the tops of the indexes and what is being written to stay in memory.
+  file.pragma('cache_size = -16384')
+  // In pages. What is written again and again, the end of a table or the row of a session, is copied into the file once for
+  // all the times: with SQLite's own 1000 that took a fifth of what accepting prompts costs.
+  file.pragma('wal_autocheckpoint = 4000')
   // After a burst the log's file shrinks back to this, in bytes.
   file.pragma(`journal_size_limit = ${64 * 1024 * 1024}`)
   return mode === 'wal'

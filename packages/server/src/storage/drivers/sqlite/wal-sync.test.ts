@@ -1,6 +1,7 @@
 import { tempDir } from '@aicm/testing/temp-dir'
 import { statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { AppError } from '../../../lib/app-error.ts'
 import { createGroupCommit } from './group-commit.ts'
@@ -17,7 +18,16 @@ const tableFile = (path: string) => {
 /** The disk, as slow as the test wants it. */
 const heldSync = () => {
   const held = Promise.withResolvers<void>()
-  const wal: WalSync = { sync: () => held.promise, failed: () => undefined, close: async () => undefined }
+  let syncing: Promise<void> | undefined
+  const wal: WalSync = {
+    sync: () => {
+      syncing = held.promise.finally(() => (syncing = undefined))
+      return syncing
+    },
+    syncing: () => syncing,
+    failed: () => undefined,
+    close: async () => undefined,
+  }
   return { wal, held }
 }
 
@@ -33,6 +43,50 @@ test('a change is told as written before it is synced, and as stored after that'
   held.resolve()
   await stored
   expect(told).toEqual(['written', 'stored'])
+  await group.close()
+  file.close()
+})
+
+test('changes that come while the disk is at work share one transaction when it is free again', async () => {
+  await using dir = await tempDir()
+  const { file, insert } = tableFile(join(dir.path, 'a.db'))
+  const { wal, held } = heldSync()
+  const group = createGroupCommit(file, wal)
+  const told: string[] = []
+  const run = (name: string): Promise<void> => group.run(insert, () => told.push(name))
+  const written = new Promise<void>((resolve) => void group.run(insert, resolve))
+  await written
+  const others = [run('a')]
+  await setImmediate()
+  others.push(run('b'))
+  await setImmediate()
+  expect(told).toEqual([])
+  held.resolve()
+  await Promise.all(others)
+  expect(told).toEqual(['a', 'b'])
+  await group.close()
+  file.close()
+})
+
+test('one that is refused takes nothing else with it, and does nothing by halves', async () => {
+  await using dir = await tempDir()
+  const { file, insert } = tableFile(join(dir.path, 'a.db'))
+  const group = createGroupCommit(file)
+  const told: string[] = []
+  const outcomes = await Promise.allSettled([
+    group.run(insert, () => told.push('first')),
+    group.run(
+      () => {
+        insert()
+        throw new Error('refused')
+      },
+      () => told.push('refused'),
+    ),
+    group.run(insert, () => told.push('last')),
+  ])
+  expect(outcomes.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
+  expect(told).toEqual(['first', 'last'])
+  expect(file.prepare('SELECT count(*) AS count FROM rows').get()).toEqual({ count: 2 })
   await group.close()
   file.close()
 })
@@ -54,6 +108,7 @@ test('after a failed sync nothing more is written', async () => {
   const failed = new AppError('storage_unavailable', 'the disk is gone')
   const group = createGroupCommit(file, {
     sync: () => Promise.resolve(),
+    syncing: () => undefined,
     failed: () => failed,
     close: async () => undefined,
   })

@@ -5,6 +5,8 @@ import { AppError } from '../../../lib/app-error.ts'
 export type WalSync = {
   /** Resolves when everything that was committed before the call survives a power cut. */
   sync(): Promise<void>
+  /** Resolves when the sync that is under way has ended, however it did; undefined when none is. */
+  syncing(): Promise<void> | undefined
   /** Why no sync is believed any more; undefined while they are. */
   failed(): AppError | undefined
   /** Waits for what is under way. */
@@ -12,9 +14,9 @@ export type WalSync = {
 }
 
 /**
- * The log's file is made this long at once, in bytes: what it reaches before it is checkpointed and written again from its
- * beginning. A file that does not grow is synced in half the time, and without the file system's own journal, which would
- * hold up whoever else writes a file just then.
+ * The log's file is made this long at once, in bytes: a quarter of what it reaches before it is checkpointed and written again
+ * from its beginning, for all of it would take a start too long. A file that does not grow is synced in half the time, and
+ * without the file system's own journal, which would hold up whoever else writes a file just then.
  */
 const preparedBytes = 1000 * (4096 + 24) + 32
 
@@ -68,6 +70,11 @@ export const createWalSync = (path: string, onFailed?: () => void): WalSync => {
       next = running.then(startNext, startNext)
       return next
     },
+    syncing: () =>
+      running?.then(
+        () => undefined,
+        () => undefined,
+      ),
     failed: () => failed,
     close: async () => {
       await Promise.allSettled([running, next])
