@@ -28,8 +28,16 @@ export type Session = {
   start(): Promise<void>
   /** Instead of `start`: its process is there already. */
   take(spare: Spare): void
-  /** Resolves when the prompt is on disk. The same turnId with the same content again resolves to the same turn. */
-  execute(prompt: { turnId: string; content: ContentBlock[]; userId: string }): Promise<Accepted>
+  /**
+   * Resolves when the prompt is on disk. The same turnId with the same content again resolves to the same turn. `onWritten` as
+   * with EventStore.append; not called for a prompt that was there.
+   */
+  execute(prompt: {
+    turnId: string
+    content: ContentBlock[]
+    userId: string
+    onWritten?: () => void
+  }): Promise<Accepted>
   interrupt(): Promise<{ turnId: string }>
   answer(answer: { approvalId: string; decision: Decision; userId: string }): Promise<void>
   update(changes: Omit<Extract<Input, { type: 'update' }>, 'type'>): Promise<void>
@@ -54,7 +62,13 @@ export type Session = {
 }
 
 type Envelope =
-  | { kind: 'input'; input: Input; resolve: (accepted: { seq: number }) => void; reject: (error: unknown) => void }
+  | {
+      kind: 'input'
+      input: Input
+      onWritten?: () => void
+      resolve: (accepted: { seq: number }) => void
+      reject: (error: unknown) => void
+    }
   | { kind: 'ingested'; ingested: Ingested; resolve: () => void; reject: (error: unknown) => void }
 
 export const createSession = (initial: SessionRecord, deps: SessionDeps): Session => {
@@ -92,6 +106,7 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
     const items: StreamItem[] = []
     const effects: Effect[] = []
     const settled: (() => void)[] = []
+    const written: (() => void)[] = []
     const time = isoTime(clock.now())
 
     const apply = (input: Input): { seq: number } => {
@@ -137,6 +152,7 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
         } else {
           const accepted = apply(envelope.input)
           settled.push(() => envelope.resolve(accepted))
+          if (envelope.onWritten !== undefined) written.push(envelope.onWritten)
         }
       } catch (error) {
         // All of an envelope or nothing: half of it would be stored now, and again when it is offered once more.
@@ -156,6 +172,7 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
       active = performance.now()
       for (const effect of effects) link.perform(effect)
       link.observe()
+      for (const tell of written) tell()
     }
 
     // What claude said and what tells nothing is not worth a sync to the disk: after a crash it is read again, because the
@@ -176,8 +193,8 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
   }
 
   const mailbox = createMailbox(consume)
-  const post = (input: Input): Promise<{ seq: number }> =>
-    new Promise((resolve, reject) => mailbox.post({ kind: 'input', input, resolve, reject }))
+  const post = (input: Input, onWritten?: () => void): Promise<{ seq: number }> =>
+    new Promise((resolve, reject) => mailbox.post({ kind: 'input', input, onWritten, resolve, reject }))
 
   const link = createProcessLink({
     ...deps,
@@ -193,11 +210,12 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
   /** Prompts on their way to the disk, by turn: a second request with the same id waits and sees what the first has stored. */
   const accepting = new Map<string, Promise<Accepted>>()
 
-  const accept: Session['execute'] = async ({ turnId, content, userId }) => {
+  const accept: Session['execute'] = async ({ turnId, content, userId, onWritten }) => {
     const known = await events.findPrompt(sessionId, turnId)
     // Found out here rather than after the prompt was accepted.
     if (known === undefined && record.state.process === 'none') assertCanStart(deps)
-    if (known === undefined) return { turnId, seq: (await post({ type: 'execute', turnId, content, userId })).seq }
+    if (known === undefined)
+      return { turnId, seq: (await post({ type: 'execute', turnId, content, userId }, onWritten)).seq }
     if (JSON.stringify(known.content) !== JSON.stringify(content))
       throw new AppError('turn_conflict', `The id ${turnId} was used for another prompt in this session.`)
     return { turnId, seq: known.seq }

@@ -7,8 +7,8 @@ import type { Services } from '../services.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** What it has done is in the audit log already. */
-    audited: boolean
+    /** Resolves when what it has done is in the audit log; null until that was begun. */
+    audited: Promise<void> | null
   }
 }
 
@@ -103,16 +103,20 @@ const newcomerOf = async (services: Services, answer: unknown): Promise<Partial<
 }
 
 /**
- * Records what a request has done, once. The request waits for it: whoever reads the answer knows that a crash of the server
- * does not undo the entry.
+ * Records what a request has done, once, however often it is called. The request waits for it: whoever reads the answer knows
+ * that a crash of the server does not undo the entry.
  */
-export const recordAct = async (
+export const recordAct = (
+  services: Services,
+  action: AuditAction,
+  { request, answer }: { request: FastifyRequest; answer: unknown },
+): Promise<void> => (request.audited ??= record(services, action, { request, answer }))
+
+const record = async (
   services: Services,
   action: AuditAction,
   { request, answer }: { request: FastifyRequest; answer: unknown },
 ): Promise<void> => {
-  if (request.audited) return
-  request.audited = true
   const names = told[action] ?? {}
   await services.audit.record({
     ...askerOf(request),
@@ -135,7 +139,7 @@ const telling = new Set([401, 403, 421, 429])
 /** Records what was not done. Nobody waits for that. */
 export const recordRefusal = (services: Services, request: FastifyRequest, { code, status }: AppError): void => {
   const reading = ['GET', 'HEAD', 'OPTIONS'].includes(request.method)
-  if (request.audited === true || (reading && !telling.has(status))) return
+  if (request.audited !== null || (reading && !telling.has(status))) return
   const action = actionOfRoute(operationOf(request)) ?? 'http.other'
   const target = targetOf(action, request)
   void services.audit.record({

@@ -106,7 +106,7 @@ export const createHttpServer = async (
     })
 
   app.decorateRequest('caller', null)
-  app.decorateRequest('audited', false)
+  app.decorateRequest('audited', null)
   limitRequests(app, { ...services, rateLimits: settings.rateLimits })
   const known: { method: string; pattern: RegExp }[] = []
   app.addHook('onRoute', ({ method, url }) => {

@@ -13,6 +13,7 @@ import { viewUser } from '../../auth/accounts.ts'
 import type { Identity } from '../../auth/identity.ts'
 import { AppError, toAppError } from '../../lib/app-error.ts'
 import { newRequestId } from '../../lib/id.ts'
+import { once } from '../../lib/once.ts'
 import { unreachable } from '../../lib/unreachable.ts'
 import type { Batch } from '../../session/feed.ts'
 import { sessionOf, userOf, type Caller } from '../access.ts'
@@ -185,10 +186,12 @@ export const serveConnection = (
       case 'execute': {
         const { sessionId } = message
         const session = await sessionOf(services, user, sessionId, 'sessions.write')
+        const prompt = promptOf(message)
+        const recorded = once(() => audit.done(message, { target: sessionId, detail: { turnId: prompt.turnId } }))
         const accepted = await services.quotas.prompt(session.record().userId, () =>
-          session.execute({ ...promptOf(message), userId: user.id }),
+          session.execute({ ...prompt, userId: user.id, onWritten: () => void recorded() }),
         )
-        await audit.done(message, { target: sessionId, detail: { turnId: accepted.turnId } })
+        await recorded()
         return send({ type: 'accepted', ref, sessionId, ...accepted })
       }
       case 'interrupt': {

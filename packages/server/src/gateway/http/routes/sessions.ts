@@ -127,11 +127,14 @@ export const registerSessions = (register: Register, services: Services): void =
     routes.sessions.execute,
     async ({ user, identity, params, body, request, reply }) => {
       const session = await sessionOf(services, user, params.id, routes.sessions.execute.auth)
+      const prompt = promptOf(body)
+      // The entry is on its way while the prompt is brought to the disk.
+      const audit = (): Promise<void> => recordAct(services, 'sessions.execute', { request, answer: prompt })
       const accepted = await services.quotas.prompt(session.record().userId, () =>
-        session.execute({ ...promptOf(body), userId: user.id }),
+        session.execute({ ...prompt, userId: user.id, onWritten: () => void audit() }),
       )
       if (!wantsEventStream(request)) return accepted
-      await recordAct(services, 'sessions.execute', { request, answer: accepted })
+      await audit()
       await streamTurn({ reply, request, identity }, session, accepted)
       return streamed
     },
