@@ -1,5 +1,5 @@
-import { chmodSync, existsSync, mkdirSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import type { Client } from '@aicm/client'
 import { groupFolders } from '@aicm/testing/groups'
 import { kill } from '@aicm/testing/processes'
@@ -30,6 +30,14 @@ test('a claude that takes too much memory is ended and resumed, and says why; it
   expect((await client.health()).isolation).toMatchObject({
     ...{ limits: expect.stringMatching(/^cgroup[12]$/), kill: 'cgroup' },
   })
+  const weights = groupFolders(server.dataDir)
+    .filter((folder) => basename(folder).startsWith('aicm-'))
+    .flatMap((folder) => ['cpu.shares', 'cpu.weight'].map((name) => join(folder, name)))
+    .filter((file) => existsSync(file))
+  // The server goes before its sessions.
+  expect(weights.map((file) => Number(readFileSync(file, 'utf8')))).toEqual([
+    weights[0]?.endsWith('shares') ? Math.round(1024 / 3) : Math.round(100 / 3),
+  ])
   const [greedy, neighbour] = [await client.sessions.create(), await client.sessions.create()]
   await client.session(neighbour.id).execute('hello').complete()
   const before = server.sessionProcesses(neighbour.id).claude

@@ -10,6 +10,7 @@ import {
   killGroup,
   makeGroup,
   removeGroup,
+  setGroupWeight,
   type Controller,
   type Group,
 } from '../process/group.ts'
@@ -110,6 +111,9 @@ const tryOut = async (group: Group, owner: Owner | undefined): Promise<void> => 
   }
 }
 
+/** A server that everybody waits for goes before what each session computes. Of nice(1) it would be 5. */
+const parentWeight = 1 / 3
+
 /** One that a server leaves behind when it dies meanwhile must not be in the way of the next. */
 const probeName = `probe-${process.pid}`
 
@@ -180,6 +184,7 @@ export const probeGroups = async ({
       removeParent(all)
       return nothing(textOf(error))
     }
+    setGroupWeight(parent, parentWeight)
     const kills = parent.folders.kill !== undefined || parent.folders.pids !== undefined
     return { parent, kills, stale: [...stale], errors }
   } catch (error) {

@@ -7,7 +7,7 @@ import { outputLines, readUntil, shellProcess, type ShellProcess } from '@aicm/t
 import { tempDir } from '@aicm/testing/temp-dir'
 import { until } from '@aicm/testing/until'
 import { adopt } from './adopt.ts'
-import { foldersOf, groupUsage, groupWithin, killGroup, makeGroup, type Group } from './group.ts'
+import { foldersOf, groupUsage, groupWithin, killGroup, makeGroup, setGroupWeight, type Group } from './group.ts'
 import { processesWithMarker } from './identity.ts'
 import { launch } from './launch.ts'
 
@@ -171,6 +171,15 @@ test('the figures of version 1 are read, and what there is not is null', async (
     ...{ processes: 1, tasks: null, oomKills: 3 },
   })
   expect(groupUsage(groupWithin(group, 'gone'))).toMatchObject({ memoryBytes: null, oomKills: null, processes: 0 })
+})
+
+test('a weight is set in the words of each version', async () => {
+  await using dir = await tempDir()
+  setGroupWeight({ version: 2, folders: { cpu: dir.path } }, 0.5)
+  setGroupWeight({ version: 1, folders: { cpu: dir.path } }, 0.5)
+  setGroupWeight({ version: 1, folders: {} }, 0.5)
+  expect(await readFile(join(dir.path, 'cpu.weight'), 'utf8')).toBe('50')
+  expect(await readFile(join(dir.path, 'cpu.shares'), 'utf8')).toBe('512')
 })
 
 test('limits are set in the words of each version', async () => {

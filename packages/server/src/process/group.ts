@@ -75,6 +75,13 @@ export const setGroupLimits = ({ version, folders }: Group, { memory, cpus, pids
   if (folders.pids !== undefined && pids !== null) write(folders.pids, 'pids.max', pids)
 }
 
+/** How much of a busy machine a group gets, over what any other gets: 1 where nothing else was said. */
+export const setGroupWeight = ({ version, folders: { cpu } }: Group, weight: number): void => {
+  if (cpu === undefined) return
+  if (version === 2) write(cpu, 'cpu.weight', Math.round(100 * weight))
+  else write(cpu, 'cpu.shares', Math.round(1024 * weight))
+}
+
 /** Makes an empty group with these limits; all of it or nothing. Sync: some microseconds, in memory. */
 export const makeGroup = (group: Group, limits: GroupLimits): Group => {
   try {

@@ -1,4 +1,5 @@
 import { open, writeFile } from 'node:fs/promises'
+import { getPriority } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { outputLines, readUntil, shellProcess } from '@aicm/testing/shell-process'
@@ -16,6 +17,12 @@ test('its output, its error output and its exit code arrive', async () => {
   expect(await allLines(child.process)).toEqual(['one', 'two'])
   expect(await child.process.exited).toEqual({ code: 7, signal: null })
   expect(await child.process.stderrTail()).toBe('oh\n')
+})
+
+test('it gives way to the server where both have much to do', async () => {
+  await using child = await shellProcess("read go; cut -d ' ' -f 19 /proc/self/stat")
+  await child.process.write('go\n')
+  expect(await allLines(child.process)).toEqual([String(getPriority() + 5)])
 })
 
 test('the signal that ended it is named', async () => {

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { closeSync, constants, existsSync, openSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
+import { constants as system, getPriority, setPriority } from 'node:os'
 import { attach } from './attach.ts'
 import { childDescriptors, nothingElse, openChildFolder, type ChildFolder } from './child-descriptors.ts'
 import type { Exit } from './exit-status.ts'
@@ -30,6 +31,17 @@ export type LaunchSpec = {
 }
 
 const { folder, status, group: firstOfGroup } = childDescriptors
+/** See setGroupWeight: about the same where there are no control groups. */
+const niceness = 5
+
+const giveWay = (pid: number | undefined): void => {
+  try {
+    if (pid !== undefined) setPriority(pid, Math.min(getPriority() + niceness, system.priority.PRIORITY_LOW))
+  } catch {
+    // It has ended already.
+  }
+}
+
 /** Stands in for `bwrap --json-status-fd`: runs the command and writes down how it ended. */
 const statusShell = `"$@" ${folder}>&- ${status}>&-; code=$?; printf '{"exit-code":%d}\\n' "$code" >&${status}; exit "$code"`
 
@@ -76,6 +88,7 @@ export const launch = async (spec: LaunchSpec): Promise<SessionProcess> => {
       child.once('error', reject)
     })
     child.unref()
+    giveWay(child.pid)
     const identity = child.pid === undefined ? undefined : identify(child.pid)
     if (identity === undefined) throw new Error('the process ended before it could be identified')
     return attach({ dir: spec.dir, identity, marker: spec.marker, owner: spec.owner, group }, outerExit)
