@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { login } from '@aicm/client'
 import { requires } from '@aicm/testing/requires'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
 import { until } from '@aicm/testing/until'
@@ -21,7 +22,8 @@ beforeAll(async () => {
 })
 afterAll(() => server?.stop())
 
-type Body = { id: string; error: { message: string }; processes: { limit: number; used: number } }
+type Quota = { limit: number; used: number }
+type Body = { id: string; error: { message: string }; processes: Quota; connections: Quota }
 
 const ask = async (method: string, path: string, token: string, body?: unknown) => {
   const answer = await send(`${server.url}${path}`, method, { token, ...(body === undefined ? {} : { body }) })
@@ -118,6 +120,57 @@ test('WebSockets beyond the quota are refused as they are opened', async () => {
     return opened
   })
   for (const socket of sockets) socket.terminate()
+})
+
+test('event streams count as WebSockets do: one too many is refused before anything is done, and whatever ends one makes room', async () => {
+  const { sessions } = (await ask('GET', '/v1/sessions', ann)).body as unknown as { sessions: { id: string }[] }
+  const id = sessions[0]?.id ?? ''
+  const other = await login({ url: server.url, username: 'ann', password: server.password })
+  const headers = { accept: 'text/event-stream' }
+  const follow = async (token: string) => {
+    const reader = new AbortController()
+    const response = await fetch(`${server.url}/v1/sessions/${id}/events`, {
+      headers: { ...headers, authorization: `Bearer ${token}` },
+      signal: reader.signal,
+    })
+    return { response, reader }
+  }
+  const streamOnce = (path: string, body?: object) =>
+    send(`${server.url}${path}`, body === undefined ? 'GET' : 'POST', { token: ann, headers, ...(body && { body }) })
+  const connections = async () => (await ask('GET', '/v1/quotas', ann)).body.connections.used
+  const left = (used: number) => until(`${used} are open`, async () => (await connections()) === used)
+  await left(0)
+
+  const [first, second] = [await follow(ann), await follow(other.accessToken)]
+  expect([first.response.status, second.response.status, await connections()]).toEqual([200, 200, 2])
+  const prompts = async () =>
+    ((await ask('GET', `/v1/sessions/${id}`, ann)).body as unknown as { lastSeq: number }).lastSeq
+  const before = await prompts()
+  for (const refused of [
+    await streamOnce(`/v1/sessions/${id}/events`),
+    await streamOnce(`/v1/sessions/${id}/execute`, { prompt: '@text(never)' }),
+    await streamOnce('/v1/execute', { prompt: '@text(never)' }),
+  ]) {
+    expectRefusal(refused, 'quota_exceeded')
+    expect(refused.headers.get('retry-after')).toBe('30')
+    expect(refused.text).toContain('2 WebSockets and event streams')
+  }
+  expect(await prompts()).toBe(before)
+  const headersOf = { headers: { authorization: `Bearer ${ann}` } }
+  const socket = new WebSocket(`${server.url.replace('http', 'ws')}/v1/ws`, headersOf)
+  expect((await once(socket, 'unexpected-response'))[1]).toMatchObject({ statusCode: 429 })
+  // A page of the log is answered and done.
+  expect((await ask('GET', `/v1/sessions/${id}/events`, ann)).status).toBe(200)
+
+  first.reader.abort()
+  await left(1)
+  expect((await streamOnce(`/v1/sessions/${id}/execute`, { prompt: '@text(done)' })).text).toContain('event: complete')
+  expect((await streamOnce('/v1/sessions/ses_0123456789abcdefghjkmnpqrs/events')).status).toBe(404)
+  expect((await streamOnce(`/v1/sessions/${id}/events?after=999999`)).status).toBe(400)
+  await left(1)
+  expect((await ask('POST', '/v1/auth/logout', other.accessToken)).status).toBe(204)
+  await second.response.text()
+  await left(0)
 })
 
 test('an administrator sets quotas, which count at once and outlive the server; nobody else may', async () => {

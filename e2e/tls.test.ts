@@ -1,13 +1,14 @@
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
-import { connect as connectHttp2 } from 'node:http2'
+import { connect as connectHttp2, constants } from 'node:http2'
 import { request, type RequestOptions } from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { connect, type TLSSocket } from 'node:tls'
+import { isDeepStrictEqual } from 'node:util'
 import { requires } from '@aicm/testing/requires'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
 import { until } from '@aicm/testing/until'
@@ -110,6 +111,43 @@ test('HTTP/2 serves the API, its refusals, the checks of names and a live stream
   expect(streamed).toContain('event: complete')
   expect(streamed).toContain('over two')
   session.close()
+})
+
+test('event streams over one HTTP/2 connection count each, and nothing is left of one that is reset at once', async () => {
+  const headers = { authorization: `Bearer ${await logIn()}`, 'content-type': 'application/json' }
+  const call = async (method: string, path: string, body?: object) =>
+    JSON.parse((await ask(path, { method, headers, ...(body && { body }) })).body) as {
+      id: string
+      connections: object
+    }
+  const { id } = await call('POST', '/v1/sessions', {})
+  const quotas = `/v1/users/${(await call('GET', '/v1/auth/me')).id}/quotas`
+  await call('PUT', quotas, { connections: 2 })
+  const http2 = connectHttp2(`https://127.0.0.1:${port}`, { ca: ca() })
+  const follow = () =>
+    http2
+      .request({ ':path': `/v1/sessions/${id}/events`, accept: 'text/event-stream', ...headers })
+      .on('error', () => {})
+  const streams = [follow(), follow(), follow()]
+  const statuses = await Promise.all(
+    streams.map(async (stream) => ((await once(stream, 'response')) as [Record<string, number>])[0][':status']),
+  )
+  expect(statuses.toSorted()).toEqual([200, 200, 429])
+
+  await call('PUT', quotas, { connections: null })
+  for (let left = 100; left > 0; left--) {
+    const stream = follow()
+    await new Promise((resolve) => setImmediate(resolve))
+    stream.close(constants.NGHTTP2_CANCEL)
+  }
+  await until('the two are left', async () => {
+    const { connections } = await call('GET', '/v1/quotas')
+    return isDeepStrictEqual(connections, { limit: null, used: 2 })
+  })
+  http2.destroy()
+  await until('none is left', async () =>
+    isDeepStrictEqual((await call('GET', '/v1/quotas')).connections, { limit: null, used: 0 }),
+  )
 })
 
 test('a body over HTTP/2 that does not come is refused in time', async () => {

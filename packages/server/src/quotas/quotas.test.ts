@@ -68,6 +68,12 @@ test('a connection that ends makes room for another', async () => {
   expect((await quotas.view('a')).connections).toEqual({ limit: 1, used: 1 })
 })
 
+test('connections that come at once do not slip past the quota together', async () => {
+  const { quotas } = setUp('connections=10')
+  const opened = await Promise.allSettled(Array.from({ length: 50 }, () => quotas.connection('a')))
+  expect(opened.filter(({ status }) => status === 'fulfilled')).toHaveLength(10)
+})
+
 test('whoever has stored too much stores no more', async () => {
   const { quotas } = setUp('bytes=1k', undefined, 1024)
   await expect(quotas.prompt('a', async () => undefined)).rejects.toMatchObject({ code: 'quota_exceeded' })

@@ -24,7 +24,7 @@ export type UserQuotas = {
   bytesLeft(userId: string): Promise<number>
   /** So many more bytes are stored, or fewer: counted at once, not only when they are measured. Refused where it is too much. */
   store(userId: string, bytes: number): Promise<void>
-  /** One more WebSocket, until what is given back is called. */
+  /** One more WebSocket or event stream, until what is given back is called. */
   connection(userId: string): Promise<() => void>
   /** How many processes a user may have, as far as it is known without asking. */
   processes(userId: string): number
@@ -36,7 +36,7 @@ const words: Readonly<Record<QuotaName, string>> = {
   sessions: 'open sessions',
   processes: 'live processes',
   prompts: 'waiting prompts',
-  connections: 'WebSockets',
+  connections: 'WebSockets and event streams',
   bytes: 'stored bytes',
 }
 
@@ -140,7 +140,9 @@ export const createUserQuotas = (
       storedBytes.add(userId, more)
     },
     connection: async (userId) => {
-      assertLess('connections', connected.get(userId) ?? 0, (await of(userId)).connections)
+      const { connections } = await of(userId)
+      // Nothing is waited for from here on, else those that come at once would slip past together.
+      assertLess('connections', connected.get(userId) ?? 0, connections)
       add(connected, userId, 1)
       return () => add(connected, userId, -1)
     },

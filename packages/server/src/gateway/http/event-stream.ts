@@ -1,6 +1,9 @@
 import { once } from 'node:events'
+import type { ServerResponse } from 'node:http'
+import type { Http2ServerResponse } from 'node:http2'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { cursorAfter, formatCursor, type Cursor, type SlowPolicy, type StreamItem } from '@aicm/protocol'
+import type { UserQuotas } from '../../quotas/quotas.ts'
 import type { Batch } from '../../session/feed.ts'
 import { deliver } from '../deliver.ts'
 
@@ -18,6 +21,19 @@ const dismissMs = 500
 export const wantsEventStream = (request: FastifyRequest): boolean =>
   request.headers.accept?.includes('text/event-stream') === true &&
   request.headers.accept.split(',').some((type) => type.trim().startsWith('text/event-stream'))
+
+/** Calls back once an answer has ended or its reader has gone, be it already. */
+const onceClosed = (raw: ServerResponse | Http2ServerResponse, then: () => void): void => {
+  // An answer of HTTP/2 does not know of itself whether it has gone.
+  if ('stream' in raw ? raw.stream.destroyed : raw.destroyed) then()
+  else raw.once('close', then)
+}
+
+/** Counts an answer as a connection of its user's, until it has closed. Before anything is done: it may be one too many. */
+export const countEventStream = async (quotas: UserQuotas, userId: string, { raw }: FastifyReply): Promise<void> => {
+  const leave = await quotas.connection(userId)
+  onceClosed(raw, leave)
+}
 
 const eventOf = (item: StreamItem): string =>
   `id: ${formatCursor(cursorAfter(item))}\nevent: ${item.type}\ndata: ${JSON.stringify(item)}\n\n`
@@ -72,9 +88,9 @@ export const sendEventStream = async (options: {
   const { signal } = gone
   const { raw } = reply
   reply.hijack()
-  // It went before anybody listened for that.
-  if (raw.destroyed) return
-  raw.on('close', () => gone.abort())
+  // Perhaps before anybody listened for that.
+  onceClosed(raw, () => gone.abort())
+  if (signal.aborted) return
   raw.writeHead(200, {
     ...reply.getHeaders(),
     'content-type': 'text/event-stream; charset=utf-8',

@@ -5,6 +5,7 @@ import type { Identity } from '../../auth/identity.ts'
 import { assertMay, authenticate, userOf, type Caller as User } from '../access.ts'
 import type { Services } from '../services.ts'
 import { createCheck } from '../validate.ts'
+import { countEventStream, wantsEventStream } from './event-stream.ts'
 import { acceptBytesOnly } from './json-body.ts'
 import { recordAct, recordedAction } from './audit.ts'
 import { limitClassOf } from './limit-requests.ts'
@@ -87,6 +88,8 @@ export const createRegister =
             request,
             reply,
           }
+          if (route.streams === true && request.caller !== null && wantsEventStream(request))
+            await countEventStream(services.quotas, request.caller.user.id, reply)
           const answer = await handler(call as unknown as Input<R> & Context<R>)
           if (action !== undefined) await recordAct(services, action, { request, answer })
           if (answer === streamed) return reply
