@@ -2,9 +2,8 @@ import { constants, openSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { Socket } from 'node:net'
 import { readExit, type Exit } from './exit-status.ts'
-import { groupOomKills } from './group.ts'
 import { isAlive } from './identity.ts'
-import { oomKills } from './oom-kills.ts'
+import type { OomKills } from './oom-kills.ts'
 import { followJournal } from './journal.ts'
 import { processFiles, type ProcessRecord, type SessionProcess } from './session-process.ts'
 import { killTree, terminate } from './tree.ts'
@@ -33,9 +32,6 @@ const mayBeAlive = (record: ProcessRecord): boolean => {
   }
 }
 
-/** So many processes of its group were ended for memory; where nobody counts that, so many of the machine's. */
-const memoryKills = ({ group }: ProcessRecord): number => (group && groupOomKills(group)) ?? oomKills()
-
 /** Until it has worked: looking for processes fails while the server is out of file descriptors. */
 const endTree = async (record: ProcessRecord): Promise<void> => {
   while (true) {
@@ -59,10 +55,12 @@ const openInput = (path: string): Socket => {
  * The handle of a running process by its names in the file system. `outerExit` tells the end of a child of ours; an adopted
  * process is polled.
  */
-export const attach = (record: ProcessRecord, outerExit?: Promise<Exit | undefined>): SessionProcess => {
+export const attach = (
+  record: ProcessRecord,
+  { oomKills, outerExit }: { oomKills: OomKills; outerExit?: Promise<Exit | undefined> },
+): SessionProcess => {
   const files = processFiles(record.dir)
   const ended = new AbortController()
-  const killsBefore = memoryKills(record)
   let released = false
   let input: Socket | undefined
   let lastWrite: Promise<unknown> = Promise.resolve()
@@ -82,13 +80,12 @@ export const attach = (record: ProcessRecord, outerExit?: Promise<Exit | undefin
   const exited = (async (): Promise<Exit> => {
     const outer = await outerEnd()
     // Its group goes with the tree.
-    const kills = memoryKills(record)
+    const blamed = oomKills.blamed()
     // Whatever the wrapper's death left behind must not go on writing to the journal of an ended process.
     if (!released) await endTree(record)
     // Nothing is written down of a command that was never started: then the end of the wrapper tells more.
     const exit = (await readExit(files.exit)) ?? outer ?? { code: null, signal: null }
-    // Nobody says who killed it: when the kernel has killed somebody for memory meanwhile, it was that.
-    if (exit.signal === 'SIGKILL' && kills > killsBefore) exit.outOfMemory = true
+    if (exit.signal === 'SIGKILL' && blamed) exit.outOfMemory = true
     ended.abort()
     input?.destroy()
     return exit
@@ -114,7 +111,14 @@ export const attach = (record: ProcessRecord, outerExit?: Promise<Exit | undefin
   return {
     record,
     write,
-    output: (from, onCaughtUp) => followJournal({ path: files.stdout, from, ended: ended.signal, onCaughtUp }),
+    output: (from, onCaughtUp) =>
+      followJournal({
+        ...{ path: files.stdout, from, ended: ended.signal },
+        onCaughtUp: (position) => {
+          oomKills.read(position)
+          onCaughtUp?.()
+        },
+      }),
     exited,
     stop: async (graceMs, onIgnored) => {
       await terminate(record)

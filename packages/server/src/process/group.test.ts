@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { requires } from '@aicm/testing/requires'
 import { outputLines, readUntil, shellProcess, type ShellProcess } from '@aicm/testing/shell-process'
 import { tempDir } from '@aicm/testing/temp-dir'
@@ -70,6 +70,29 @@ for (const sandbox of [false, true]) {
     expect(await neighbour.process.exited).not.toHaveProperty('outOfMemory')
   })
 }
+
+grouped('what a process has outlived is not blamed for its end', async () => {
+  const now = performance.now.bind(performance)
+  let ahead = 0
+  using clock = vi.spyOn(performance, 'now')
+  clock.mockImplementation(() => now() + ahead)
+  const answer = 'while read line; do echo "got $line"; test "$line" = end && kill -KILL $$; done'
+  await using child = await shellProcess(`${hog}; echo "ended with $?"; ${answer}`, { group: { memory: 64 * MB } })
+  const said: string[] = []
+  const reading = (async () => {
+    for await (const { text } of outputLines(child.process)) said.push(text)
+  })()
+  await until('its tool was ended', () => said.includes('ended with 137'))
+  expect(groupUsage(groupOf(child))).toMatchObject({ oomKills: 1 })
+  for (const line of ['one', 'two', 'end']) {
+    // What it does about that is looked at once a second.
+    ahead += 1000
+    await child.process.write(`${line}\n`)
+    await until(`it has answered ${line}`, () => said.includes(`got ${line}`))
+  }
+  expect(await child.process.exited).toEqual({ code: 137, signal: 'SIGKILL' })
+  await reading
+})
 
 grouped('a fork bomb stays inside, and its end takes all of it along', async () => {
   const limit = 64

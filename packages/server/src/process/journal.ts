@@ -21,8 +21,8 @@ export async function* followJournal({
   path: string
   from: number
   ended: AbortSignal
-  /** Called each time the end of the file was reached and everything before it has been taken. */
-  onCaughtUp?: () => void
+  /** Called each time the end of the file was reached, at `position`, and everything before it has been taken. */
+  onCaughtUp?: (position: number) => void
 }): AsyncGenerator<Line[], void, void> {
   await using file = await open(path, 'r')
   const splitter = createSplitter({ from, maxBytes: maxLineBytes })
@@ -52,7 +52,7 @@ export async function* followJournal({
         if (bytesRead < chunk.length && !last) break
         if (chunk.length < chunkBytes.most) chunk = Buffer.allocUnsafe(Math.min(chunkBytes.most, chunk.length * 16))
       }
-      onCaughtUp?.()
+      onCaughtUp?.(position)
       if (last) return
     }
   } finally {

@@ -9,6 +9,7 @@ import { joinArgv, openGroup, removeGroup, type Group } from './group.ts'
 import { makeFifo, type MakeFifo } from './fifo.ts'
 import { identify } from './identity.ts'
 import type { Owner } from './owner.ts'
+import { watchOomKills } from './oom-kills.ts'
 import { processFiles, type SessionProcess } from './session-process.ts'
 
 export type LaunchSpec = {
@@ -77,6 +78,7 @@ export const launch = async (spec: LaunchSpec): Promise<SessionProcess> => {
     ]
     const command = spec.exitStatus === 'command' ? spec.argv : (['sh', '-c', statusShell, 'sh', ...spec.argv] as const)
     const [program, ...args] = joining.length === 0 ? command : joinArgv(firstOfGroup, joining.length, command)
+    const oomKills = watchOomKills({ group, journal: files.stdout })
     const child = spawn(program, args, {
       ...{ cwd: spec.cwd, env: spec.env, detached: true },
       stdio: nothingElse(stdio, file('/dev/null', constants.O_RDWR)),
@@ -91,7 +93,8 @@ export const launch = async (spec: LaunchSpec): Promise<SessionProcess> => {
     giveWay(child.pid)
     const identity = child.pid === undefined ? undefined : identify(child.pid)
     if (identity === undefined) throw new Error('the process ended before it could be identified')
-    return attach({ dir: spec.dir, identity, marker: spec.marker, owner: spec.owner, group }, outerExit)
+    const record = { dir: spec.dir, identity, marker: spec.marker, owner: spec.owner, group }
+    return attach(record, { oomKills, outerExit })
   } catch (error) {
     if (group !== undefined) await removeGroup(group)
     await rm(spec.dir, { recursive: true, force: true })
