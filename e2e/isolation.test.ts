@@ -105,7 +105,7 @@ test('a workspace that was replaced by a link is refused, whatever the link lead
     const session = await client.sessions.get(id)
     return session.status === 'closed' && session
   })
-  expect(reason).toContain('is not the folder that it was')
+  expect(reason).toContain('is not what it was')
 })
 
 /** A start on a host where `prepare` was run in namespaces of its own; what it prints when it refuses. */

@@ -26,6 +26,8 @@ export type StartClaude = {
   give(path: string): Promise<void>
   accountsDir: string
   readOnly: readonly string[]
+  /** What an administrator lets sessions in this workspace read. */
+  mounts: readonly string[]
   tools: ToolRules | undefined
   brokerDir: string
   token: string
@@ -37,7 +39,7 @@ export const markerName = 'AICM_PROCESS'
 
 /** Starts a claude that needs neither this server nor any key. Rejects when it cannot be started at all. */
 export const startClaude = async (options: StartClaude): Promise<SessionProcess> => {
-  const { workspace, home, program, brokerDir, accountsDir, readOnly } = options
+  const { workspace, home, program, brokerDir, accountsDir, readOnly, mounts } = options
   const tmp = join(options.sessionDir, 'tmp')
   await Promise.all([tmp, home].map((path) => mkdir(path, { recursive: true, mode: 0o700 })))
   await Promise.all([tmp, home, ...(options.exactWorkspace ? [] : [workspace])].map(options.give))
@@ -45,7 +47,7 @@ export const startClaude = async (options: StartClaude): Promise<SessionProcess>
   const inside = placesInside(options.walls.level, { tmp, socketDir: brokerDir })
   const confined = confine({
     walls: options.walls,
-    view: { workspace, home, tmp, socketDir: brokerDir, program, accountsDir, readOnly },
+    view: { workspace, home, tmp, socketDir: brokerDir, program, accountsDir, readOnly, mounts },
     exact: options.exactWorkspace,
     command: [
       program,

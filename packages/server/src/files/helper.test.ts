@@ -269,6 +269,6 @@ test('a workspace that lies where others can write must be what it was', async (
         await helper.end()
       }
     }
-    await expect(start(), level).rejects.toThrow('is not the folder that it was')
+    await expect(start(), level).rejects.toThrow('is not what it was')
   }
 })

@@ -104,8 +104,7 @@ const [expected, ...rest] = process.argv.slice(1)
 if (expected === undefined || rest.length > 0) throw new Error('wrong arguments')
 const workspace = open('.', O_PATH)
 // Empty: whoever has opened it for us has looked at it, or nobody else can replace it.
-if (expected !== '' && readlinkSync(itself(workspace)) !== expected)
-  throw new Error(`${expected} is not the folder that it was`)
+if (expected !== '' && readlinkSync(itself(workspace)) !== expected) throw new Error(`${expected} is not what it was`)
 
 /** Goes down one name at a time. A link on the way is refused whenever it was put there: what is open stays what it is. */
 const openFolder = (names: readonly string[]): Opened => {

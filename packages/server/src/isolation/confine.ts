@@ -19,6 +19,7 @@ export type Walls = {
 export type Confined = Required<Pick<LaunchSpec, 'argv' | 'cwd' | 'exitStatus'>> & {
   owner: Owner | undefined
   folder: ChildFolder | undefined
+  mounts: readonly string[]
 }
 
 /** Where a program inside finds what it has of its own. */
@@ -50,7 +51,7 @@ export const confine = ({
   endsWithServer?: boolean
 }): Confined => {
   const { level, owner, limits } = walls
-  const bare = { owner, cwd: view.workspace, folder: undefined, exitStatus: 'shell' as const }
+  const bare = { owner, cwd: view.workspace, folder: undefined, mounts: [], exitStatus: 'shell' as const }
   switch (level) {
     case 'none':
       return { ...bare, argv: command }
@@ -64,7 +65,8 @@ export const confine = ({
           ...sandboxArgv(view, { sealed: level === 'sealed', endsWithServer }),
           ...command,
         ],
-        ...{ owner, cwd: view.workspace, folder: { path: view.workspace, exact }, exitStatus: 'command' },
+        ...{ owner, cwd: view.workspace, folder: { path: view.workspace, exact }, mounts: view.mounts ?? [] },
+        exitStatus: 'command',
       }
     default:
       return unreachable(level)

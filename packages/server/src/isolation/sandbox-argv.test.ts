@@ -109,6 +109,37 @@ requires('bwrap')('the time zone has the name that it has outside', async () => 
   expect(await insideSandbox('readlink -f /etc/localtime || echo none')).toEqual([zone === 'none' ? 'none' : inside])
 })
 
+requires('bwrap')(
+  'what it is shown is what was looked at, whatever is put in its place before it is mounted',
+  async () => {
+    await using dir = await tempDir()
+    const at = (name: string): string => join(dir.path, name)
+    await Promise.all(['workspace', 'folder', 'secret'].map((name) => mkdir(at(name))))
+    await writeAccounts(at('accounts'))
+    await writeFile(at('folder/file'), 'shown\n')
+    await writeFile(at('file'), 'shown too\n')
+    await writeFile(at('secret/file'), 'secret\n')
+    const mounts = [at('folder'), at('file')]
+    const script = `cat ${mounts[0]}/file ${mounts[1]}; touch ${mounts[0]}/made ${mounts[1]} 2>&1; ls -l /proc/self/fd`
+    const confined = confine({
+      walls: { level: 'sandbox', owner: undefined, limits: { memory: null, ...defaultResourceLimits } },
+      view: { workspace: at('workspace'), program: '/bin/sh', accountsDir: at('accounts'), readOnly: [], mounts },
+      ...{ exact: false, command: ['sh', '-c', script] },
+    })
+    const runIt = (before: string) =>
+      run(['sh', '-c', `cd ${dir.path} && ${before} && exec "$@"`, 'sh', ...confined.argv], {
+        ...confined,
+        ...{ env: { PATH: systemPath }, timeoutMs: 10_000 },
+      })
+    const swap = 'mv folder moved && ln -s secret folder && mv file moved-file && ln -s secret/file file'
+    const { stdout, stderr } = await runIt(swap)
+    expect(stdout, stderr).toMatch(/^shown\nshown too\n(?:.*Read-only file system\n){2}total/)
+    // Its outputs, and the folder that it lists.
+    expect([...stdout.matchAll(/ (\d+) -> (?!\/dev\/null)/g)].map(([, fd]) => Number(fd))).toEqual([1, 2, 3])
+    await expect(async () => runIt('true')).rejects.toThrow('is not what it was: it leads to')
+  },
+)
+
 requires('bwrap')('of the program’s folder it sees the program alone', async () => {
   await using dir = await tempDir()
   const at = (name: string): string => join(dir.path, name)

@@ -20,6 +20,8 @@ export type View = {
   accountsDir: string
   /** More that may be read, with the same names. */
   readOnly: readonly string[]
+  /** The same, as the child's descriptors for mounts: what others could replace by a link. */
+  mounts?: readonly string[]
 }
 
 export const socketDirInside = '/run/aicm'
@@ -120,6 +122,7 @@ export const sandboxArgv = (
   '/dev',
   ...(view.tmp === undefined ? ['--size', String(tmpBytes), '--tmpfs', '/tmp'] : ['--bind', view.tmp, '/tmp']),
   ...view.readOnly.flatMap((path) => ['--ro-bind', path, path]),
+  ...(view.mounts ?? []).flatMap((path, index) => ['--ro-bind-fd', String(childDescriptors.mounts + index), path]),
   ...(view.socketDir === undefined ? [] : ['--ro-bind', view.socketDir, socketDirInside]),
   // Not its folder: that may be somebody's home.
   '--ro-bind',

@@ -8,17 +8,29 @@ export type ChildFolder = {
   exact: boolean
 }
 
-/** What a child's descriptors above the usual three mean to the wrappers around it; the program itself has neither. */
-export const childDescriptors = { folder: 3, status: 4, group: 5 } as const
+/**
+ * What a child's descriptors above the usual three mean to the wrappers around it; the program itself has none of them. Mounts
+ * come last: the shell that puts it into its groups knows descriptors of one digit only.
+ */
+export const childDescriptors = { folder: 3, status: 4, group: 5, mounts: 10 } as const
 
-/** Opens it for a child, which then has the folder that was checked, whatever becomes of the path. */
-export const openChildFolder = ({ path, exact }: ChildFolder): number => {
-  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY)
+/** Names a file without opening it: a FIFO waits for nobody, a device notices nothing. Node does not have it. */
+const O_PATH = 0o10000000
+
+const openForChild = ({ path, exact }: ChildFolder, flags: number): number => {
+  const fd = openSync(path, flags)
   const real = readlinkSync(`/proc/self/fd/${fd}`)
   if (!exact || real === path) return fd
   closeSync(fd)
-  throw new Error(`${path} is not the folder that it was: it leads to ${real} now.`)
+  throw new Error(`${path} is not what it was: it leads to ${real} now.`)
 }
+
+/** Opens it for a child, which then has the folder that was checked, whatever becomes of the path. */
+export const openChildFolder = (folder: ChildFolder): number =>
+  openForChild(folder, constants.O_RDONLY | constants.O_DIRECTORY)
+
+/** The same of a file or folder that a child is shown, at a path without links. */
+export const openMount = (path: string): number => openForChild({ path, exact: true }, O_PATH)
 
 /**
  * `stdio` for a child that shall have nothing else of ours: lmdb leaves its file open to children, to write. What cannot be
@@ -26,13 +38,14 @@ export const openChildFolder = ({ path, exact }: ChildFolder): number => {
  */
 export const nothingElse = <Given extends number | 'ignore' | 'pipe'>(
   stdio: readonly Given[],
-  devNull: number,
+  { mounts, devNull }: { mounts: readonly number[]; devNull: number },
 ): (Given | number | 'ignore')[] => {
   const all: (Given | number | 'ignore')[] = [...stdio]
-  for (const fd of inheritableDescriptors()) {
-    if (typeof stdio[fd] === 'number') continue
-    while (all.length < fd) all.push('ignore')
-    all[fd] = devNull
+  const put = (at: number, fd: number): void => {
+    while (all.length < at) all.push('ignore')
+    all[at] = fd
   }
+  for (const [index, fd] of mounts.entries()) put(childDescriptors.mounts + index, fd)
+  for (const fd of inheritableDescriptors()) if (typeof all[fd] !== 'number') put(fd, devNull)
   return all
 }

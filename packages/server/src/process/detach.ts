@@ -9,7 +9,7 @@ export const startDetached = (command: readonly [string, ...string[]], env: Reco
     const [file, ...args] = command
     const child = spawn(file, args, {
       env,
-      stdio: nothingElse(['ignore', 'ignore', 'ignore'], devNull),
+      stdio: nothingElse(['ignore', 'ignore', 'ignore'], { mounts: [], devNull }),
       detached: true,
     })
     closeSync(devNull)

@@ -3,7 +3,7 @@ import { closeSync, constants, existsSync, openSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
 import { constants as system, getPriority, setPriority } from 'node:os'
 import { attach } from './attach.ts'
-import { childDescriptors, nothingElse, openChildFolder, type ChildFolder } from './child-descriptors.ts'
+import { childDescriptors, nothingElse, openChildFolder, openMount, type ChildFolder } from './child-descriptors.ts'
 import type { Exit } from './exit-status.ts'
 import { joinArgv, openGroup, removeGroup, type Group } from './group.ts'
 import { makeFifo, type MakeFifo } from './fifo.ts'
@@ -24,6 +24,8 @@ export type LaunchSpec = {
   /** The server's own user when undefined. */
   owner?: Owner | undefined
   folder?: ChildFolder | undefined
+  /** What a sandbox shows it more, at paths without links. */
+  mounts?: readonly string[]
   /** Who writes the exit status to the descriptor for it: the command itself (bwrap), or a shell around it. */
   exitStatus: 'command' | 'shell'
   makeFifo?: MakeFifo
@@ -81,7 +83,10 @@ export const launch = async (spec: LaunchSpec): Promise<SessionProcess> => {
     const oomKills = watchOomKills({ group, journal: files.stdout })
     const child = spawn(program, args, {
       ...{ cwd: spec.cwd, env: spec.env, detached: true },
-      stdio: nothingElse(stdio, file('/dev/null', constants.O_RDWR)),
+      stdio: nothingElse(stdio, {
+        mounts: (spec.mounts ?? []).map((path) => opened(openMount(path))),
+        devNull: file('/dev/null', constants.O_RDWR),
+      }),
       ...spec.owner,
     })
     const outerExit = new Promise<Exit>((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })))

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
-import { childDescriptors, nothingElse, openChildFolder, type ChildFolder } from './child-descriptors.ts'
+import { childDescriptors, nothingElse, openChildFolder, openMount, type ChildFolder } from './child-descriptors.ts'
 import { joinArgv, openGroup, type Group } from './group.ts'
 import type { Owner } from './owner.ts'
 
@@ -11,6 +11,7 @@ export type SpawnOptions = {
   /** The server's own user when undefined. */
   owner?: Owner | undefined
   folder?: ChildFolder | undefined
+  mounts?: readonly string[]
   /** The control group that it joins before it does anything. */
   group?: Group
 }
@@ -18,21 +19,28 @@ export type SpawnOptions = {
 /** Starts a program in a group of its own, its outputs piped to us. Throws, or emits `error`, when it cannot be started. */
 export const spawnChild = (
   command: readonly [string, ...string[]],
-  { env, cwd, owner, folder: given, group }: SpawnOptions,
+  { env, cwd, owner, folder, mounts = [], group }: SpawnOptions,
   stdin: 'ignore' | 'pipe',
 ): ChildProcess => {
-  const joining = group === undefined ? [] : openGroup(group)
+  using descriptors = new DisposableStack()
+  const opened = (fd: number): number => descriptors.adopt(fd, closeSync)
+  const joining = group === undefined ? [] : openGroup(group).map(opened)
   const [file, ...args] = joining.length === 0 ? command : joinArgv(childDescriptors.group, joining.length, command)
-  const folder = given === undefined ? undefined : openChildFolder(given)
-  const devNull = openSync('/dev/null', 'r+')
-  try {
-    // As in `launch`: behind the folder is where a wrapper writes the exit status, which is known here without it.
-    const stdio = [stdin, 'pipe', 'pipe', folder ?? 'ignore', devNull, ...joining] as const
-    return spawn(file, args, { env, cwd, stdio: nothingElse(stdio, devNull), detached: true, ...owner })
-  } finally {
-    for (const fd of [devNull, ...joining]) closeSync(fd)
-    if (folder !== undefined) closeSync(folder)
-  }
+  const devNull = opened(openSync('/dev/null', 'r+'))
+  // As in `launch`: behind the folder is where a wrapper writes the exit status, which is known here without it.
+  const stdio = [
+    stdin,
+    'pipe',
+    'pipe',
+    folder === undefined ? 'ignore' : opened(openChildFolder(folder)),
+    devNull,
+    ...joining,
+  ] as const
+  return spawn(file, args, {
+    ...{ env, cwd, detached: true },
+    stdio: nothingElse(stdio, { mounts: mounts.map((path) => opened(openMount(path))), devNull }),
+    ...owner,
+  })
 }
 
 /** Ends it and its group. */
