@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -9,10 +9,12 @@ import type { Workspace } from '@aicm/protocol'
 import { findProcesses } from '@aicm/testing/processes'
 import { requires } from '@aicm/testing/requires'
 import { startTestServer } from '@aicm/testing/start-server'
+import { tempDir } from '@aicm/testing/temp-dir'
 import { until } from '@aicm/testing/until'
 import { afterAll, beforeAll, expect } from 'vitest'
 import { openCanary } from '../attack/lib/canary.ts'
-import { gitServer, type GitServer } from './lib/git-server.ts'
+import { makeCertificate } from './lib/certificates.ts'
+import { gitServer, smartGitServer, type GitServer } from './lib/git-server.ts'
 
 const test = requires('claude', 'linux', 'git')
 let dir: string
@@ -97,6 +99,48 @@ for (const level of ['sealed', 'sandbox', 'process', 'none'] as const)
         status: 'failed',
         error: expect.stringMatching(/^isolation_unavailable: /),
       })
+    },
+    60_000,
+  )
+
+for (const level of ['sealed', 'process'] as const)
+  requires(
+    'claude',
+    'linux',
+    'git',
+    'openssl',
+    ...(level === 'sealed' ? (['bwrap'] as const) : []),
+  )(
+    `in ${level} a clone speaks git’s own protocol, and trusts a private authority when the operator says so`,
+    async () => {
+      await using folder = await tempDir()
+      const at = (name: string): string => join(folder.path, name)
+      for (const name of ['plain', 'secret']) mkdirSync(at(name))
+      const certificate = makeCertificate(folder.path, 'private')
+      await using plain = await smartGitServer(at('plain'))
+      await using secret = await smartGitServer(at('secret'), certificate)
+      const args = ['--isolation', level, '--clone-from', '127.0.0.1']
+      await using server = await startTestServer({ args, env: { NODE_EXTRA_CA_CERTS: certificate.cert } })
+      const client = await server.client()
+      const clone = async (on: Client, name: string, url: string, branch?: string) => {
+        const repository = { name, gitUrl: `${url}/repository.git`, ...(branch !== undefined && { branch }) }
+        return settled(on, (await on.workspaces.create(repository)).id)
+      }
+      const readme = ({ path }: Workspace): string => readFileSync(join(path, 'README.md'), 'utf8')
+      for (const { url, requests } of [plain, secret]) {
+        const main = await clone(client, `main-${new URL(url).port}`, url)
+        expect(main).toMatchObject({ status: 'ready', error: null })
+        expect(readme(main)).toBe('from main\n')
+        expect(requests).toContain('/repository.git/git-upload-pack')
+        expect(readme(await clone(client, `other-${new URL(url).port}`, url, 'other'))).toBe('from other\n')
+      }
+      await using strict = await startTestServer({ args })
+      const before = secret.requests.length
+      expect(await clone(await strict.client(), 'untrusted', secret.url)).toMatchObject({
+        status: 'failed',
+        error: expect.stringMatching(/^git clone failed: .*certificate/s),
+      })
+      expect(secret.requests.length).toBe(before)
     },
     60_000,
   )

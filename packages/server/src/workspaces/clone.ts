@@ -1,5 +1,5 @@
-import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import type { Egress, NoWay } from '../egress/egress.ts'
 import { openEgressProxy } from '../egress/proxy.ts'
 import { confine, placesInside } from '../isolation/confine.ts'
@@ -12,6 +12,7 @@ import { behindProxy } from '../process/behind-proxy.ts'
 import { removeTree } from '../process/remove-tree.ts'
 import { run } from '../process/run.ts'
 import { killMarked } from '../process/tree.ts'
+import { authoritiesWithExtra } from './authorities.ts'
 
 /** Nothing local, nothing that starts a program (`ext::`), and no host that could be taken for a flag. */
 const url = /^https?:\/\/(?:[^\s@/-][^\s@/]*@)?[^\s@/-][^\s@/]*(?:\/\S*)?$/
@@ -41,6 +42,8 @@ const words = (reason: NoWay, host: string, port: number): string => {
   }
 }
 
+const authoritiesFile = 'authorities.pem'
+
 const marker = (id: string): string => `AICM_CLONE=${id}`
 
 /** Ends what is left of a clone that a server has started which is no more. */
@@ -69,6 +72,9 @@ export const cloneRepository = async (options: {
     const walls = await options.walls.of(options.userId)
     for (const path of [home, tmp, socketDir]) await mkdir(path, { recursive: true, mode: 0o700 })
     await using proxy = await openEgressProxy({ dir: socketDir, egress: options.egress })
+    const authorities = authoritiesWithExtra()
+    // The one folder of its own that git cannot write to, where there are walls.
+    if (authorities !== undefined) await writeFile(join(socketDir, authoritiesFile), authorities)
     for (const path of [scratch, into]) await options.walls.give(path, walls.owner)
     const { accountsDir, readOnly } = options.walls
     const git = [
@@ -112,6 +118,7 @@ export const cloneRepository = async (options: {
         GIT_ASKPASS: 'false',
         GIT_ALLOW_PROTOCOL: 'http:https',
         AICM_CLONE: id,
+        ...(authorities !== undefined && { GIT_SSL_CAINFO: join(dirname(inside.socket), authoritiesFile) }),
       },
     })
     signal.removeEventListener('abort', stop)
