@@ -23,6 +23,7 @@ import { shellCharacters } from './rows/shell-characters.ts'
 import { signingSecret } from './rows/signing-secret.ts'
 import { slowHttp } from './rows/slow-http.ts'
 import { textPlain } from './rows/text-plain.ts'
+import { tls } from './rows/tls.ts'
 import { tokenInUrl } from './rows/token-in-url.ts'
 import { urls } from './rows/urls.ts'
 import { wsClose } from './rows/ws-close.ts'
@@ -51,6 +52,7 @@ export const rows: readonly Row[] = [
   guessing,
   largeHttp,
   slowHttp,
+  tls,
   wsHandshake,
   wsFraming,
   wsControl,

@@ -15,6 +15,7 @@ const parts: Partial<Record<string, Parameters<typeof requires>>> = {
   peers: ['chromium', 'curl', 'python3-websockets'],
   'file-race': ['bwrap', 'prlimit'],
   inert: ['chromium'],
+  tls: ['openssl'],
   repository: ['git'],
   urls: ['git'],
   sandbox: ['bwrap', 'curl'],

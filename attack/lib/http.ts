@@ -93,12 +93,15 @@ const sendOnce = (url: string, path: string, ask: Ask): Promise<Answer> =>
 export const seenOfFeature = ({ status, seen, body }: Answer): string =>
   (status === 404 && codeOf(body) === 'not_found') || status === 405 ? notBuilt : seen
 
+/** What is seen of a connection that the server should have closed. */
+export const stillOpen = 'still open'
+
 /** Whatever the bytes are; gives all that is answered until the server closes. */
 export const sendBytes = (url: string, ...pieces: (string | Uint8Array)[]): Promise<string> => {
   const { hostname, port } = new URL(url)
   const socket = connect({ host: hostname, port: Number(port), localAddress: freshAddress() })
   socket.on('error', () => undefined)
-  socket.setTimeout(patienceMs, () => socket.destroy())
+  socket.setTimeout(patienceMs, () => socket.destroy(new Error(stillOpen)))
   for (const piece of pieces) socket.write(piece)
   return text(socket).catch((error: unknown) => String(error))
 }
@@ -106,6 +109,7 @@ export const sendBytes = (url: string, ...pieces: (string | Uint8Array)[]): Prom
 /** Status and code of an answer that was read as bytes. */
 export const seenOfBytes = (answer: string): string => {
   const status = /^HTTP\/1\.1 (\d{3})/.exec(answer)?.[1]
+  if (answer.endsWith(stillOpen)) return stillOpen
   if (status === undefined) return answer === '' ? 'closed' : `closed after ${JSON.stringify(answer.slice(0, 60))}`
   return [status, codeOf(parsed(answer.slice(answer.indexOf('\r\n\r\n') + 4)))].filter(Boolean).join(' ')
 }

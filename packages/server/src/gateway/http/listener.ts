@@ -70,6 +70,8 @@ export const createListener = (options: {
       handler as never,
     )
     server.on('session', (session) => session.setTimeout(keepAliveMs, () => session.close()))
+    // An answer would wait for an encryption that never comes, and the connection with it.
+    server.prependListener('tlsClientError', (_error, socket) => socket.destroy())
     secure.push(server)
     return withClosing(server)
   }
