@@ -50,6 +50,8 @@ const makesGroups = (): boolean => {
 const probes = {
   bwrap: () => succeeds('bwrap', '--unshare-user', '--unshare-pid', '--ro-bind', '/', '/', 'true'),
   cgroup: makesGroups,
+  // Of its own, beside whatever is mounted.
+  cgroup2: () => succeeds('unshare', '--mount', 'mount', '-t', 'cgroup2', 'none', '/mnt'),
   chromium: () => chromiumPath() !== undefined,
   claude: () => claudePath() !== undefined,
   curl: () => succeeds('curl', '--version'),

@@ -66,6 +66,88 @@ test('what looks like a group and is none is not taken for one', async () => {
   expect(errors.map(({ limit }) => limit).toSorted()).toEqual(['cpu', 'memory', 'pids'])
 })
 
+/** What a script says in a group of a real hierarchy of version 2, mounted for it alone; `beside` runs in that group first. */
+const inVersion2 = async (script: string, beside = ''): Promise<Record<string, unknown>> => {
+  await using dir = await tempDir()
+  const [mount, proc] = [join(dir.path, 'mount'), join(dir.path, 'proc')]
+  for (const path of [mount, proc]) await mkdir(path)
+  const name = basename(dir.path)
+  const source = (file: string): string => JSON.stringify(new URL(file, import.meta.url).href)
+  const program = `
+    import { readFileSync, writeFileSync } from 'node:fs'
+    import { currentGroup } from ${source('own-group.ts')}
+    import { probeGroups } from ${source('probe-groups.ts')}
+    import * as groups from ${source('../process/group.ts')}
+    import { run } from ${source('../process/run.ts')}
+    const inGroup = () => /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))[1]
+    // As on a host that has version 2 alone.
+    writeFileSync('${proc}/cgroup', '0::' + inGroup() + '\\n')
+    const mounts = readFileSync('/proc/self/mountinfo', 'utf8').split('\\n')
+    writeFileSync('${proc}/mountinfo', mounts.find((line) => line.includes('${mount}')))
+    const [dataDir, proc] = ['${dir.path}', '${proc}']
+    ${script}`
+  const around = `mount -t cgroup2 none "$1" && mkdir "$1/$2" && echo $$ >"$1/$2/cgroup.procs" || exit
+    ${beside}
+    mount=$1; group=$1/$2; shift 2; "$@"
+    echo $$ >"$mount/cgroup.procs"; echo 1 >"$group/cgroup.kill"
+    while [ -d "$group" ]; do rmdir "$group"/*/ "$group" 2>/dev/null; done`
+  const node = [process.execPath, '--no-warnings', '--input-type=module', '--eval', program]
+  const { stdout, stderr } = await run(['unshare', '--mount', 'sh', '-c', around, 'sh', mount, name, ...node], {
+    ...{ env: { PATH: systemPath }, timeoutMs: 60_000 },
+  })
+  expect(stderr).toBe('')
+  return JSON.parse(stdout.replaceAll(name, 'GROUP')) as Record<string, unknown>
+}
+
+requires('cgroup2', 'root')(
+  'in version 2 the server makes way for its sessions, and a limit that is not delegated is told',
+  async () => {
+    const found = await inVersion2(`
+    const { parent, errors } = await probeGroups({ dataDir, owner: undefined, proc })
+    console.log(JSON.stringify({ group: inGroup(), works: Object.keys(parent?.folders ?? {}), errors }))`)
+    const { works, errors } = found as { works: string[]; errors: ProvenGroups['errors'] }
+    expect(found['group']).toBe('/GROUP/aicm-server')
+    for (const limit of ['memory', 'cpu', 'pids'] as const)
+      if (!works.includes(limit))
+        expect(errors.find((one) => one.limit === limit)?.error).toMatch(
+          /^the controller .* is not delegated to .*GROUP/,
+        )
+  },
+)
+
+requires('cgroup2', 'root')('where others are in its group it makes no way, and has none', async () => {
+  const found = await inVersion2(
+    `const { parent, errors } = await probeGroups({ dataDir, owner: undefined, proc })
+    console.log(JSON.stringify({ group: inGroup(), parent, error: errors[0].error }))`,
+    // Nobody's child any more.
+    '(sleep 60 >/dev/null 2>&1 &)',
+  )
+  expect(found).toEqual({
+    group: '/GROUP',
+    error: expect.stringMatching(/GROUP holds processes of others beside the server$/),
+  })
+})
+
+requires('cgroup2', 'root')(
+  'in version 2 what has left its process group and ignores signals ends with its group',
+  async () => {
+    const found = await inVersion2(`
+    const { version, folders: { kill } } = currentGroup(proc)
+    const none = { memory: null, cpus: null, pids: null }
+    const group = groups.makeGroup(groups.groupWithin({ version, folders: { kill } }, 'session.1'), none)
+    const stubborn = "setsid sh -c 'trap : TERM HUP; while :; do sleep 300 & wait; done' & wait"
+    const ended = run(['sh', '-c', stubborn], { env: { PATH: '${systemPath}' }, group })
+    while (groups.groupUsage(group).processes < 3) await new Promise((resolve) => setTimeout(resolve, 5))
+    await groups.killGroup(group)
+    const { processes } = groups.groupUsage(group)
+    const { signal } = await ended
+    await groups.removeGroup(group)
+    const { existsSync } = await import('node:fs')
+    console.log(JSON.stringify({ version, processes, signal, left: existsSync(kill + '/session.1') }))`)
+    expect(found).toEqual({ version: 2, processes: 0, signal: 'SIGKILL', left: false })
+  },
+)
+
 requires('cgroup', 'root')('a server that may not make groups has none, and is told what was refused', async () => {
   await using dir = await tempDir()
   await chmod(dir.path, 0o755)
