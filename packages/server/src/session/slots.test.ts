@@ -44,7 +44,55 @@ test('whoever waits is served in turn by user, not by who asked most', async () 
     held[waiting]?.release()
   }
   await Promise.all(asked)
-  expect(served).toEqual(['a', 'a', 'b', 'c', 'a', 'b', 'a'])
+  expect(served).toEqual(['a', 'b', 'c', 'a', 'b', 'a', 'a'])
+})
+
+test('whose many are heard of first get no more for that: the others catch up, then all are served in turn', async () => {
+  const { ask, served, held } = kit({ maxLive: 100, maxStarting: 2 })
+  const startNext = async (): Promise<void> => {
+    const count = served.length
+    held[count - 2]?.started()
+    await expect.poll(() => served.length).toBe(count + 1)
+  }
+  const first = Array.from({ length: 10 }, () => ask('a'))
+  await expect.poll(() => served.length).toBe(2)
+  await startNext()
+  await startNext()
+  const second = Array.from({ length: 10 }, () => ask('b'))
+  while (served.length < 18) await startNext()
+  expect(served.join('')).toBe('aaaabbbbabababababab'.slice(0, 18))
+  await startNext()
+  await startNext()
+  await Promise.all([...first, ...second])
+})
+
+test('who got much in a long line waits for others for a while, not until they had as much', async () => {
+  const { ask, served, held } = kit({ maxLive: 1000, maxStarting: 1 })
+  const startNext = async (): Promise<void> => {
+    const count = served.length
+    held[count - 1]?.started()
+    await expect.poll(() => served.length).toBe(count + 1)
+  }
+  const asked = Array.from({ length: 101 }, () => ask('a'))
+  while (served.length < 100) await startNext()
+  asked.push(...Array.from({ length: 100 }, () => ask('b')))
+  while (served.lastIndexOf('a') < 100) await startNext()
+  expect(served.filter((user) => user === 'b')).toHaveLength(32)
+  while (served.length < 201) await startNext()
+  await Promise.all(asked)
+})
+
+test('what somebody got before there was a time with nothing to wait for is not held against them', async () => {
+  const { ask, served, held } = kit({ maxLive: 100, maxStarting: 1 })
+  await ask('a')
+  held[0]?.started()
+  await ask('other')
+  const asked = [ask('a'), ask('b')]
+  held[1]?.started()
+  await asked[0]
+  held[2]?.started()
+  await asked[1]
+  expect(served).toEqual(['a', 'other', 'a', 'b'])
 })
 
 test('only so many start at once, however many may live', async () => {

@@ -5,8 +5,9 @@ export type Slot = { started(): void; release(): void }
 
 /**
  * How many processes there may be: by number, by memory, and by how many start at once (a start takes half a second of a
- * core: all at once, none would be ready in time). Whoever waits is served in turn by user, so that nobody's hundred keep
- * another's one waiting.
+ * core: all at once, none would be ready in time). Whoever waits is served in turn by user, who got least first, so that
+ * nobody's hundred keep another's one waiting, and whose hundred are heard of first are not ahead for that: a busy event loop
+ * takes in few connections at a time.
  */
 export type ProcessSlots = {
   /** Waits until there is room. `onWait` is called if that is not at once. Rejects when `signal` is aborted. */
@@ -33,6 +34,9 @@ export type SlotLimits = {
 
 type Waiting = { grant(slot: Slot): void }
 
+/** Who got more than another lets them go first that often, but no more often than this: a line may have lasted for hours. */
+const mostLead = 32
+
 /** Memory comes back without telling anybody. */
 const memoryPollMs = 1000
 
@@ -44,8 +48,10 @@ export const createSlots = (options: {
   makeRoom(userId?: string): Promise<boolean> | undefined
 }): ProcessSlots => {
   const { limits, shortage, makeRoom } = options
-  /** The first user is the next to be served; whoever was served goes to the end. */
+  /** Of those who got equally much the first user is the next to be served; whoever was served goes to the end. */
   const queues = new Map<string, Waiting[]>()
+  /** How many each user got since there was last nothing to wait for. */
+  const served = new Map<string, number>()
   let live = 0
   let starting = 0
   /** Asked to end and not gone yet. */
@@ -77,6 +83,7 @@ export const createSlots = (options: {
       isNew = false
       starting--
       pump()
+      if (starting === 0 && queues.size === 0) served.clear()
     }
     return {
       started,
@@ -95,14 +102,16 @@ export const createSlots = (options: {
   }
 
   const nextInTurn = (): { userId: string; next: Waiting } | undefined => {
-    for (const [userId, queue] of queues) {
-      if (isFull(userId)) continue
-      queues.delete(userId)
-      const next = queue.shift()
-      if (queue.length > 0) queues.set(userId, queue)
-      if (next !== undefined) return { userId, next }
-    }
-    return undefined
+    const least = Math.max(0, ...served.values()) - mostLead
+    const gotOf = (userId: string): number => Math.max(least, served.get(userId) ?? 0)
+    const [userId] = [...queues.keys()].filter((user) => !isFull(user)).toSorted((a, b) => gotOf(a) - gotOf(b))
+    const queue = userId === undefined ? undefined : queues.get(userId)
+    const next = queue?.shift()
+    if (userId === undefined || queue === undefined || next === undefined) return undefined
+    queues.delete(userId)
+    if (queue.length > 0) queues.set(userId, queue)
+    served.set(userId, gotOf(userId) + 1)
+    return { userId, next }
   }
 
   const askToLeave = (userId?: string): boolean => {
