@@ -22,8 +22,8 @@ export type Feed = {
   publish(items: StreamItem[]): void
   /** Everything from `position` to the head; undefined when the ring no longer reaches back that far. */
   take(position: number): Batch | undefined
-  /** One delta with all the text of each block that is still growing. */
-  snapshot(): Delta[]
+  /** One delta with all the text of each block that is still growing; undefined when none is. */
+  snapshot(): Batch | undefined
   /** Rebuilds the growing blocks without publishing: what a new server reads again was seen before. */
   track(items: StreamItem[]): void
   /** The block does not grow any more: what ended it was published before. */
@@ -34,7 +34,7 @@ export type Feed = {
   end(): void
 }
 
-const maxBytes = 1024 * 1024
+const maxSize = 1024 * 1024
 /**
  * Readers are woken at once, but not more often than this for long: then items gather. Where giving them to all readers takes
  * long it is done so much less often that everything else has most of the time. Only what somebody waits for, the end of a
@@ -45,7 +45,14 @@ const wake = { burst: 8, leastMs: 6, mostMs: 50, timesTaken: 4 }
 /** A ring that nothing was added to for so long is let go of: most sessions rest most of the time. */
 const restMs = 5000
 
-type Entry = { item: StreamItem; json: string }
+type Entry = { item: StreamItem; size: number }
+
+/** About as many characters as its JSON, without making that: what waits for readers in the ring is held once, as it came. */
+const sizeOf = (value: unknown): number => {
+  if (typeof value === 'string') return value.length
+  if (typeof value !== 'object' || value === null) return 4
+  return Object.entries(value).reduce((sum, [key, part]) => sum + key.length + 6 + sizeOf(part), 2)
+}
 
 /** Neighbouring deltas of one block are one delta. */
 const merge = (items: StreamItem[]): StreamItem[] => {
@@ -64,14 +71,23 @@ const merge = (items: StreamItem[]): StreamItem[] => {
   return merged
 }
 
+const liveBatch = (items: StreamItem[]): Batch => ({
+  items,
+  last: items.at(-1),
+  json: JSON.stringify(items),
+  live: true,
+})
+
 export const createFeed = (initialSeq: number): Feed => {
   let lastSeq = initialSeq
   let ring: Entry[] = []
   let base = 0
-  let bytes = 0
+  let size = 0
   let finished = false
   let batches = new Map<number, Batch>()
   const growing = new Map<string, Delta>()
+  /** Of what grows, for all who come at this moment. */
+  let grown: Batch | undefined
   const waiting = new Set<() => void>()
   let credit = wake.burst
   let credited = performance.now()
@@ -90,8 +106,9 @@ export const createFeed = (initialSeq: number): Feed => {
     resting = undefined
     base = head()
     ring = []
-    bytes = 0
+    size = 0
     batches = new Map()
+    grown = undefined
   }
 
   const watchRest = (ms: number): void => {
@@ -122,6 +139,7 @@ export const createFeed = (initialSeq: number): Feed => {
   }
 
   const track = (items: StreamItem[]): void => {
+    grown = undefined
     for (const item of items) {
       if (item.type === 'delta') {
         const before = growing.get(item.block)
@@ -140,18 +158,21 @@ export const createFeed = (initialSeq: number): Feed => {
     lastSeq: () => lastSeq,
     head,
     track,
-    settle: (block) => void growing.delete(block),
+    settle: (block) => {
+      grown = undefined
+      growing.delete(block)
+    },
     publish: (raw) => {
       if (raw.length === 0) return
       const items = merge(raw)
       track(items)
       for (const item of items) {
-        const json = JSON.stringify(item)
-        ring.push({ item, json })
-        bytes += json.length
+        const entry = { item, size: sizeOf(item) }
+        ring.push(entry)
+        size += entry.size
       }
       let dropped = 0
-      while (bytes > maxBytes && dropped < ring.length) bytes -= ring[dropped++]?.json.length ?? 0
+      while (size > maxSize && dropped < ring.length) size -= ring[dropped++]?.size ?? 0
       if (dropped > 0) {
         ring = ring.slice(dropped)
         base += dropped
@@ -165,17 +186,14 @@ export const createFeed = (initialSeq: number): Feed => {
       if (position < base) return undefined
       const cached = batches.get(position)
       if (cached !== undefined) return cached
-      const entries = ring.slice(position - base)
-      const items = merge(entries.map((entry) => entry.item))
-      const json =
-        items.length === entries.length
-          ? entries.map((entry) => entry.json).join(',')
-          : items.map((item) => JSON.stringify(item)).join(',')
-      const batch = { items, last: items.at(-1), json: `[${json}]`, live: true }
+      const batch = liveBatch(merge(ring.slice(position - base).map(({ item }) => item)))
       batches.set(position, batch)
       return batch
     },
-    snapshot: () => [...growing.values()].map((delta) => ({ ...delta, after: lastSeq })),
+    snapshot: () =>
+      growing.size === 0
+        ? undefined
+        : (grown ??= liveBatch([...growing.values()].map((delta) => ({ ...delta, after: lastSeq })))),
     changed: (position, signal) =>
       new Promise((resolve) => {
         if (head() > position || finished || signal.aborted) return resolve()

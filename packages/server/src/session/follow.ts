@@ -3,10 +3,10 @@ import type { EventStore, EventText } from '../storage/event-store.ts'
 import type { Batch, Feed } from './feed.ts'
 
 /**
- * Messages read from the log at a time: few at first, as each may be large, and more while they stay small. A reader that
+ * Messages read from the log at a time: one at first, as each may be large, and more while they stay small. A reader that
  * stalls holds what was read for it, so `bytes` is about what it costs.
  */
-const page = { first: 4, most: 500, bytes: 256 * 1024 }
+const page = { first: 1, most: 500, bytes: 256 * 1024 }
 
 const nextLimit = (limit: number, count: number, bytes: number): number =>
   Math.max(1, Math.min(page.most, limit * 4, Math.floor((count * page.bytes) / bytes)))
@@ -64,7 +64,7 @@ export async function* follow({
     // From here to the first wait nothing else runs: the growing blocks and the position belong together.
     let position = feed.head()
     const growing = feed.snapshot()
-    if (growing.length > 0) yield { items: growing, last: growing.at(-1), json: JSON.stringify(growing), live: true }
+    if (growing !== undefined) yield growing
 
     while (!signal.aborted && !feed.ended()) {
       await feed.changed(position, signal)

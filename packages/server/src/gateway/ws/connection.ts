@@ -133,23 +133,23 @@ export const serveConnection = (
     send({ type: 'subscribed', ref, sessionId, lastSeq: session.record().lastSeq })
 
     const push = (batch: Batch): void => outgoing.sendFrame(frames(sessionId, batch))
+    /** Closing takes as long as a reader that stalls likes, and its end makes room too: nothing more is read for it then. */
+    const handOver = (batch: Batch): void => {
+      if (socket.readyState === socket.OPEN) push(batch)
+      else stop.abort()
+    }
     deliver({
       ...{ follow, after, slow, signal },
       reader: {
         give: (batch) => {
-          // Closing takes as long as a reader that stalls likes: nothing is read for it meanwhile.
-          if (socket.readyState !== socket.OPEN) {
-            stop.abort()
-            return false
-          }
           const room = outgoing.room()
           if (room !== undefined)
             return room.then(() => {
               if (signal.aborted) outgoing.passOn()
-              else push(batch)
+              else handOver(batch)
               return true
             })
-          push(batch)
+          handOver(batch)
           return false
         },
         push,
