@@ -12,6 +12,12 @@ import type { AccessTokens } from './tokens.ts'
 
 /** A login that nobody refreshes for so long ends. */
 export const loginLifeMs = 30 * 24 * 3600_000
+/**
+ * So long it is known that a login was revoked: until the last access token of it has expired (15 minutes), by any clock that is
+ * wrong by less than a day. Its refresh tokens are refused with the row, as revoked, and without it, as unknown: with the same
+ * words.
+ */
+const revokedKeptMs = 24 * 3600_000
 const mostAgent = 200
 
 export type Logins = {
@@ -26,6 +32,7 @@ export type Logins = {
   /** Takes effect at once, and stays through restarts when this resolves. */
   revoke(userId: string, ids: string[]): Promise<void>
   list(userId: string): Promise<LoginRecord[]>
+  /** Forgets the logins that have expired, and those that were revoked long ago. */
   tidy(): Promise<void>
 }
 
@@ -48,8 +55,10 @@ export const createLogins = async (
     most,
   }: { accessTokens: AccessTokens; changes: AccessChanges; clock: Clock; log: Log; most: number },
 ): Promise<Logins> => {
-  // All that was revoked and could be shown again: looked at with every request.
-  const revoked = new Set(await logins.listRevoked(clock.now()))
+  // All that was revoked and could be shown again, and when that was written down (of those from before the start: by now).
+  // Looked at with every request.
+  const startedAt = clock.now()
+  const revoked = new Map((await logins.listRevoked(startedAt)).map((id) => [id, startedAt]))
 
   const tokensOf = async (userId: string, loginId: string, refreshToken: string): Promise<Tokens> => {
     const { token, expiresIn } = await accessTokens.issue({ userId, loginId })
@@ -58,9 +67,11 @@ export const createLogins = async (
 
   const revoke: Logins['revoke'] = async (userId, ids) => {
     // Before it is on disk: a disk that is full must not keep a stolen token alive.
-    for (const id of ids) revoked.add(id)
+    for (const id of ids) revoked.set(id, Infinity)
     changes.changed(userId)
-    await logins.revoke(ids, clock.now())
+    const now = clock.now()
+    await logins.revoke(ids, now)
+    for (const id of ids) revoked.set(id, now)
   }
 
   const list: Logins['list'] = async (userId) => {
@@ -120,7 +131,10 @@ export const createLogins = async (
     list,
 
     tidy: async () => {
-      await logins.deleteExpired(clock.now())
+      const now = clock.now()
+      const before = now - revokedKeptMs
+      await logins.deleteEnded({ expiredAt: now, revokedAt: before })
+      for (const [id, at] of revoked) if (at <= before) revoked.delete(id)
     },
   }
 }

@@ -29,5 +29,6 @@ export type LoginStore = {
   revoke(ids: string[], at: number): Promise<void>
   /** The ids of all that were revoked and have not expired. */
   listRevoked(now: number): Promise<string[]>
-  deleteExpired(now: number): Promise<void>
+  /** Removes those that expired or were revoked by then. */
+  deleteEnded(by: { expiredAt: number; revokedAt: number }): Promise<void>
 }

@@ -46,7 +46,7 @@ export const loginTests = (open: OpenDatabase): void => {
     })
   })
 
-  test('a revoked login is not listed, cannot go on, and is remembered until it expires', async () => {
+  test('a revoked login is not listed, cannot go on, and is remembered until it has ended long enough', async () => {
     const { database, userId } = await openWithUser(open)
     await using _ = database
     const [gone, stays] = [loginRecord({ userId, expiresAt: 100 }), loginRecord({ userId, expiresAt: 100 })]
@@ -61,10 +61,15 @@ export const loginTests = (open: OpenDatabase): void => {
     expect(await database.logins.rotate(gone.id, gone.tokenHash, next)).toBe(false)
     expect(await database.logins.listRevoked(99)).toEqual([gone.id])
     expect(await database.logins.listRevoked(100)).toEqual([])
-    await database.logins.deleteExpired(99)
+    await database.logins.deleteEnded({ expiredAt: 99, revokedAt: 4 })
     expect(await database.logins.findByFamily(gone.familyHash)).toBeDefined()
-    await database.logins.deleteExpired(100)
+    await database.logins.deleteEnded({ expiredAt: 99, revokedAt: 5 })
     expect(await database.logins.findByFamily(gone.familyHash)).toBeUndefined()
+    expect(await database.logins.rotate(gone.id, gone.tokenHash, next)).toBe(false)
+    expect(await database.logins.listRevoked(99)).toEqual([])
+    expect(await database.logins.list(userId)).toEqual([stays])
+    await database.logins.deleteEnded({ expiredAt: 100, revokedAt: 5 })
+    expect(await database.logins.list(userId)).toEqual([])
   })
 }
 

@@ -133,8 +133,10 @@ const createAccounts = (): Pick<Database, 'users' | 'logins' | 'apiKeys' | 'shar
       },
       listRevoked: async (now) =>
         logins.where(({ revokedAt, expiresAt }) => revokedAt !== null && expiresAt > now).map(({ id }) => id),
-      deleteExpired: async (now) => {
-        for (const { id } of logins.where(({ expiresAt }) => expiresAt <= now)) logins.delete(id)
+      deleteEnded: async (by) => {
+        const ended = ({ expiresAt, revokedAt }: LoginRecord): boolean =>
+          expiresAt <= by.expiredAt || (revokedAt !== null && revokedAt <= by.revokedAt)
+        for (const { id } of logins.where(ended)) logins.delete(id)
       },
     },
     apiKeys: {

@@ -80,7 +80,12 @@ export const createLogins = (db: Kysely<Schema>, errors: SqlErrors): LoginStore 
     )
     return rows.map(({ id }) => id)
   },
-  deleteExpired: async (now) => {
-    await runQuery(errors, () => db.deleteFrom('logins').where('expires_at', '<=', now).execute())
+  deleteEnded: async ({ expiredAt, revokedAt }) => {
+    await runQuery(errors, () =>
+      db
+        .deleteFrom('logins')
+        .where(({ eb, or }) => or([eb('expires_at', '<=', expiredAt), eb('revoked_at', '<=', revokedAt)]))
+        .execute(),
+    )
   },
 })

@@ -71,7 +71,7 @@ export const createSharedStores = ({ file, read }: Connection): SqlStores => {
       rotate: async (id, from, to) => (await stores()).logins.rotate(id, from, to),
       revoke: async (ids, at) => (await stores()).logins.revoke(ids, at),
       listRevoked: async (now) => read(() => listRevoked.all(now)),
-      deleteExpired: async (now) => (await stores()).logins.deleteExpired(now),
+      deleteEnded: async (by) => (await stores()).logins.deleteEnded(by),
     },
     apiKeys: {
       create: async (record) => (await stores()).apiKeys.create(record),
