@@ -59,10 +59,14 @@ test('the second button leads by the provider to where one wanted to go, and lea
   await page.reload()
   await page.getByRole('button', { name: 'User menu' }).click()
   await page.getByText('grace').first().waitFor()
+  expect(await page.getByRole('menuitem').allInnerTexts()).toEqual(['Log out'])
   await page.getByRole('menuitem', { name: 'Log out' }).click()
   // Back at the provider nobody is asked again.
   await button().click()
   await page.getByRole('button', { name: 'User menu' }).waitFor()
+  await page.goto(`${server.url}/change-password`)
+  await page.getByText('You have no password here').waitFor()
+  await expectAccessible()
 })
 
 test('who may not in is told so, and may try again as somebody else', async () => {

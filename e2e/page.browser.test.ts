@@ -2,7 +2,7 @@ import { AxeBuilder } from '@axe-core/playwright'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { tokensText } from '@aicm/broker'
-import type { Client } from '@aicm/client'
+import { createClient, login, type Client } from '@aicm/client'
 import { routes } from '@aicm/protocol'
 import { requires } from '@aicm/testing/requires'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
@@ -115,6 +115,45 @@ test('who logs in with a password that somebody else has set chooses one, and is
   await page.evaluate(() => localStorage.clear())
   await logIn(own, 'ada')
   await page.getByRole('heading', { name: 'Sessions', exact: true }).waitFor()
+})
+
+test('with the keyboard alone a password is changed by choice: this log-in goes on, the others end', async () => {
+  const [given, own] = ['chosen some time ago', 'chosen just now']
+  const eve = { username: 'eve', password: given }
+  await client.call(routes.users.create, { body: { ...eve, mustChangePassword: false } })
+  const elsewhere = await login({ url: server.url, ...eve })
+  await logIn(given, eve.username)
+  const menu = page.getByRole('button', { name: 'User menu' })
+  await menu.press('Enter')
+  const item = page.getByRole('menuitem', { name: 'Change password' })
+  await until('the first item of the menu has the focus', () =>
+    item.evaluate((element) => element === document.activeElement),
+  )
+  await page.keyboard.press('Enter')
+  await page.getByRole('heading', { name: 'Change password', exact: true }).waitFor()
+  const fields = ['Current password', 'New password', 'New password again']
+  const focused = (label: string) =>
+    until(`${label} has the focus`, () =>
+      page.getByLabel(label, { exact: true }).evaluate((element) => element === document.activeElement),
+    )
+  for (const label of fields) {
+    await focused(label)
+    await page.keyboard.type(label === fields[0] ? 'wrong' : own)
+    await page.keyboard.press('Tab')
+  }
+  await page.keyboard.press('Enter')
+  await page.getByRole('alert').getByText('The current password is wrong.').waitFor()
+  const { violations } = await new AxeBuilder({ page }).analyze()
+  expect(violations.map(({ id, nodes }) => `${id}: ${nodes[0]?.html}`)).toEqual([])
+  await page.getByLabel('Current password').fill(given)
+  await page.keyboard.press('Enter')
+  await page.getByText('Your password is changed.').waitFor()
+  await page.getByRole('heading', { name: 'Sessions', exact: true }).waitFor()
+  await page.reload()
+  await menu.waitFor()
+  await using other = createClient({ url: server.url, token: elsewhere.accessToken })
+  await expect(other.call(routes.auth.me, {})).rejects.toMatchObject({ code: 'unauthorized' })
+  expect(await login({ url: server.url, username: eve.username, password: own })).toHaveProperty('accessToken')
 })
 
 for (const locks of ['with', 'without'] as const)

@@ -102,11 +102,17 @@ const health = createRoute({
   component: lazyRouteComponent(() => import('./routes/health.tsx'), 'HealthPage'),
 })
 
+const changePassword = createRoute({
+  getParentRoute: () => inside,
+  path: '/change-password',
+  component: lazyRouteComponent(() => import('./routes/own-password.tsx'), 'ChangePasswordPage'),
+})
+
 const tree = root.addChildren([
   login,
   loginCli,
   ownPassword,
-  inside.addChildren([home, sessions.addChildren([sessionsIndex, session]), approvals, health]),
+  inside.addChildren([home, sessions.addChildren([sessionsIndex, session]), approvals, health, changePassword]),
 ])
 
 export const createAppRouter = (app: App) =>

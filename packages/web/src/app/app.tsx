@@ -88,7 +88,7 @@ export const createApp = ({
     },
     async finishOidc(code) {
       const { username, ...tokens } = await client.call(routes.oidc.finish, { body: { code } })
-      await auth.set({ username, ...storedTokens(tokens) })
+      await auth.set({ username, withoutPassword: true, ...storedTokens(tokens) })
     },
     async changePassword(currentPassword, newPassword) {
       await client.call(routes.auth.password, { body: { currentPassword, newPassword } })

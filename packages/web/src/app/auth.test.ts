@@ -11,7 +11,12 @@ const memory = (): AuthStorage => {
 }
 /** A tab of a browser that has no locks. */
 const tab = (storage: AuthStorage) => createAuth({ storage, locks: undefined })
-const login: Login = { username: 'admin', mustChangePassword: false, accessToken: 'a', refreshToken: 'r', expiresAt: 1 }
+const login: Login = {
+  username: 'admin',
+  mustChangePassword: false,
+  withoutPassword: true,
+  ...{ accessToken: 'a', refreshToken: 'r', expiresAt: 1 },
+}
 
 test('a log-in survives a reload of the tab, and is that of the other tabs', async () => {
   const storage = memory()

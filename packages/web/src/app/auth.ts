@@ -6,6 +6,8 @@ export type Login = {
   username: string
   /** Nothing else is answered before. */
   mustChangePassword?: boolean
+  /** An OpenID provider knows who this is. */
+  withoutPassword?: boolean
 } & StoredTokens
 
 export type Auth = {
@@ -97,8 +99,16 @@ export const parseLogin = (text: string | null): Login | undefined => {
     return undefined
   }
   if (typeof value !== 'object' || value === null) return undefined
-  const { username, mustChangePassword, accessToken, refreshToken, expiresAt } = value as Record<string, unknown>
+  const { username, mustChangePassword, withoutPassword, accessToken, refreshToken, expiresAt } = value as Record<
+    string,
+    unknown
+  >
   if (typeof username !== 'string' || typeof accessToken !== 'string') return undefined
   if (typeof refreshToken !== 'string' || typeof expiresAt !== 'number') return undefined
-  return { username, mustChangePassword: mustChangePassword === true, accessToken, refreshToken, expiresAt }
+  return {
+    username,
+    mustChangePassword: mustChangePassword === true,
+    withoutPassword: withoutPassword === true,
+    ...{ accessToken, refreshToken, expiresAt },
+  }
 }

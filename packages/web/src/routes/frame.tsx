@@ -1,5 +1,14 @@
 import { Link, Outlet, useNavigate } from '@tanstack/react-router'
-import { Activity, BookOpen, LogOut, MessagesSquare, ShieldQuestion, UserRound, type LucideIcon } from 'lucide-react'
+import {
+  Activity,
+  BookOpen,
+  KeyRound,
+  LogOut,
+  MessagesSquare,
+  ShieldQuestion,
+  UserRound,
+  type LucideIcon,
+} from 'lucide-react'
 import type { ReactNode } from 'react'
 import { Toaster } from 'sonner'
 import { useApp, useLogin } from '../app/app.tsx'
@@ -100,6 +109,11 @@ const UserMenu = () => {
       <MenuLabel>
         Logged in as <b className="text-ink">{login?.username}</b>
       </MenuLabel>
+      {login?.withoutPassword !== true && (
+        <MenuItem icon={KeyRound} onSelect={() => void navigate({ to: '/change-password' })}>
+          Change password
+        </MenuItem>
+      )}
       <MenuItem icon={LogOut} onSelect={() => void leave()}>
         Log out
       </MenuItem>
