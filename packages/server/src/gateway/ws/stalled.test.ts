@@ -17,6 +17,7 @@ const user: UserRecord = {
   passwordHash: '',
   oidcId: null,
   role: 'admin',
+  mustChangePassword: false,
   disabledAt: null,
   createdAt: 0,
 }
