@@ -293,7 +293,7 @@ test('side calls get something short, or the JSON that they want', async () => {
 })
 
 test('a human pace spreads the answer over many writes', async () => {
-  await using api = await open(2_000)
+  await using api = await open(400)
   const sent = request(`${api.url}/v1/messages`, { method: 'POST' }).end(messages('hello'))
   const [answer] = await once(sent, 'response')
   let chunks = 0

@@ -37,10 +37,12 @@ export const loginByOidc = async (context: Context, { browser, timeout }: OidcFl
       exitCode: exitCodes.noServer,
     })
   const provider = inertLine(name ?? 'OpenID')
-  context.err.print(`To log in by ${provider}, open this address in a browser on this machine:\n  ${address.href}`)
-  if (browser) openBrowser(address.href, context.io.env)
 
-  const found = await untilInterrupted(context, timeout, (signal) => loopback.answer(challenge, signal))
+  const found = await untilInterrupted(context, timeout, (signal) => {
+    context.err.print(`To log in by ${provider}, open this address in a browser on this machine:\n  ${address.href}`)
+    if (browser) openBrowser(address.href, context.io.env)
+    return loopback.answer(challenge, signal)
+  })
   const code = found.get('code')
   if (code === null) throw refusalOf(found.get('error') ?? '')
   const { storedTokens } = await import('@aicm/client')
