@@ -11,6 +11,11 @@ const budget = {
 
 /** One who reads a session's stream over a connection. */
 export type Reader = {
+  /**
+   * Resolves when there is room; undefined when there is. Nothing is read for a reader before: what is read for one that stalls
+   * would be held for as long. Left out where `give` resolves only when what it gave was taken.
+   */
+  room?(): Promise<void> | undefined
   /** Hands it over once there is room. Gives back whether the reader had to be waited for. */
   give(batch: Batch): Promise<boolean> | boolean
   /** Hands it over at once. */
@@ -40,50 +45,75 @@ export const deliver = async ({
   signal,
   reader,
 }: {
-  follow: (after: Cursor) => AsyncIterable<Batch>
+  follow: (after: Cursor) => AsyncIterable<Batch, void, void>
   after: Cursor
   slow: SlowPolicy
   signal: AbortSignal
   reader: Reader
 }): Promise<Cursor | undefined> => {
   let cursor = after
-  let waited = false
+  /** It had to be waited for since the batch before. */
+  let stalled = false
   let wasLive = false
+  /** The last batch was something for it. */
+  let handed = false
   /** It was live, and reads the log again without having been told so. */
   let left = false
   let wholeOnly = false
 
+  /** Resolves to undefined when it goes on, else as `run`. In a function of its own, which holds the batch no longer than it runs. */
+  const pass = async (batches: AsyncIterator<Batch, void, void>): Promise<false | Cursor | undefined> => {
+    const batch = (await batches.next()).value ?? undefined
+    if (batch === undefined || signal.aborted) return false
+    // The ring has moved on. Where the reader was not waited for, that was one item larger than the ring.
+    const overtaken = stalled && wasLive && !batch.live
+    if (overtaken && slow === 'resume') reader.behind(cursor)
+    left = !batch.live && !overtaken && (left || wasLive)
+    if (slow === 'drop-deltas' && stalled && (overtaken || batch.json.length > budget.gathered)) wholeOnly = true
+    wasLive = batch.live
+    const part = wholeOnly ? wholeMessages(batch) : batch
+    const { last } = part
+    handed = false
+    if (last === undefined) return undefined
+    const waited = stalled
+    stalled = false
+    if (slow === 'disconnect' && batch.live) {
+      if (reader.waiting() > budget.waiting) return cursor
+      reader.push(part)
+    } else {
+      // There may be thousands of readers, and most have room: no promise for nothing.
+      const given = reader.give(part)
+      stalled = typeof given === 'boolean' ? given : await given
+    }
+    handed = true
+    cursor = cursorAfter(last)
+    // What came at once was more than the ring holds; that the reader is slow too shows only now.
+    if (left && (waited || stalled)) {
+      left = false
+      if (slow === 'disconnect') return cursor
+      if (slow === 'resume') reader.behind(cursor)
+    }
+    return undefined
+  }
+
   /** Resolves to true when the live text is to begin again: deltas go on only behind others, or with all of their block. */
   const run = async (): Promise<boolean | Cursor> => {
-    for await (const batch of follow(cursor)) {
-      if (signal.aborted) return false
-      // The ring has moved on. Where the reader was not waited for, that was one item larger than the ring.
-      const overtaken = waited && wasLive && !batch.live
-      if (overtaken && slow === 'resume') reader.behind(cursor)
-      left = !batch.live && !overtaken && (left || wasLive)
-      if (slow === 'drop-deltas' && waited && (overtaken || batch.json.length > budget.gathered)) wholeOnly = true
-      wasLive = batch.live
-      const part = wholeOnly ? wholeMessages(batch) : batch
-      const { last } = part
-      if (last === undefined) continue
-      if (slow === 'disconnect' && batch.live) {
-        if (reader.waiting() > budget.waiting) return cursor
-        reader.push(part)
-      } else {
-        // There may be thousands of readers, and most have room: no promise for nothing.
-        const given = reader.give(part)
-        waited = typeof given === 'boolean' ? given : await given
+    const batches = follow(cursor)[Symbol.asyncIterator]()
+    try {
+      while (true) {
+        // Who is cut off for being slow is not waited for.
+        const room = slow === 'disconnect' && wasLive ? undefined : reader.room?.()
+        if (room !== undefined) {
+          await room
+          stalled = true
+        } else if (wholeOnly && handed && !stalled) return true
+        if (signal.aborted) return false
+        const ended = await pass(batches)
+        if (ended !== undefined) return ended
       }
-      cursor = cursorAfter(last)
-      // What came at once was more than the ring holds; that the reader is slow too shows only now.
-      if (left && waited) {
-        left = false
-        if (slow === 'disconnect') return cursor
-        if (slow === 'resume') reader.behind(cursor)
-      }
-      if (wholeOnly && !waited) return true
+    } finally {
+      await batches.return?.()
     }
-    return false
   }
 
   while (!signal.aborted) {

@@ -25,13 +25,34 @@ const pageOf = (stored: [EventText, ...EventText[]]): Batch => {
   }
 }
 
+/** To be iterated once. */
+export type Batches = AsyncIterableIterator<Batch, void, void>
+
+/**
+ * An iterator that holds nothing of what it has given: a generator keeps its last value alive for as long as nobody asks for
+ * the next, and of readers that stall there may be many.
+ */
+export const batchesOf = (next: () => Promise<Batch | undefined>, end: () => void = () => undefined): Batches => ({
+  [Symbol.asyncIterator]() {
+    return this
+  },
+  next: async () => {
+    const value = await next()
+    return value === undefined ? { done: true, value } : { done: false, value }
+  },
+  return: async () => {
+    end()
+    return { done: true, value: undefined }
+  },
+})
+
 /**
  * A session's stream after a cursor, then what comes: the one way to read it, for live and late readers alike. It is pulled:
  * a reader that does not ask gets nothing and costs nothing; when the live ring has moved on, the log takes over. Every
  * durable message comes exactly once and in order; a growing block may be repeated from its beginning (`at` 0).
  * Ends when `signal` is aborted or the session is deleted.
  */
-export async function* follow({
+export const follow = ({
   events,
   feed,
   sessionId,
@@ -43,38 +64,49 @@ export async function* follow({
   sessionId: string
   after: Cursor
   signal: AbortSignal
-}): AsyncGenerator<Batch, void, void> {
+}): Batches => {
   let { seq } = after
   let limit = page.first
-  while (!signal.aborted && !feed.ended()) {
-    // The log, until nothing that was published is missing.
-    while (seq < feed.lastSeq() && !signal.aborted) {
-      // Stored is not yet published: what was, will come by the feed.
-      const read = await events.readText({ sessionId, after: seq, limit })
-      const [first, ...rest] = read.filter((event) => event.seq <= feed.lastSeq())
-      // What was published is gone: the session is being deleted.
-      if (first === undefined) return
-      const batch = pageOf([first, ...rest])
-      seq = rest.at(-1)?.seq ?? first.seq
-      limit = nextLimit(limit, 1 + rest.length, batch.json.length)
-      yield batch
-    }
-    if (signal.aborted) return
+  /** In the live ring; undefined while the log is read. */
+  let position: number | undefined
+  let gone = false
 
-    // From here to the first wait nothing else runs: the growing blocks and the position belong together.
-    let position = feed.head()
-    const growing = feed.snapshot()
-    if (growing !== undefined) yield growing
+  const fromLog = async (): Promise<Batch | undefined> => {
+    // Stored is not yet published: what was, will come by the feed.
+    const read = await events.readText({ sessionId, after: seq, limit })
+    const [first, ...rest] = read.filter((event) => event.seq <= feed.lastSeq())
+    // What was published is gone: the session is being deleted.
+    gone = first === undefined
+    if (first === undefined) return undefined
+    const batch = pageOf([first, ...rest])
+    seq = rest.at(-1)?.seq ?? first.seq
+    limit = nextLimit(limit, 1 + rest.length, batch.json.length)
+    return batch
+  }
 
-    while (!signal.aborted && !feed.ended()) {
+  const next = async (): Promise<Batch | undefined> => {
+    while (!signal.aborted && !gone && !feed.ended()) {
+      if (position === undefined) {
+        // The log, until nothing that was published is missing.
+        if (seq < feed.lastSeq()) return fromLog()
+        // From here to the first wait nothing else runs: the growing blocks and the position belong together.
+        position = feed.head()
+        const growing = feed.snapshot()
+        if (growing !== undefined) return growing
+      }
       await feed.changed(position, signal)
-      if (signal.aborted) return
+      if (signal.aborted) return undefined
       const batch = feed.take(position)
-      if (batch === undefined) break
+      if (batch === undefined) {
+        position = undefined
+        continue
+      }
       if (batch.items.length === 0) continue
       position = feed.head()
       for (const item of batch.items) if (item.type !== 'delta') seq = item.seq
-      yield batch
+      return batch
     }
+    return undefined
   }
+  return batchesOf(next)
 }

@@ -612,7 +612,7 @@ test('a session that works, is asked something or is read is not put to sleep or
   await server.registry.tidy()
   expect(server.registry.counts().loaded).toBe(1)
   reading.abort()
-  await reader.return()
+  await reader.return?.()
   await expect.poll(() => server.registry.tidy().then(() => server.registry.counts().loaded)).toBe(0)
 })
 

@@ -5,7 +5,7 @@ import { newId, newUuid } from '../lib/id.ts'
 import { createMailbox } from '../lib/mailbox.ts'
 import type { SessionRecord } from '../storage/session-store.ts'
 import { createFeed, type Batch } from './feed.ts'
-import { follow } from './follow.ts'
+import { batchesOf, follow, type Batches } from './follow.ts'
 import type { Ingested } from './ingest.ts'
 import type { Effect, Input } from './input.ts'
 import { createProcessLink, type LinkDeps } from './process-link.ts'
@@ -52,7 +52,7 @@ export type Session = {
   idleMs(): number | undefined
   /** Readers of its stream. */
   followers(): number
-  follow(after: Cursor, signal: AbortSignal): AsyncGenerator<Batch, void, void>
+  follow(after: Cursor, signal: AbortSignal): Batches
   /** Takes over what the last server left running, or finds out that it has ended. */
   restore(): Promise<void>
   /** Lets go of the process, which goes on, and resolves when nothing of this session is being written any more. */
@@ -90,13 +90,23 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
   let active = performance.now()
   let followers = 0
 
-  const counted = async function* (batches: AsyncGenerator<Batch, void, void>): AsyncGenerator<Batch, void, void> {
-    followers++
-    try {
-      yield* batches
-    } finally {
-      followers--
+  const counted = (batches: Batches): Batches => {
+    let counts = false
+    const count = (reads: boolean): void => {
+      if (reads !== counts) followers += reads ? 1 : -1
+      counts = reads
     }
+    const next = async (): Promise<Batch | undefined> => {
+      count(true)
+      let batch: Batch | undefined
+      try {
+        batch = (await batches.next()).value ?? undefined
+        return batch
+      } finally {
+        if (batch === undefined) count(false)
+      }
+    }
+    return batchesOf(next, () => count(false))
   }
 
   /** The one consumer: everything that happens to the session goes through here, in order. */

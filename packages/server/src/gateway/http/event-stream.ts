@@ -5,6 +5,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { cursorAfter, formatCursor, type Cursor, type SlowPolicy, type StreamItem } from '@aicm/protocol'
 import type { UserQuotas } from '../../quotas/quotas.ts'
 import type { Batch } from '../../session/feed.ts'
+import { batchesOf, type Batches } from '../../session/follow.ts'
 import { deliver } from '../deliver.ts'
 
 /**
@@ -74,7 +75,7 @@ const bytesOf = (batch: Batch): Buffer[] => {
 export const sendEventStream = async (options: {
   request: FastifyRequest
   reply: FastifyReply
-  follow: (after: Cursor, signal: AbortSignal) => AsyncIterable<Batch>
+  follow: (after: Cursor, signal: AbortSignal) => Batches
   after: Cursor
   slow?: SlowPolicy
   until?: (item: StreamItem) => boolean
@@ -111,15 +112,20 @@ export const sendEventStream = async (options: {
   const tellBehind = (cursor: Cursor): void =>
     void raw.write(`event: behind\ndata: ${JSON.stringify({ type: 'behind', cursor: formatCursor(cursor) })}\n\n`)
 
-  async function* follow(after: Cursor): AsyncGenerator<Batch, void, void> {
-    for await (const batch of options.follow(after, signal)) {
+  const follow = (after: Cursor): Batches => {
+    const batches = options.follow(after, signal)
+    let over = false
+    const next = async (): Promise<Batch | undefined> => {
+      const batch = over ? undefined : ((await batches.next()).value ?? undefined)
+      if (batch === undefined) return undefined
       const items = skip === undefined ? batch.items : batch.items.filter((item) => !skip(item))
       const last = until === undefined ? -1 : items.findIndex(until)
-      yield items.length === batch.items.length && last < 0
+      over = last >= 0
+      return items.length === batch.items.length && !over
         ? batch
-        : partOf(batch, last < 0 ? items : items.slice(0, last + 1))
-      if (last >= 0) return
+        : partOf(batch, over ? items.slice(0, last + 1) : items)
     }
+    return batchesOf(next, () => void batches.return?.())
   }
 
   const stopWatching = options.watch(() => {

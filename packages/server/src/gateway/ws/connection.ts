@@ -16,6 +16,7 @@ import { newRequestId } from '../../lib/id.ts'
 import { once } from '../../lib/once.ts'
 import { unreachable } from '../../lib/unreachable.ts'
 import type { Batch } from '../../session/feed.ts'
+import type { Batches } from '../../session/follow.ts'
 import { sessionOf, userOf, type Caller } from '../access.ts'
 import { answerApproval } from '../approvals.ts'
 import { deliver } from '../deliver.ts'
@@ -124,7 +125,7 @@ export const serveConnection = (
     if (socket.readyState !== socket.OPEN) return
     const stop = new AbortController()
     const { signal } = stop
-    const follow = (from: Cursor): AsyncIterable<Batch> => session.follow(from, signal)
+    const follow = (from: Cursor): Batches => session.follow(from, signal)
     // A cursor past the end is refused before anything changes.
     follow(after)
     // A second subscription to a session replaces the first.
@@ -134,22 +135,29 @@ export const serveConnection = (
 
     const push = (batch: Batch): void => outgoing.sendFrame(frames(sessionId, batch))
     /** Closing takes as long as a reader that stalls likes, and its end makes room too: nothing more is read for it then. */
-    const handOver = (batch: Batch): void => {
-      if (socket.readyState === socket.OPEN) push(batch)
-      else stop.abort()
+    const hasEnded = (): boolean => {
+      if (socket.readyState !== socket.OPEN) stop.abort()
+      return signal.aborted
     }
     deliver({
       ...{ follow, after, slow, signal },
       reader: {
+        room: () => {
+          if (hasEnded()) return undefined
+          return outgoing.room()?.then(() => {
+            hasEnded()
+            outgoing.passOn()
+          })
+        },
         give: (batch) => {
           const room = outgoing.room()
           if (room !== undefined)
             return room.then(() => {
               if (signal.aborted) outgoing.passOn()
-              else handOver(batch)
+              else if (!hasEnded()) push(batch)
               return true
             })
-          handOver(batch)
+          if (!hasEnded()) push(batch)
           return false
         },
         push,

@@ -7,6 +7,7 @@ import { createAccessChanges } from '../../auth/access-changes.ts'
 import type { Identity } from '../../auth/identity.ts'
 import { newId } from '../../lib/id.ts'
 import type { Batch } from '../../session/feed.ts'
+import { batchesOf, type Batches } from '../../session/follow.ts'
 import type { UserRecord } from '../../storage/user-store.ts'
 import type { Services } from '../services.ts'
 import { createFrames, serveConnection } from './connection.ts'
@@ -36,12 +37,12 @@ test('nothing more is read for a reader that stalled when its connection ends', 
   const [served] = await accepted
   /** What the connection was each time that more was asked for. */
   const asked: number[] = []
-  async function* follow(_: unknown, signal: AbortSignal): AsyncGenerator<Batch> {
-    while (!signal.aborted) {
-      yield batch
-      if (!signal.aborted) asked.push(served.readyState)
-    }
-  }
+  const follow = (_: unknown, signal: AbortSignal): Batches =>
+    batchesOf(async () => {
+      if (signal.aborted) return undefined
+      asked.push(served.readyState)
+      return batch
+    })
   const session = { record: () => ({ userId: user.id, lastSeq: 1 }), follow }
   const services = {
     accessChanges: createAccessChanges(),
