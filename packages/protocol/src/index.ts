@@ -1,3 +1,4 @@
+export * from './amounts.ts'
 export * from './audit-actions.ts'
 export * from './audit-chain.ts'
 export * from './audit-csv.ts'

@@ -1,9 +1,8 @@
 import { homedir } from 'node:os'
 import { isAbsolute, join, resolve } from 'node:path'
-import { resourceNames, type IsolationLevel, type ResourceLimits } from '@aicm/protocol'
+import { parseBytes, resourceNames, type IsolationLevel, type ResourceLimits } from '@aicm/protocol'
 import { parseDuration } from '../lib/duration.ts'
 import { ConfigError } from './config-error.ts'
-import { parseBytes } from './quotas.ts'
 import { isLoopback, limitsOf, type GatewaySettings } from './gateway.ts'
 import { oidcSettingsOf, type OidcSettings } from './oidc.ts'
 import { reachableOf, type Reachable } from './reachable.ts'
@@ -212,7 +211,7 @@ const mostFileBytes = 4 * 2 ** 30
 
 const fileBytesOf = (text: string): number => {
   const bytes = parseBytes(text)
-  if (bytes === undefined || bytes > mostFileBytes)
+  if (bytes === undefined || !Number.isInteger(bytes) || bytes > mostFileBytes)
     throw new ConfigError(`${nameOf('maxFileSize')} is "${text}"; it must be bytes like 200m or 1g, at most 4g.`)
   return bytes
 }

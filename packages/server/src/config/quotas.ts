@@ -1,4 +1,4 @@
-import { quotaNames, type QuotaName } from '@aicm/protocol'
+import { parseAmount, quotaNames, type QuotaName } from '@aicm/protocol'
 
 /** What one user may have at a time. Null: as much as they like. */
 export type Quotas = Readonly<Record<QuotaName, number | null>>
@@ -14,15 +14,7 @@ export const defaultQuotas: Quotas = {
 
 const none: Quotas = { sessions: null, processes: null, prompts: null, connections: null, bytes: null }
 
-const units = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 } as const
-
-/** `200m`, in bytes; undefined where it is none. */
-export const parseBytes = (text: string): number | undefined => {
-  const [, amount, unit = ''] = /^(\d+)([kmg]?)$/i.exec(text) ?? []
-  return amount === undefined ? undefined : Number(amount) * units[unit.toLowerCase() as keyof typeof units]
-}
-
-/** What `--quota` says, in its order: `off`, or `name=number` (bytes with k, m or g). Undefined where it says neither. */
+/** What `--quota` says, in its order: `off`, or `name=number` (bytes with k, m, g or t). Undefined where it says neither. */
 export const parseQuotas = (settings: readonly string[]): Quotas | undefined => {
   let quotas = defaultQuotas
   for (const setting of settings) {
@@ -30,11 +22,9 @@ export const parseQuotas = (settings: readonly string[]): Quotas | undefined => 
       quotas = none
       continue
     }
-    const [, name, amount, unit = ''] = /^(\w+)=(\d+|off)([kmg]?)$/i.exec(setting) ?? []
-    const known = quotaNames.find((one) => one === name)
-    const factor = units[unit.toLowerCase() as keyof typeof units]
-    if (known === undefined || (unit !== '' && known !== 'bytes')) return undefined
-    quotas = { ...quotas, [known]: amount === 'off' ? null : Number(amount) * factor }
+    const said = parseAmount(setting, { names: quotaNames, inBytes: ['bytes'] })
+    if (said === undefined || !Number.isInteger(said.amount ?? 0)) return undefined
+    quotas = { ...quotas, [said.name]: said.amount }
   }
   return quotas
 }

@@ -1,4 +1,11 @@
-import { leastResources, resourceNames, resourcesInBytes, type ResourceLimits, type ResourceName } from '@aicm/protocol'
+import {
+  leastResources,
+  parseAmount,
+  resourceNames,
+  resourcesInBytes,
+  type ResourceLimits,
+  type ResourceName,
+} from '@aicm/protocol'
 
 /** Without `memory`, which goes by the machine. A fork bomb is stopped by `pids`; CPUs are shared fairly without a limit. */
 export const defaultResourceLimits = {
@@ -10,19 +17,16 @@ export const defaultResourceLimits = {
   core: 0,
 } as const satisfies Partial<ResourceLimits>
 
-const units = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 } as const
-
-/** What `--limit` says: `name=number` (bytes with k, m or g) or `name=off`. Undefined where it says neither. */
+/** What `--limit` says: `name=number` (bytes with k, m, g or t) or `name=off`. Undefined where it says neither. */
 export const parseResourceLimits = (settings: readonly string[]): Partial<ResourceLimits> | undefined => {
   const limits: Partial<Record<ResourceName, number | null>> = {}
   for (const setting of settings) {
-    const [, name, amount, unit = ''] = /^(\w+)=(\d+(?:\.\d+)?|off)([kmg]?)$/i.exec(setting) ?? []
-    const known = resourceNames.find((one) => one === name)
-    if (known === undefined || (unit !== '' && !resourcesInBytes.includes(known))) return undefined
-    const value = amount === 'off' ? null : Number(amount) * units[unit.toLowerCase() as keyof typeof units]
-    if (value !== null && (value < leastResources[known] || (known !== 'cpus' && !Number.isInteger(value))))
+    const said = parseAmount(setting, { names: resourceNames, inBytes: resourcesInBytes })
+    if (said === undefined) return undefined
+    const { name, amount } = said
+    if (amount !== null && (amount < leastResources[name] || (name !== 'cpus' && !Number.isInteger(amount))))
       return undefined
-    limits[known] = value
+    limits[name] = amount
   }
   return limits
 }

@@ -34,6 +34,7 @@ export type LaunchSpec = {
 }
 
 const { folder, status, group: firstOfGroup } = childDescriptors
+
 /** See setGroupWeight: about the same where there are no control groups. */
 const niceness = 5
 

@@ -1,5 +1,6 @@
 import type { Client } from '@aicm/client'
-import { changeAmounts, type Amounts, type Kinds } from '../../amounts.ts'
+import type { AmountKinds } from '@aicm/protocol'
+import { changeAmounts, type Amounts } from '../../amounts.ts'
 import { exitCodes, type ExitCode } from '../../cli-error.ts'
 import type { Context } from '../../context.ts'
 import { findUser } from '../../find.ts'
@@ -7,7 +8,7 @@ import { table } from '../../table.ts'
 
 /** What users may have, of one sort: the server's setting, and what differs from it for a user. */
 type Allowances<Name extends string, View extends object> = {
-  kinds: Kinds<Name>
+  kinds: AmountKinds<Name>
   /** Above `cells`. */
   head: string[]
   cells(view: View, name: Name): string[]

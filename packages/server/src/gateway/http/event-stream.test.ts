@@ -3,6 +3,7 @@ import { connect as connectHttp2 } from 'node:http2'
 import { connect } from 'node:net'
 import fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
 import { expect, test } from 'vitest'
+import { batchesOf } from '../../session/follow.ts'
 import { sendEventStream } from './event-stream.ts'
 
 /** A route whose readers have gone by the time that it has something for them. Resolves with whether they were followed for. */
@@ -14,11 +15,12 @@ const answerLate = async (
   let followed = false
   await sendEventStream({
     ...{ request, reply, after: { seq: 0 } },
-    // oxlint-disable-next-line require-yield
-    follow: async function* (_after, signal) {
-      followed = true
-      if (!signal.aborted) await once(signal, 'abort')
-    },
+    follow: (_after, signal) =>
+      batchesOf(async () => {
+        followed = true
+        if (!signal.aborted) await once(signal, 'abort')
+        return undefined
+      }),
     watch: () => () => undefined,
   })
   return followed
