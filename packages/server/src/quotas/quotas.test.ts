@@ -130,6 +130,7 @@ test('settings are taken in their order, and what is none of them is refused', (
     ...{ sessions: 3, processes: null, prompts: null, connections: null, bytes: 2 * 2 ** 30 },
   })
   expect(parseQuotas(['prompts=off'])?.prompts).toBeNull()
-  for (const wrong of ['sessions', 'sessions=', 'sessions=5k', 'session=5', 'bytes=-1', 'bytes=1t', 'on'])
+  expect(parseQuotas(['bytes=1t'])?.bytes).toBe(2 ** 40)
+  for (const wrong of ['sessions', 'sessions=', 'sessions=5k', 'session=5', 'bytes=-1', 'bytes=1x', 'on'])
     expect(parseQuotas([wrong])).toBeUndefined()
 })
