@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { Login, Tokens } from '@aicm/protocol'
 import { requires } from '@aicm/testing/requires'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
-import { decodeProtectedHeader } from 'jose'
+import { decodeJwt, decodeProtectedHeader } from 'jose'
 import { afterEach, beforeEach, expect } from 'vitest'
 import { expectRefusal, send, type Answer } from './lib/http.ts'
 import { openSocket, type RawSocket } from './lib/ws.ts'
@@ -180,6 +180,10 @@ test('one login more than a user may have ends the one that was not refreshed fo
   expectRefusal(await me(forgotten.accessToken), 'unauthorized')
   expectRefusal(await refresh(forgotten.refreshToken), 'invalid_refresh_token')
   for (const { accessToken } of [before, third, last]) expect((await me(accessToken)).status).toBe(200)
+  const ended = await send(`${server.url}/v1/audit?action=logins.ended`, 'GET', { token: last.accessToken })
+  expect(ended.body).toMatchObject({
+    entries: [{ username: 'admin', target: decodeJwt(forgotten.accessToken)['sid'], detail: { reason: 'room' } }],
+  })
 
   // Together, too: each of them was good for a moment at least.
   const crowd = await Promise.all(Array.from({ length: 10 }, () => logIn()))

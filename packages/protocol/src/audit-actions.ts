@@ -10,6 +10,7 @@ export const otherActions = {
   'server.stop': 'The server was asked to stop',
   'server.rebuild': 'The database was damaged, and was rebuilt',
   'server.first_admin': 'The first account was made',
+  'logins.ended': 'The server ended a login by itself: a refresh token was used twice, or a newer login needed room',
   'ws.connect': 'A WebSocket was opened, or refused',
   'ws.message': 'Something else on a WebSocket was refused',
   'http.other': 'A request to no route of the API was refused',

@@ -257,7 +257,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     accessTokens,
     changes: accessChanges,
     clock,
-    log,
+    audit,
     most: config.maxLogins,
   })
   const apiKeys = createApiKeys(database.apiKeys, { changes: accessChanges, clock, log })
@@ -369,7 +369,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   broker.up().catch((error: unknown) => log.error({ err: error }, 'the broker could not be started'))
   broker.watch(stopping.signal)
   healthChecker.run(stopping.signal)
-  registry.sweepStrays().then(
+  const sweeping = registry.sweepStrays().then(
     (swept) =>
       swept.ended + swept.removed > 0 && log.warn(swept, 'what a server that died had left behind was removed'),
     (error: unknown) => log.error({ err: error }, 'what the last server left behind could not be looked for'),
@@ -389,9 +389,12 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     registry.tidy().catch((error: unknown) => log.error({ err: error }, 'resting sessions could not be looked after'))
   }, tidyEveryMs).unref()
 
-  const tidyingLogins = setInterval(() => {
+  const tidyLogins = (): void => {
     logins.tidy().catch((error: unknown) => log.error({ err: error }, 'expired logins could not be removed'))
-  }, tidyLoginsEveryMs).unref()
+  }
+  // Now too: there are servers that never run for an hour.
+  tidyLogins()
+  const tidyingLogins = setInterval(tidyLogins, tidyLoginsEveryMs).unref()
 
   const resources = opened.move()
   let closed: Promise<void> | undefined
@@ -403,6 +406,8 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     await http.close()
     if (settings.stopWithServer && !keepSessions) await registry.stopAll()
     await registry.release()
+    // What it removes it removes from groups that are removed themselves below.
+    await sweeping
     await audit.record({ action: 'server.stop' })
     log.info({}, 'stopped')
     await resources.disposeAsync()

@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { userRecord } from '@aicm/testing/conformance'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { openMemoryDatabase } from '../storage/drivers/memory/database.ts'
-import type { Log } from '../lib/log.ts'
 import { createAccessChanges } from './access-changes.ts'
 import type { Identity } from './identity.ts'
 import { createLogins } from './logins.ts'
@@ -14,7 +13,7 @@ import { accessLifeSeconds, createAccessTokens } from './tokens.ts'
 
 const hour = 3600_000
 const start = Date.parse('2026-11-25T12:00:00Z')
-const log = { warn: () => undefined } as unknown as Log
+const audit = { record: async () => undefined }
 
 let dir: string
 beforeEach(async () => {
@@ -34,7 +33,7 @@ for (const jump of [2 * hour, -2 * hour])
       const accessTokens = createAccessTokens(keys, clock)
       return {
         accessTokens,
-        logins: await createLogins(database, { accessTokens, changes: createAccessChanges(), clock, log, most: 9 }),
+        logins: await createLogins(database, { accessTokens, changes: createAccessChanges(), clock, audit, most: 9 }),
       }
     }
     const { accessTokens, logins } = await open()
@@ -58,7 +57,7 @@ test('a clock that is set back by two hours does not let in again what was revok
   await database.users.create(user)
   const keys = await openSigningKeys(dir, { clock, lifeMs: accessLifeSeconds * 1000 })
   const accessTokens = createAccessTokens(keys, clock)
-  const deps = { accessTokens, changes: createAccessChanges(), clock, log, most: 9 }
+  const deps = { accessTokens, changes: createAccessChanges(), clock, audit, most: 9 }
   const logins = await createLogins(database, deps)
   const { accessToken } = await logins.start(user, undefined)
   const { grant } = await accessTokens.verify(accessToken)

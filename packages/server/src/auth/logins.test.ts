@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { userRecord } from '@aicm/testing/conformance'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import type { Act } from '../audit/act.ts'
 import { AppError } from '../lib/app-error.ts'
-import type { Log } from '../lib/log.ts'
 import { openMemoryDatabase } from '../storage/drivers/memory/database.ts'
 import { createAccessChanges } from './access-changes.ts'
 import { createLogins } from './logins.ts'
@@ -13,7 +13,6 @@ import { openSigningKeys } from './signing-keys.ts'
 import { accessLifeSeconds, createAccessTokens } from './tokens.ts'
 
 const day = 24 * 3600_000
-const log = { warn: () => undefined } as unknown as Log
 
 let dir: string
 beforeEach(async () => {
@@ -32,15 +31,33 @@ const setUp = async () => {
     await openSigningKeys(dir, { clock, lifeMs: accessLifeSeconds * 1000 }),
     clock,
   )
-  const open = () => createLogins(database, { accessTokens, changes: createAccessChanges(), clock, log, most: 9 })
+  const acts: Act[] = []
+  const audit = { record: async (act: Act) => void acts.push(act) }
+  const open = () => createLogins(database, { accessTokens, changes: createAccessChanges(), clock, audit, most: 9 })
   const logins = await open()
   const first = await logins.start(user, undefined)
   const other = await logins.start(user, undefined)
   const { grant } = await accessTokens.verify(first.accessToken)
-  return { time, database, accessTokens, open, logins, user, first, other, id: grant.id }
+  return { time, database, accessTokens, open, logins, user, first, other, id: grant.id, acts }
 }
 
 const invalid = { code: 'invalid_refresh_token' }
+
+test('what the server ends by itself it tells the audit log, with the reason', async () => {
+  const { time, logins, user, first, other, id, acts, accessTokens } = await setUp()
+  const told = (target: string, reason: string) => ({
+    ...{ action: 'logins.ended', userId: user.id, username: user.username, target },
+    detail: { reason },
+  })
+  await logins.refresh(first.refreshToken)
+  await expect(logins.refresh(first.refreshToken)).rejects.toMatchObject({ code: 'refresh_token_reused' })
+  expect(acts).toEqual([told(id, 'reused')])
+  const { grant } = await accessTokens.verify(other.accessToken)
+  // Nine have room; the oldest that is left has none beside them.
+  time.now += 1
+  for (let more = 0; more < 9; more++) await logins.start(user, undefined)
+  expect(acts.slice(1)).toEqual([told(grant.id, 'room')])
+})
 
 test('a login that was revoked is forgotten a day later, and none of its tokens is good for anything then', async () => {
   const { time, database, accessTokens, logins, first, other, id } = await setUp()

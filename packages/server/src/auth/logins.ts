@@ -1,8 +1,8 @@
 import type { Login, Tokens } from '@aicm/protocol'
+import type { Audit } from '../audit/audit.ts'
 import { AppError } from '../lib/app-error.ts'
 import { isoTime, type Clock } from '../lib/clock.ts'
 import { newId } from '../lib/id.ts'
-import type { Log } from '../lib/log.ts'
 import type { Database } from '../storage/database.ts'
 import type { LoginRecord } from '../storage/login-store.ts'
 import type { UserRecord } from '../storage/user-store.ts'
@@ -51,9 +51,9 @@ export const createLogins = async (
     accessTokens,
     changes,
     clock,
-    log,
+    audit,
     most,
-  }: { accessTokens: AccessTokens; changes: AccessChanges; clock: Clock; log: Log; most: number },
+  }: { accessTokens: AccessTokens; changes: AccessChanges; clock: Clock; audit: Pick<Audit, 'record'>; most: number },
 ): Promise<Logins> => {
   // All that was revoked and could be shown again, and when that was written down (of those from before the start: by now).
   // Looked at with every request.
@@ -74,6 +74,14 @@ export const createLogins = async (
     for (const id of ids) revoked.set(id, now)
   }
 
+  /** Nobody asked for it: what was ended, and why, is told to whoever looks for it. */
+  const endByItself = async (userId: string, ids: string[], reason: 'reused' | 'room'): Promise<void> => {
+    await revoke(userId, ids)
+    const { username } = (await users.get(userId)) ?? {}
+    for (const target of ids)
+      await audit.record({ action: 'logins.ended', userId, ...(username && { username }), target, detail: { reason } })
+  }
+
   const list: Logins['list'] = async (userId) => {
     const now = clock.now()
     return (await logins.list(userId)).filter(({ expiresAt }) => expiresAt > now)
@@ -83,9 +91,11 @@ export const createLogins = async (
     const others = (await list(userId)).filter(({ id }) => id !== newest)
     const surplus = others.sort((one, other) => other.usedAt - one.usedAt).slice(most - 1)
     if (surplus.length === 0) return
-    const ids = surplus.map(({ id }) => id)
-    log.info({ userId, loginIds: ids }, 'the logins that were not refreshed for longest made room for a new one')
-    await revoke(userId, ids)
+    await endByItself(
+      userId,
+      surplus.map(({ id }) => id),
+      'room',
+    )
   }
 
   return {
@@ -121,8 +131,7 @@ export const createLogins = async (
       if (await logins.rotate(login.id, tokenHash, to)) return tokensOf(user.id, login.id, next)
       // Revoked meanwhile by somebody else, or: two have a token of this login, and nobody can tell who may.
       if (revoked.has(login.id)) throw invalid()
-      log.warn({ userId: user.id, loginId: login.id }, 'a refresh token was used twice: its login has ended')
-      await revoke(user.id, [login.id])
+      await endByItself(user.id, [login.id], 'reused')
       throw new AppError('refresh_token_reused', 'This refresh token was used before.')
     },
 

@@ -43,6 +43,7 @@ export const readJournal = async (sessionDir: string, generation: number, to = I
         return
       case 'prompt':
         if (output.state === 'started') {
+          telling.ready = true
           telling.running = { id: output.turnId, openTools: [] }
           // It does not say what it was asked: the transcript may.
           const content = [{ type: 'text' as const, text: '(The text of this prompt is lost.)' }]

@@ -1,6 +1,6 @@
 import { continueTool } from '@aicm/protocol'
 import { finish } from './turns.ts'
-import { emit, policyOf, sendPrompt, type Work } from './work.ts'
+import { emit, isReached, policyOf, sendPrompt, type Work } from './work.ts'
 
 /**
  * A turn that claude will not finish by itself, because it was cut off after the model had answered. Nothing runs twice: it
@@ -53,7 +53,7 @@ export const goOn = (work: Work): void => {
     kind: 'continued',
     text: 'The turn was cut off in the middle; claude is asked to go on from there.',
   })
-  if (work.state.process === 'ready') sendPrompt(work)
+  if (isReached(work.state)) sendPrompt(work)
   else turn.phase = 'waiting'
 }
 

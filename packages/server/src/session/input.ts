@@ -13,6 +13,8 @@ export type Input =
   | { type: 'close'; reason: string }
   /** claude said something. */
   | { type: 'output'; generation: number; output: Exclude<AgentOutput, { kind: 'delta' }> }
+  /** Its process is there: what is written to it now claude reads when it has loaded. */
+  | { type: 'launched'; generation: number }
   | { type: 'launch.failed'; generation: number; message: string; code?: FailureCode }
   /** What its conversation looks like before it is resumed. */
   | { type: 'found'; generation: number; openTools: string[]; repairs: { text: string; backup: string | null }[] }

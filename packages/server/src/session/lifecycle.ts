@@ -1,7 +1,18 @@
 import type { Input } from './input.ts'
 import { classifyExit, failureActions, retryDelay, type Failure } from './recovery.ts'
 import { endTurns } from './turns.ts'
-import { emit, endProcess, launch, policyOf, runNext, setStatus, withdrawApprovals, type Work } from './work.ts'
+import {
+  emit,
+  endProcess,
+  isReached,
+  launch,
+  policyOf,
+  runNext,
+  sendPrompt,
+  setStatus,
+  withdrawApprovals,
+  type Work,
+} from './work.ts'
 
 /** What happens to a session's process: its end, its replacement, its adoption by a new server. */
 
@@ -52,6 +63,17 @@ export const found = (work: Work, { openTools, repairs }: Extract<Input, { type:
   turn.openTools = [...new Set([...turn.openTools, ...ran])]
 }
 
+/** A prompt that is there already is given to it at once. Otherwise claude is asked to say when it has loaded. */
+export const launched = (work: Work): void => {
+  const { state } = work
+  if (state.process !== 'starting') return
+  state.process = 'loading'
+  if (state.turn === null) runNext(work)
+  // One that was cut off is sent when claude has said that it is there: not each of several tries shall tell that it runs.
+  else if (state.status === 'running') sendPrompt(work)
+  if (state.turn?.phase !== 'sent') work.effects.push({ type: 'initialize' })
+}
+
 export const launchFailed = (
   work: Work,
   { message, code = 'start_failed' }: Extract<Input, { type: 'launch.failed' }>,
@@ -77,7 +99,7 @@ export const hibernate = (work: Work): void => {
 
 export const suspend = (work: Work): void => {
   const { state } = work
-  if (state.process !== 'ready' && state.process !== 'starting') return
+  if (state.process !== 'starting' && !isReached(state)) return
   state.process = 'stopping'
   if (state.turn !== null) state.turn.phase = 'waiting'
   work.effects.push({ type: 'stop', generation: state.generation })
@@ -124,7 +146,7 @@ const failed = (work: Work, failure: Failure): void => {
 /** It is ended, and its end is handled like any that comes before it was ready. */
 export const startTimedOut = (work: Work, { afterMs }: Extract<Input, { type: 'start.timeout' }>): void => {
   const { state } = work
-  if (state.process !== 'starting' || state.status === 'closed') return
+  if ((state.process !== 'starting' && state.process !== 'loading') || state.status === 'closed') return
   endProcess(work, { code: 'start_timeout', message: `claude was not ready after ${afterMs / 1000} s and was ended.` })
 }
 
@@ -155,10 +177,7 @@ const recover = (work: Work, failure: Failure): void => {
   if (state.status === 'recovering') state.reason = failure.message
   else setStatus(work, 'error', failure.message)
   state.failures++
-  if (state.turn !== null) {
-    state.turn.phase = 'waiting'
-    if (state.turn.interrupt === 'sent') state.turn.interrupt = 'wanted'
-  }
+  if (state.turn?.interrupt === 'sent') state.turn.interrupt = 'wanted'
   const policy = policyOf(work)
   const action = failureActions[failure.code]
   const hopeless = action === 'close'
@@ -186,7 +205,7 @@ export const adopted = (work: Work, alive: boolean): void => {
   if (!alive) {
     // The last server died while it started it: no failure of claude's. As one it would use up a retry, and servers that are
     // killed over and over again would close the session.
-    if (state.process === 'starting') launch(work, 0)
+    if (state.process === 'starting' || state.process === 'loading') launch(work, 0)
     else if (state.process !== 'none')
       exited(work, {
         type: 'process.exited',
@@ -200,8 +219,9 @@ export const adopted = (work: Work, alive: boolean): void => {
   }
   // The last server had asked it to end, or was about to.
   if (state.process === 'stopping') work.effects.push({ type: 'stop', generation: state.generation })
-  if (state.process === 'starting') work.effects.push({ type: 'initialize' })
-  if (state.process !== 'ready') return
+  if (state.process === 'starting') return launched(work)
+  if (!isReached(state)) return
+  if (state.process === 'loading') work.effects.push({ type: 'initialize' })
   const { turn } = state
   if (turn !== null && turn.phase === 'sent')
     work.effects.push({ type: 'prompt', turnId: turn.id, promptId: turn.promptId })

@@ -75,7 +75,7 @@ export const resultMissing = (work: Work, turnId: string): void => {
 
 const ready = (work: Work): void => {
   const { state } = work
-  if (state.process !== 'starting') return
+  if (state.process !== 'starting' && state.process !== 'loading') return
   state.process = 'ready'
   if (state.status === 'creating' || state.status === 'recovering') setStatus(work, 'idle')
   if (state.turn === null) {
@@ -83,7 +83,7 @@ const ready = (work: Work): void => {
     runNext(work)
   } else {
     setStatus(work, 'running')
-    sendPrompt(work)
+    if (state.turn.phase === 'waiting') sendPrompt(work)
   }
 }
 
@@ -104,6 +104,8 @@ const promptMoved = (
 ): void => {
   const { turn } = work.state
   if (turn === null || turn.promptId !== promptId || turn.phase === 'waiting') return
+  // Given to it before it had loaded.
+  ready(work)
   if (moved === 'started') {
     work.state.resumable = true
     turn.phase = 'started'

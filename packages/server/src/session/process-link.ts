@@ -204,8 +204,8 @@ export const createProcessLink = ({
   const observe = (): void => {
     silence.observe()
     // It would keep all of a session that sleeps in memory.
-    if (session.record().state.process !== 'starting') clearTimeout(startTimer)
     const { process: phase, turn } = session.record().state
+    if (phase !== 'starting' && phase !== 'loading') clearTimeout(startTimer)
     if (phase !== 'ready') return
     if (turn === null) slots.reconsider()
     slot?.started()
@@ -303,7 +303,7 @@ export const createProcessLink = ({
     slot = own
     const ready = new Promise<void>((resolve) => (onReady = resolve))
     if (wants(generation)) {
-      send({ kind: 'initialize' })
+      void insist(() => post({ type: 'launched', generation }))
       watchStart(generation)
     } else stop(generation)
     void watch(started, generation, 0, 0)
@@ -387,7 +387,7 @@ export const createProcessLink = ({
     // Not waited for: what is written after it keeps its place, and a claude that does not read must not hold up the start.
     void found.process.write('\n').catch(() => undefined)
     await insist(() => post({ type: 'adopted', alive: true }))
-    if (session.record().state.process === 'starting') watchStart(generation)
+    if (session.record().state.process === 'loading') watchStart(generation)
   }
 
   return {

@@ -174,7 +174,7 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
         oneShot: config.oneShot,
         state: {
           ...initialState(spare?.claudeSessionId ?? newUuid(), config),
-          ...(spare === undefined ? {} : { generation: 1, process: 'starting' as const }),
+          ...(spare === undefined ? {} : { generation: 1, process: 'loading' as const }),
         },
         lastSeq: 0,
         source: null,

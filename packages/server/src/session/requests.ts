@@ -2,7 +2,7 @@ import { AppError } from '../lib/app-error.ts'
 import type { Input } from './input.ts'
 import { endCutOff, goOn, isAsking } from './cut-off.ts'
 import { finish, next } from './turns.ts'
-import { emit, launch, runNext, setStatus, type Work } from './work.ts'
+import { emit, isReached, launch, runNext, setStatus, type Work } from './work.ts'
 
 /** What clients ask of a session. A refusal throws, and nothing has changed then. */
 
@@ -27,23 +27,29 @@ export const interrupt = (work: Work): void => {
   if (turn === null) throw new AppError('no_turn_running', 'No turn is running.')
   // claude does nothing then: the session itself waits for an answer.
   if (isAsking(work)) return finish(work, { result: 'interrupted', reason: 'turn_cut_off' })
-  switch (turn.phase) {
-    case 'waiting':
-      // claude has not seen it: there is nobody to ask. What comes behind it is tried at once.
-      delete state.parkedUntil
-      emit(work, { type: 'complete', result: 'interrupted', reason: 'interrupted_before_start' })
-      state.turn = null
-      if (state.status === 'running') setStatus(work, 'idle')
-      next(work)
-      return
-    case 'sent':
-      // An interrupt that comes before the turn has started does nothing: it is sent when claude says "started".
-      turn.interrupt = 'wanted'
-      return
-    case 'started':
-      turn.interrupt = 'sent'
-      work.effects.push({ type: 'interrupt' })
+  if (turn.phase === 'waiting' || state.process === 'loading') return dropTurn(work)
+  if (turn.phase === 'sent') {
+    // An interrupt that comes before the turn has started does nothing: it is sent when claude says "started".
+    turn.interrupt = 'wanted'
+    return
   }
+  turn.interrupt = 'sent'
+  work.effects.push({ type: 'interrupt' })
+}
+
+/** claude has not seen it: there is nobody to ask. What comes behind it is tried at once. */
+const dropTurn = (work: Work): void => {
+  const { state } = work
+  // It would read the prompt once it has loaded, if it ever does: another one starts without it.
+  if (state.turn?.phase === 'sent') {
+    state.process = 'stopping'
+    work.effects.push({ type: 'stop', generation: state.generation })
+  }
+  delete state.parkedUntil
+  emit(work, { type: 'complete', result: 'interrupted', reason: 'interrupted_before_start' })
+  state.turn = null
+  if (state.status === 'running') setStatus(work, 'idle')
+  next(work)
 }
 
 export const answer = (work: Work, { approvalId, decision, userId }: Extract<Input, { type: 'answer' }>): void => {
@@ -78,10 +84,10 @@ export const update = (work: Work, changes: Extract<Input, { type: 'update' }>):
   record.name = changes.name ?? record.name
   if (changes.model !== undefined && changes.model !== record.model) {
     record.model = changes.model
-    if (state.process === 'ready') work.effects.push({ type: 'set-model', model: changes.model })
+    if (isReached(state)) work.effects.push({ type: 'set-model', model: changes.model })
   }
   if (changes.permissionMode !== undefined && changes.permissionMode !== record.permissionMode) {
     record.permissionMode = changes.permissionMode
-    if (state.process === 'ready') work.effects.push({ type: 'set-permission-mode', mode: changes.permissionMode })
+    if (isReached(state)) work.effects.push({ type: 'set-permission-mode', mode: changes.permissionMode })
   }
 }

@@ -269,7 +269,7 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
     },
     idleMs: () => {
       const { status, turn, queue, process } = record.state
-      const busy = turn !== null || queue.length > 0 || process === 'starting' || process === 'stopping'
+      const busy = turn !== null || queue.length > 0 || (process !== 'none' && process !== 'ready')
       const resting = (status === 'idle' || status === 'closed') && !busy && accepting.size === 0
       return resting ? performance.now() - active : undefined
     },

@@ -116,6 +116,62 @@ test('a new session is creating until its process is ready, then idle', () => {
   expect(session.state.process).toBe('ready')
 })
 
+const launched = (generation = 1): Input => ({ type: 'launched', generation })
+
+test('without a prompt claude is asked to say when it has loaded', () => {
+  const session = machine().feed({ type: 'start' }).feed(launched())
+  expect(session.effects).toEqual([{ type: 'initialize' }])
+  expect(session.state).toMatchObject({ status: 'creating', process: 'loading' })
+  expect(session.feed(launched()).effects).toEqual([])
+})
+
+test('a prompt does not wait until claude has loaded, whether it was there before its process or not', () => {
+  const first = { type: 'prompt', turnId: 'a', promptId: 'a' }
+  const before = machine().feed({ type: 'start' }, execute('a')).feed(launched())
+  expect(before.effects).toEqual([first])
+  const after = machine().feed({ type: 'start' }, launched()).feed(execute('a'))
+  expect(after.effects).toEqual([first])
+  for (const session of [before, after]) {
+    expect(session.statuses).toEqual(['idle', 'running'])
+    expect(session.state).toMatchObject({ process: 'loading', turn: { phase: 'sent' } })
+    // Either of them says that it has loaded, and the other changes nothing.
+    session.feed(moved('a', 'started'))
+    expect(session.state).toMatchObject({ process: 'ready', turn: { phase: 'started' } })
+    expect(session.feed(ready()).effects).toEqual([])
+    expect(session.feed(result()).completes).toEqual(['a success completed'])
+  }
+})
+
+test('a prompt that wakes a session is given to the process at once', () => {
+  const woken = idle().feed({ type: 'hibernate', generation: 1 }, crash(), execute('a'))
+  expect(woken.feed(launched(2)).effects).toEqual([{ type: 'prompt', turnId: 'a', promptId: 'a' }])
+  expect(woken.feed(moved('a', 'started', 2)).state.process).toBe('ready')
+})
+
+test('an interrupt while claude loads does not wait for it: its process goes, and the next prompt starts another', () => {
+  const session = machine().feed({ type: 'start' }, execute('a'), launched(), execute('b')).feed({ type: 'interrupt' })
+  expect(session.completes).toEqual(['a interrupted interrupted_before_start'])
+  expect(session.effects).toEqual([{ type: 'stop', generation: 1 }])
+  expect(session.feed(moved('a', 'started')).events).toEqual([])
+  session.feed(crash(), launched(2))
+  expect(session.statuses).toEqual([])
+  expect(session.effects).toMatchObject([{ type: 'launch' }, { type: 'prompt', turnId: 'b' }])
+})
+
+test('claude that ends before it has loaded has not run the prompt it was given: the next one gets it', () => {
+  const session = machine().feed({ type: 'start' }, execute('a'), launched()).feed(crash())
+  expect(session.statuses).toEqual(['error', 'recovering'])
+  expect(session.state).toMatchObject({ process: 'starting', turn: { id: 'a', phase: 'waiting' } })
+  // Of a failure it is told once, not each time that another process is there.
+  expect(session.feed(launched(2)).effects).toEqual([{ type: 'initialize' }])
+  expect(session.feed(ready(2)).effects).toEqual([{ type: 'prompt', turnId: 'a', promptId: 'a' }])
+})
+
+test('what is set while claude loads reaches it', () => {
+  const session = machine().feed({ type: 'start' }, launched()).feed({ type: 'update', model: 'm' })
+  expect(session.effects).toEqual([{ type: 'set-model', model: 'm' }])
+})
+
 test('a prompt makes it running and goes to the process; its result makes it idle', () => {
   const session = idle().feed(execute('a'))
   expect(session.events.map(({ draft }) => draft.type)).toEqual(['prompt', 'status'])
@@ -553,6 +609,9 @@ test('a one-shot session closes when its turn has ended, however it ended', () =
 test('a new server gives a process again what the last one may not have got through', () => {
   const again = (session: ReturnType<typeof machine>) => session.feed({ type: 'adopted', alive: true }).effects
   expect(again(machine().feed({ type: 'start' }))).toEqual([{ type: 'initialize' }])
+  expect(again(machine().feed({ type: 'start' }, launched()))).toEqual([{ type: 'initialize' }])
+  const early = machine().feed({ type: 'start' }, launched(), execute('a'))
+  expect(again(early)).toEqual([{ type: 'initialize' }, { type: 'prompt', turnId: 'a', promptId: 'a' }])
   expect(again(idle().feed(execute('a')))).toEqual([{ type: 'prompt', turnId: 'a', promptId: 'a' }])
   expect(again(running())).toEqual([])
   expect(again(running().feed({ type: 'interrupt' }))).toEqual([{ type: 'interrupt' }])
@@ -574,6 +633,7 @@ test('a new server that finds the process gone recovers the turn', () => {
 test('servers that die one after the other while they start claude use up no retry', () => {
   const session = machine().feed({ type: 'start' })
   for (let generation = 2; generation < 20; generation++) {
+    if (generation % 2 === 0) session.feed(launched(generation - 1))
     session.feed({ type: 'adopted', alive: false })
     expect(session.effects).toEqual([{ type: 'launch', generation, delayMs: 0 }])
     expect(session.state).toMatchObject({ status: 'creating', process: 'starting', failures: 0 })

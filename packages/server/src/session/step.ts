@@ -6,6 +6,7 @@ import {
   exited,
   found,
   hibernate,
+  launched,
   launchFailed,
   launchWaits,
   startTimedOut,
@@ -70,6 +71,8 @@ const apply = (work: Work, input: Input): void => {
       return close(work, input.reason)
     case 'output':
       return work.state.status === 'closed' ? undefined : output(work, input)
+    case 'launched':
+      return launched(work)
     case 'launch.failed':
       return launchFailed(work, input)
     case 'found':

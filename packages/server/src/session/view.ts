@@ -41,7 +41,7 @@ const makeView = (record: SessionRecord): Session => {
     maxTurns: record.maxTurns,
     status: state.status,
     reason: state.reason,
-    process: state.process,
+    process: state.process === 'loading' ? 'starting' : state.process,
     generation: state.generation,
     turnId: state.turn?.id ?? null,
     queued: state.queue.length,

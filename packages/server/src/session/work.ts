@@ -42,6 +42,7 @@ export const setStatus = (work: Work, status: SessionStatus, reason?: string): v
 export const launch = (work: Work, delayMs: number): void => {
   work.state.generation++
   work.state.process = 'starting'
+  if (work.state.turn !== null) work.state.turn.phase = 'waiting'
   work.state.processCostUsd = 0
   delete work.state.ending
   work.effects.push({ type: 'launch', generation: work.state.generation, delayMs })
@@ -55,6 +56,9 @@ export const endProcess = (work: Work, ending: { code: FailureCode; message: str
   work.effects.push({ type: 'stop', generation: state.generation })
 }
 
+/** Whether what is written to its process reaches claude, now or when it has loaded. */
+export const isReached = ({ process }: SessionState): boolean => process === 'loading' || process === 'ready'
+
 /** Gives the turn to the process, or again to a new one: claude knows a prompt by its id and never runs it twice. */
 export const sendPrompt = (work: Work): void => {
   const { turn, parkedUntil } = work.state
@@ -66,12 +70,14 @@ export const sendPrompt = (work: Work): void => {
 /** Takes the next prompt, when there is one and nothing runs. */
 export const runNext = (work: Work): void => {
   const { state } = work
+  // Whoever has a prompt already does not wait until claude has loaded.
+  if (state.status === 'creating' && state.process === 'loading' && state.queue.length > 0) setStatus(work, 'idle')
   if (state.status !== 'idle' || state.turn !== null) return
   const id = state.queue.shift()
   if (id === undefined) return
   state.turn = { id, promptId: id, phase: 'waiting', interrupt: 'none', openTools: [] }
   setStatus(work, 'running')
-  if (state.process === 'ready') sendPrompt(work)
+  if (isReached(state)) sendPrompt(work)
   else if (state.process === 'none') launch(work, 0)
 }
 

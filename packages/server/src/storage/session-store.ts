@@ -44,7 +44,8 @@ export type SessionState = {
   reason: string | null
   /** The newest process of this session; 0 before the first. */
   generation: number
-  process: 'none' | 'starting' | 'ready' | 'stopping'
+  /** `starting` until it is there, `loading` until claude has said that it takes prompts. */
+  process: 'none' | 'starting' | 'loading' | 'ready' | 'stopping'
   /** claude's own id of the conversation: chosen by us, and renamed when claude says so. */
   claudeSessionId: string
   /** Whether there is a conversation to resume. */

@@ -638,23 +638,15 @@ const takeRequest = ({ request_id: id, request }) => {
   /** @param {Fields} response */
   const done = (response) => respond(id, { subtype: 'success', response })
   switch (request.subtype) {
-    case 'initialize': {
-      if (model === 'fake-hang-at-start') return
-      const ready = () => {
-        done({
-          commands: [],
-          models: [],
-          account: {},
-          pid: process.pid,
-          claude_code_version: version,
-          session_state: 'idle',
-        })
-        flush()
-      }
-      if (model !== 'fake-slow-start') return ready()
-      setTimeout(ready, 300)
-      return
-    }
+    case 'initialize':
+      return done({
+        commands: [],
+        models: [],
+        account: {},
+        pid: process.pid,
+        claude_code_version: version,
+        session_state: 'idle',
+      })
     case 'interrupt':
       done({ still_queued: queue.map(({ prompt }) => prompt) })
       if (current === undefined) return
@@ -692,14 +684,21 @@ const take = (text) => {
 
 if (model === 'fake-exit-at-start') quit(1, 'Error: told to end at its start')
 
-let rest = ''
-process.stdin.setEncoding('utf8')
-process.stdin.on('data', (chunk) => {
-  const lines = (rest + chunk).split('\n')
-  rest = lines.pop() ?? ''
-  for (const line of lines) take(line)
-})
-process.stdin.on('end', () => {
-  inputEnded = true
-  if (current === undefined) quit(0)
-})
+const listen = () => {
+  let rest = ''
+  process.stdin.setEncoding('utf8')
+  process.stdin.on('data', (chunk) => {
+    const lines = (rest + chunk).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) take(line)
+  })
+  process.stdin.on('end', () => {
+    inputEnded = true
+    if (current === undefined) quit(0)
+  })
+}
+
+// What it is given while it loads stays where it is.
+if (model === 'fake-hang-at-start') setInterval(() => {}, 2 ** 30)
+else if (model === 'fake-slow-start') setTimeout(listen, 300)
+else listen()
