@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Client } from '@aicm/client'
 import { kill } from '@aicm/testing/processes'
@@ -61,6 +61,16 @@ const open = async () => {
     },
   }
 }
+
+test('a session whose transcript is gone when it wakes says so, and answers all the same', async () => {
+  const { session, killClaude, transcript, inputOf } = await open()
+  await inputOf('@text(one)')
+  await killClaude()
+  const { folder, name } = transcript()
+  rmSync(join(folder, name))
+  expect(await session.execute('@text(two)').complete()).toMatchObject({ result: 'success', text: 'two' })
+  await firstItem(session, (item) => item.type === 'progress' && item.kind === 'conversation_lost', 0)
+})
 
 test('a message that is missing and half a line at the end: the conversation goes on with all that is left of it', async () => {
   const { session, inputOf, killClaude, transcript } = await open()

@@ -53,7 +53,7 @@ export const goOn = (work: Work): void => {
     kind: 'continued',
     text: 'The turn was cut off in the middle; claude is asked to go on from there.',
   })
-  if (isReached(work.state)) sendPrompt(work)
+  if (isReached(work.state) && work.state.status === 'running') sendPrompt(work)
   else turn.phase = 'waiting'
 }
 

@@ -1,6 +1,7 @@
 import type { ContentBlock, Decision, FailureCode, PermissionMode } from '@aicm/protocol'
 import type { AgentOutput } from '../claude/output.ts'
 import type { Exit } from '../process/exit-status.ts'
+import type { SessionRecord } from '../storage/session-store.ts'
 
 /** Everything that can happen to a session. */
 export type Input =
@@ -13,8 +14,8 @@ export type Input =
   | { type: 'close'; reason: string }
   /** claude said something. */
   | { type: 'output'; generation: number; output: Exclude<AgentOutput, { kind: 'delta' }> }
-  /** Its process is there: what is written to it now claude reads when it has loaded. */
-  | { type: 'launched'; generation: number }
+  /** Its process is there, started with these settings: what is written to it now claude reads when it has loaded. */
+  | { type: 'launched'; generation: number; settings: Pick<SessionRecord, 'model' | 'permissionMode'> }
   | { type: 'launch.failed'; generation: number; message: string; code?: FailureCode }
   /** What its conversation looks like before it is resumed. */
   | { type: 'found'; generation: number; openTools: string[]; repairs: { text: string; backup: string | null }[] }

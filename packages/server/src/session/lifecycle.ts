@@ -64,10 +64,15 @@ export const found = (work: Work, { openTools, repairs }: Extract<Input, { type:
 }
 
 /** A prompt that is there already is given to it at once. Otherwise claude is asked to say when it has loaded. */
-export const launched = (work: Work): void => {
-  const { state } = work
+export const launched = (work: Work, { settings }: Pick<Extract<Input, { type: 'launched' }>, 'settings'>): void => {
+  const { state, record } = work
   if (state.process !== 'starting') return
   state.process = 'loading'
+  // They were changed while it was being started.
+  if (record.model !== null && record.model !== settings.model)
+    work.effects.push({ type: 'set-model', model: record.model })
+  if (record.permissionMode !== settings.permissionMode)
+    work.effects.push({ type: 'set-permission-mode', mode: record.permissionMode })
   if (state.turn === null) runNext(work)
   // One that was cut off is sent when claude has said that it is there: not each of several tries shall tell that it runs.
   else if (state.status === 'running') sendPrompt(work)
@@ -219,7 +224,8 @@ export const adopted = (work: Work, alive: boolean): void => {
   }
   // The last server had asked it to end, or was about to.
   if (state.process === 'stopping') work.effects.push({ type: 'stop', generation: state.generation })
-  if (state.process === 'starting') return launched(work)
+  // What it was started with the last server knew: what is set now is set again.
+  if (state.process === 'starting') return launched(work, { settings: { model: null, permissionMode: 'default' } })
   if (!isReached(state)) return
   if (state.process === 'loading') work.effects.push({ type: 'initialize' })
   const { turn } = state

@@ -10,6 +10,8 @@ import { emit, endProcess, policyOf, runNext, sendPrompt, setStatus, withdrawApp
 
 export const output = (work: Work, { output: said }: Extract<Input, { type: 'output' }>): void => {
   const { state } = work
+  // Of a prompt that was taken back.
+  if (state.muted === true && said.kind !== 'conversation') return
   switch (said.kind) {
     case 'ready':
       return ready(work)
@@ -146,8 +148,8 @@ const ended = (work: Work, result: TurnResult): void => {
   const { state } = work
   const costUsd = work.context.billed ? Math.max(0, result.totalCostUsd - state.processCostUsd) : 0
   state.processCostUsd = Math.max(state.processCostUsd, result.totalCostUsd)
-  // claude also reports on what it did by itself, between turns.
-  if (state.turn === null || state.turn.phase === 'waiting')
+  // claude also reports on what it did by itself, between turns, and on a conversation that it did not find.
+  if (state.turn === null || state.turn.phase === 'waiting' || state.process === 'loading')
     return emit(work, { type: 'system', subtype: 'result', data: { reason: result.reason, text: result.text } })
   state.costUsd += costUsd
   state.usage = {

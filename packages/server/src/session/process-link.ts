@@ -284,7 +284,8 @@ export const createProcessLink = ({
   /** Resolves when claude takes prompts; rejects when it has ended before. `onLaunched` is called when its process is there. */
   const start = async (generation: number, own: Slot, onLaunched: () => void): Promise<void> => {
     let reported: Promise<void> | undefined
-    const started = await processes.start(session.record(), {
+    const settings = session.record()
+    const started = await processes.start(settings, {
       onFound: ({ transcript, repairs }) => {
         const openTools = transcript?.openToolUses.map(({ id }) => id) ?? []
         if (openTools.length > 0 || repairs.length > 0)
@@ -303,13 +304,14 @@ export const createProcessLink = ({
     slot = own
     const ready = new Promise<void>((resolve) => (onReady = resolve))
     if (wants(generation)) {
-      void insist(() => post({ type: 'launched', generation }))
+      const { model, permissionMode } = settings
+      void insist(() => post({ type: 'launched', generation, settings: { model, permissionMode } }))
       watchStart(generation)
     } else stop(generation)
     void watch(started, generation, 0, 0)
     onLaunched()
     const ended = started.exited.then((exit) => {
-      if (wants(generation) && !lifetime.aborted)
+      if (wants(generation) && session.record().state.process !== 'stopping' && !lifetime.aborted)
         throw new StartFailure(`claude ended with ${exit.signal ?? `exit code ${exit.code}`} before it was ready.`)
     })
     await Promise.race([ready, ended])

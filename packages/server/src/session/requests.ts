@@ -43,6 +43,7 @@ const dropTurn = (work: Work): void => {
   // It would read the prompt once it has loaded, if it ever does: another one starts without it.
   if (state.turn?.phase === 'sent') {
     state.process = 'stopping'
+    state.muted = true
     work.effects.push({ type: 'stop', generation: state.generation })
   }
   delete state.parkedUntil

@@ -708,6 +708,31 @@ test('a claude that cannot be started is left alone after a while: sessions wait
   await expect(server.create()).rejects.toMatchObject({ code: 'claude_unavailable', retryAfter: 60 })
 })
 
+test('an interrupt while claude loads is no failure of its start', async () => {
+  await using node = await openSessionNode()
+  const server = node.serve({ starts: { failures: 1, probeAfterMs: 60_000 } })
+  const session = await server.create({ model: 'fake-slow-start' })
+  const first = await prompt(session, '@tokens(3)')
+  while (session.record().state.turn?.phase !== 'sent') await new Promise((resolve) => setImmediate(resolve))
+  await session.interrupt()
+  const second = await prompt(session, '@tokens(4)')
+  const seen = await until(session, completed(second))
+  expect(ofType(seen, 'complete').map(({ turnId, result, reason }) => [turnId, result, reason])).toEqual([
+    [first, 'interrupted', 'interrupted_before_start'],
+    [second, 'success', 'completed'],
+  ])
+  expect(ofType(seen, 'error')).toEqual([])
+})
+
+test('a model that is chosen while the process is being started is the one that answers', async () => {
+  await using node = await openSessionNode()
+  const session = await node.serve().create({ model: 'fake-slow-start' })
+  expect(session.record().state.process).toBe('starting')
+  await session.update({ model: 'another', permissionMode: 'plan' })
+  const seen = await until(session, completed(await prompt(session, '@tokens(3)')))
+  expect(ofType(seen, 'metadata').at(-1)).toMatchObject({ model: 'another', permissionMode: 'plan' })
+})
+
 test('a server that takes its processes along leaves a turn for the next one, which finishes it', async () => {
   await using node = await openSessionNode()
   const first = node.serve()
@@ -735,7 +760,7 @@ test('the next session of a kind finds a process that was started for it, and an
   await server.create()
   await sparesOf(server, 1)
   const session = await server.create()
-  expect(session.record().state).toMatchObject({ process: 'starting', generation: 1 })
+  expect(session.record().state).toMatchObject({ process: 'loading', generation: 1 })
   const seen = await until(session, completed(await prompt(session, '@text(warm)')))
   expect(seen.messages.map(gist).slice(0, 2)).toEqual(['prompt', 'idle'])
   expect(wholeTexts(seen)).toEqual(['warm'])

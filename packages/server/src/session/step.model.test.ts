@@ -85,7 +85,10 @@ const happenings = {
     ),
   withdraws: (pick: number, { state }: SessionRecord) =>
     said({ kind: 'permission-withdrawn', requestId: `r${pick}` }, state.generation),
-  launched: (_: number, { state }: SessionRecord): Input => ({ type: 'launched', generation: state.generation }),
+  launched: (_: number, { state }: SessionRecord): Input => ({
+    ...{ type: 'launched', generation: state.generation },
+    settings: { model: null, permissionMode: 'default' },
+  }),
   launchFailed: (_: number, { state }: SessionRecord): Input => ({
     type: 'launch.failed',
     generation: state.generation,

@@ -116,7 +116,10 @@ test('a new session is creating until its process is ready, then idle', () => {
   expect(session.state.process).toBe('ready')
 })
 
-const launched = (generation = 1): Input => ({ type: 'launched', generation })
+const launched = (generation = 1): Input => ({
+  ...{ type: 'launched', generation },
+  settings: { model: null, permissionMode: 'default' },
+})
 
 test('without a prompt claude is asked to say when it has loaded', () => {
   const session = machine().feed({ type: 'start' }).feed(launched())
@@ -158,6 +161,34 @@ test('an interrupt while claude loads does not wait for it: its process goes, an
   expect(session.effects).toMatchObject([{ type: 'launch' }, { type: 'prompt', turnId: 'b' }])
 })
 
+test('what a process still says of a prompt that was taken back is nobody’s', () => {
+  const session = machine().feed({ type: 'start' }, execute('a'), launched(), execute('b')).feed({ type: 'interrupt' })
+  session.feed(toolUse('t1'), asks('r1'), result())
+  expect(session.events).toEqual([])
+  expect(session.state).toMatchObject({ approvals: [], turn: { id: 'b', phase: 'waiting' } })
+  session.feed(crash(), launched(2), moved('b', 'started', 2), result({}, 2))
+  expect(session.completes).toEqual(['b success completed'])
+})
+
+test('claude that does not know the conversation says how a turn ended that it has not taken: the prompt is kept', () => {
+  const woken = idle().feed({ type: 'hibernate', generation: 1 }, crash(), execute('a'), launched(2))
+  woken.feed(result({ outcome: 'error', reason: 'error_during_execution' }, 2))
+  expect(woken.completes).toEqual([])
+  woken.feed(crash(2, 'No conversation found with session ID: x'))
+  expect(woken.effects).toMatchObject([{ type: 'launch', generation: 3 }])
+  expect(woken.state).toMatchObject({ resumable: false, turn: { id: 'a', phase: 'waiting' } })
+})
+
+test('a turn that goes on while the session recovers is given to claude when it has loaded', () => {
+  const session = running().feed(toolUse('t1'), crash())
+  session.feed(ready(2), moved('a', 'completed', 2))
+  const approvalId = session.state.approvals[0]?.approvalId ?? ''
+  session.feed(crash(2), launched(3))
+  session.feed({ type: 'answer', approvalId, decision: { decision: 'allow' }, userId: 'me' })
+  expect(session.effects).toEqual([])
+  expect(session.feed(ready(3)).effects).toMatchObject([{ type: 'prompt', turnId: 'a' }])
+})
+
 test('claude that ends before it has loaded has not run the prompt it was given: the next one gets it', () => {
   const session = machine().feed({ type: 'start' }, execute('a'), launched()).feed(crash())
   expect(session.statuses).toEqual(['error', 'recovering'])
@@ -167,7 +198,13 @@ test('claude that ends before it has loaded has not run the prompt it was given:
   expect(session.feed(ready(2)).effects).toEqual([{ type: 'prompt', turnId: 'a', promptId: 'a' }])
 })
 
-test('what is set while claude loads reaches it', () => {
+test('what is set while claude is being started, or loads, reaches it before the next prompt', () => {
+  const early = machine().feed({ type: 'start' }, { type: 'update', model: 'm', permissionMode: 'plan' }, execute('a'))
+  expect(early.feed(launched()).effects).toMatchObject([
+    { type: 'set-model', model: 'm' },
+    { type: 'set-permission-mode', mode: 'plan' },
+    { type: 'prompt' },
+  ])
   const session = machine().feed({ type: 'start' }, launched()).feed({ type: 'update', model: 'm' })
   expect(session.effects).toEqual([{ type: 'set-model', model: 'm' }])
 })

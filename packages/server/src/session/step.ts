@@ -72,7 +72,7 @@ const apply = (work: Work, input: Input): void => {
     case 'output':
       return work.state.status === 'closed' ? undefined : output(work, input)
     case 'launched':
-      return launched(work)
+      return launched(work, input)
     case 'launch.failed':
       return launchFailed(work, input)
     case 'found':

@@ -45,6 +45,7 @@ export const launch = (work: Work, delayMs: number): void => {
   if (work.state.turn !== null) work.state.turn.phase = 'waiting'
   work.state.processCostUsd = 0
   delete work.state.ending
+  delete work.state.muted
   work.effects.push({ type: 'launch', generation: work.state.generation, delayMs })
 }
 

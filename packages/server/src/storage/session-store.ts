@@ -63,6 +63,8 @@ export type SessionState = {
   costUsd: number
   /** Why this server ends the process, where that is a failure of the process's own. */
   ending?: { code: FailureCode; message: string }
+  /** The process was given a prompt that was taken back before it had loaded: nothing that it still says is heard. */
+  muted?: true
   /** Where this session differs from the server's settings. */
   recovery?: RecoverySettings
   /** Nothing is given to claude until then (milliseconds since 1970): the model API would refuse it. */
