@@ -45,6 +45,20 @@ test('who asks too often is told what the limit is, what is left, and when to co
   expect((await send(`${server.url}/v1/auth/ticket`, 'POST', { token })).status).toBe(201)
 })
 
+test('a program with an API key that asks without an end does not keep the page of its owner waiting', async () => {
+  await using server = await limited('read=100/0.01', 'write=1000/100')
+  const token = await server.token()
+  const client: Client = await server.client()
+  const { key } = await client.call(routes.keys.create, { body: { name: 'loop', permissions: ['sessions.read'] } })
+  const list = (as: string) => send(`${server.url}/v1/sessions`, 'GET', { token: as })
+  const first = await list(key)
+  expect(first.headers.get('ratelimit-policy')).toBe('"read";q=50;w=10000')
+  expect(first.headers.get('ratelimit')).toMatch(/^"read";r=49;t=\d+$/)
+  const answers = await Promise.all(Array.from({ length: 300 }, () => list(key)))
+  expect(answers.filter(({ status }) => status === 200)).toHaveLength(49)
+  for (let count = 0; count < 40; count++) expect((await list(token)).status).toBe(200)
+})
+
 test('an address may ask five times as much as a user, whoever asks', async () => {
   await using server = await limited('read=4/0.01')
   const statuses: number[] = []

@@ -100,7 +100,7 @@ export const optionTable = {
     value: 'LIMIT',
     many: ',',
     default: 'read=600/100, write=200/20, execute=100/10, stream=1200/50, login=30/0.5, failure=200/2',
-    doc: 'How many requests of a class a user may send at once, and how many a second after that; an address may send five times as many. `login` is tries of a password from one network, `failure` answers 401, 404 and 429 before their source is blocked. `off` sets none. Can be given several times (comma-separated in the environment).',
+    doc: 'How many requests of a class a user may send at once, and how many a second after that; an address may send five times as many, one API key half as many. `login` is tries of a password from one network, `failure` answers 401, 404 and 429 before their source is blocked. `off` sets none. Can be given several times (comma-separated in the environment).',
   },
   quotas: {
     flag: '--quota',

@@ -25,6 +25,12 @@ const setUp = (...settings: string[]) => {
   return { limits, ask, isRefused }
 }
 
+const refusals = async (times: number, ask: () => Promise<boolean>): Promise<number> => {
+  let refused = 0
+  for (let count = 0; count < times; count++) if (await ask()) refused++
+  return refused
+}
+
 test('a flood of one user takes nothing from another behind the same address', async () => {
   const { ask } = setUp('read=10/1', 'failure=10/1')
   expect(await ask('quiet', 'quiet token')).toBe(false)
@@ -35,12 +41,28 @@ test('a flood of one user takes nothing from another behind the same address', a
   expect(await ask('quiet', 'quiet token')).toBe(true)
 })
 
-test('an API key has a limit of its own, and counts for its owner', async () => {
-  const { ask } = setUp('read=4/1')
-  const asked = [await ask('a', 'k', '192.0.2.1', 'key1'), await ask('a', 'k', '192.0.2.1', 'key1')]
-  expect(asked).toEqual([false, false])
-  expect([await ask('a', 't'), await ask('a', 't'), await ask('a', 't')]).toEqual([false, false, true])
-  expect(await ask('a', 'k', '192.0.2.1', 'key1')).toBe(true)
+test('one API key has half of what its owner may ask, and the owner is still served when it has used that up', async () => {
+  const { ask } = setUp('read=10/1', 'failure=1000/1')
+  const askByKey = (key: string) => ask('a', key, '192.0.2.1', key)
+  expect(await refusals(5, () => askByKey('key1'))).toBe(0)
+  expect(await refusals(100, () => askByKey('key1'))).toBe(100)
+  expect(await refusals(2, () => ask('a', 'token'))).toBe(0)
+  // All that the owner's keys ask counts for the owner.
+  expect(await refusals(3, () => askByKey('key2'))).toBe(0)
+  expect([await ask('a', 'token'), await askByKey('key2'), await ask('b', 'other')]).toEqual([true, true, false])
+})
+
+test('of the limits of a key and its owner that is told which ends first', async () => {
+  const { limits } = setUp('read=10/1')
+  const left = (caller: { userId: string; keyId?: string }) => limits.ofCaller(caller, 'read')
+  expect(await left({ userId: 'a', keyId: 'key1' })).toMatchObject({ limit: 5, remaining: 4 })
+  for (let count = 0; count < 6; count++) await left({ userId: 'a' })
+  expect(await left({ userId: 'a', keyId: 'key1' })).toMatchObject({ limit: 10, remaining: 2 })
+})
+
+test('a key may ask once at least', async () => {
+  const { ask } = setUp('read=1/1')
+  expect([await ask('a', 'k', '192.0.2.1', 'key1'), await ask('a', 'k', '192.0.2.1', 'key1')]).toEqual([false, true])
 })
 
 test('a credential that is good no longer is as good as none', async () => {

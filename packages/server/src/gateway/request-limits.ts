@@ -17,7 +17,10 @@ export type RequestLimits = {
    * moment ago the user's own limit counts instead, and whoever shares the address is not harmed by a neighbour.
    */
   ofAddress(address: string, limitClass: LimitClass, credential?: string): Promise<void>
-  /** When it is known who asks. Resolves with what is left to them; undefined: as much as they like. */
+  /**
+   * When it is known who asks. Resolves with what is left to them, of a key's limit or its owner's that which ends first;
+   * undefined: as much as they like.
+   */
   ofCaller(caller: Counted, limitClass: LimitClass, credential?: string): Promise<Taken | undefined>
   /** A request was answered 401, 404 or 429: without a caller it is held against its address. */
   failed(address: string, caller: Counted | undefined, credential?: string): void
@@ -30,6 +33,8 @@ export type RequestLimits = {
 
 /** An address may be an office: it has as much as so many users. */
 const usersOfAddress = 5
+/** A key has as much as one of so many parts of its owner: a program that runs away leaves the rest to the owner's page. */
+const partsOfUser = 2
 /** Credentials that were good when they were last looked at. */
 const remembered = 10_000
 
@@ -45,6 +50,9 @@ export const isHeldAgainst = (error: AppError): boolean =>
 /** An API key is counted by itself, and for its owner. */
 export const countedCaller = ({ userId, grant }: Identity): Counted =>
   grant.kind === 'key' ? { userId, keyId: grant.id } : { userId }
+
+const scarcer = (one: Taken | undefined, other: Taken | undefined): Taken | undefined =>
+  one !== undefined && other !== undefined && one.remaining <= other.remaining ? one : (other ?? one)
 
 const nameOf = ({ userId, keyId }: Counted): string => (keyId === undefined ? `user ${userId}` : `key ${keyId}`)
 
@@ -84,12 +92,12 @@ export const createRequestLimits = (limiter: RateLimiter, guard: Guard): Request
     ofCaller: async (caller, limitClass, credential) => {
       if (credential !== undefined && !good.has(credential)) good.set(credential, true)
       refuseBlocked(nameOf(caller))
+      // First: what is refused to a key takes nothing from its owner.
+      const ofKey = caller.keyId === undefined ? undefined : await limiter.take(nameOf(caller), limitClass, partsOfUser)
+      assertAllowed(ofKey, 'API key', limitClass)
       const ofUser = await limiter.take(`user ${caller.userId}`, limitClass, 1)
       assertAllowed(ofUser, 'user', limitClass)
-      if (caller.keyId === undefined) return ofUser
-      const ofKey = await limiter.take(nameOf(caller), limitClass, 1)
-      assertAllowed(ofKey, 'API key', limitClass)
-      return ofKey
+      return scarcer(ofKey, ofUser)
     },
     failed: (address, caller, credential) => {
       if (caller === undefined && credential !== undefined) good.delete(credential)

@@ -12,6 +12,12 @@ test('each key and each class has a bucket of its own', () => {
   expect(take('b', 'read')).toBe(true)
 })
 
+test('what is left is told in requests like this one, and none costs more than a full bucket', () => {
+  const limiter = createMemoryLimiter(limits, () => 0)
+  expect(limiter.take('a', 'read', 1 / 5)).toMatchObject({ limit: 10, remaining: 9, windowMs: 2000 })
+  expect(limiter.take('b', 'read', 3)).toMatchObject({ allowed: true, limit: 1, remaining: 0 })
+})
+
 test('a class without a limit is not counted', () => {
   const limiter = createMemoryLimiter(limits, () => 0)
   for (let count = 0; count < 10_000; count++) expect(limiter.take('a', 'execute', 1)).toBeUndefined()

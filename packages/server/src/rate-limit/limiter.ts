@@ -4,6 +4,7 @@ import { fullBucket, takeTokens, type Bucket, type Taken } from './token-bucket.
 
 /** Counts what somebody does, by class. Undefined: this class has no limit. */
 export type RateLimiter = {
+  /** A cost of more than a full bucket is that of a full one. */
   take(key: string, limitClass: LimitClass, cost: number): Taken | undefined | Promise<Taken | undefined>
 }
 
@@ -20,7 +21,7 @@ export const createMemoryLimiter = (limits: RateLimits, now: () => number) => {
       const time = now()
       let ofKey = buckets.get(key)
       if (ofKey === undefined) buckets.set(key, (ofKey = {}))
-      return takeTokens((ofKey[limitClass] ??= fullBucket(time)), limit, cost, time)
+      return takeTokens((ofKey[limitClass] ??= fullBucket(time)), limit, Math.min(cost, limit.burst), time)
     },
   } satisfies RateLimiter
 }

@@ -9,10 +9,12 @@ export type Bucket = { missing: number; at: number }
 
 export type Taken = {
   allowed: boolean
-  /** What a full bucket holds. */
+  /** How often a full bucket gives as much. */
   limit: number
-  /** Whole tokens that are left. */
+  /** How often this one still does. */
   remaining: number
+  /** In which an empty bucket becomes full. */
+  windowMs: number
   /** Until the bucket is full again. */
   resetMs: number
   /** Until the same could be taken; 0 when it was. Infinity when the bucket is never so full. */
@@ -26,13 +28,15 @@ export const takeTokens = (bucket: Bucket, { burst, refill }: BucketLimit, cost:
   if (now > bucket.at) bucket.missing = Math.max(0, bucket.missing - (now - bucket.at) * refill)
   bucket.at = now
   const size = burst * 1000
-  const wanted = bucket.missing + cost * 1000
+  const price = cost * 1000
+  const wanted = bucket.missing + price
   const allowed = wanted <= size
   if (allowed) bucket.missing = wanted
   return {
     allowed,
-    limit: burst,
-    remaining: Math.floor((size - bucket.missing) / 1000),
+    limit: Math.floor(size / price),
+    remaining: Math.floor((size - bucket.missing) / price),
+    windowMs: size / refill,
     resetMs: bucket.missing / refill,
     retryAfterMs: allowed ? 0 : cost > burst ? Number.POSITIVE_INFINITY : (wanted - size) / refill,
   }

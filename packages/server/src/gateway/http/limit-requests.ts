@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Route } from '@aicm/protocol'
-import type { LimitClass, RateLimits } from '../../config/limits.ts'
+import type { LimitClass } from '../../config/limits.ts'
 import type { AppError } from '../../lib/app-error.ts'
-import type { Taken } from '../../rate-limit/token-bucket.ts'
+import { rateLimitFields } from '../../rate-limit/fields.ts'
 import type { Origins } from '../client-address.ts'
 import { countedCaller, isHeldAgainst, type Counted, type RequestLimits } from '../request-limits.ts'
 import { wantsEventStream } from './event-stream.ts'
@@ -27,18 +27,6 @@ export const limitClassOf = ({ method, streams }: Route): LimitClass =>
 const countedOf = ({ caller }: FastifyRequest): Counted | undefined =>
   caller === null ? undefined : countedCaller(caller.identity)
 
-/** The two fields of draft-ietf-httpapi-ratelimit-headers: what the limit is, and what is left of it. */
-const policies = (limits: RateLimits): Readonly<Partial<Record<LimitClass, string>>> =>
-  Object.fromEntries(
-    Object.entries(limits).map(([name, limit]) => [
-      name,
-      limit && `"${name}";q=${limit.burst};w=${Math.ceil(limit.burst / limit.refill)}`,
-    ]),
-  )
-
-const leftOf = (limitClass: LimitClass, { remaining, resetMs }: Taken): string =>
-  `"${limitClass}";r=${remaining};t=${Math.ceil(resetMs / 1000)}`
-
 /** For `createReplyError`. */
 export const noteFailures =
   (limits: RequestLimits, origins: Origins) =>
@@ -50,9 +38,8 @@ export const noteFailures =
 /** Counts every request of every route that is registered after this: by its address before anything else, then by who asks. */
 export const limitRequests = (
   app: FastifyInstance,
-  { limits, rateLimits, origins }: { limits: RequestLimits; rateLimits: RateLimits; origins: Origins },
+  { limits, origins }: { limits: RequestLimits; origins: Origins },
 ): void => {
-  const policy = policies(rateLimits)
   app.decorateRequest('clientAddress', {
     getter() {
       return origins.addressOf(this.raw)
@@ -73,9 +60,7 @@ export const limitRequests = (
       const caller = countedOf(request)
       if (caller === undefined) return
       const left = await limits.ofCaller(caller, asked, authorization)
-      if (left === undefined) return
-      reply.header('ratelimit-policy', policy[asked])
-      reply.header('ratelimit', leftOf(asked, left))
+      if (left !== undefined) reply.headers(rateLimitFields(asked, left))
     }
     route.onRequest = [admit, ...(route.onRequest === undefined ? [] : [route.onRequest].flat())]
   })

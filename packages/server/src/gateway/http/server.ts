@@ -107,7 +107,7 @@ export const createHttpServer = async (
 
   app.decorateRequest('caller', null)
   app.decorateRequest('audited', null)
-  limitRequests(app, { ...services, rateLimits: settings.rateLimits })
+  limitRequests(app, services)
   const known: { method: string; pattern: RegExp }[] = []
   app.addHook('onRoute', ({ method, url }) => {
     for (const one of [method].flat())
