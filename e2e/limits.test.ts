@@ -7,7 +7,7 @@ import { until } from '@aicm/testing/until'
 import { readFileSync } from 'node:fs'
 import { expect } from 'vitest'
 import { WebSocket } from 'ws'
-import { expectRefusal, send } from './lib/http.ts'
+import { expectRefusal, send, type Answer } from './lib/http.ts'
 import { openBrowser, startServerWithProvider } from './lib/oidc.ts'
 
 const test = requires('linux')
@@ -23,6 +23,13 @@ const openSocket = async (server: TestServer, token: string): Promise<WebSocket>
   return socket
 }
 
+/** What both fields say, be it served or refused. */
+const toldOf = ({ headers }: Pick<Answer, 'headers'>): (string | null)[] => [
+  headers.get('ratelimit-policy'),
+  headers.get('ratelimit'),
+]
+const told = (policy: string, left: RegExp) => [policy, expect.stringMatching(left)]
+
 test('who asks too often is told what the limit is, what is left, and when to come again; others are served', async () => {
   await using server = await limited('read=5/0.1')
   const other = await server.addUser('other')
@@ -30,12 +37,12 @@ test('who asks too often is told what the limit is, what is left, and when to co
   const me = (as: string) => send(`${server.url}/v1/auth/me`, 'GET', { token: as })
   const first = await me(token)
   expect(first.status).toBe(200)
-  expect(first.headers.get('ratelimit-policy')).toBe('"read";q=5;w=50')
-  expect(first.headers.get('ratelimit')).toMatch(/^"read";r=\d;t=\d+$/)
+  expect(toldOf(first)).toEqual(told('"read";q=5;w=50', /^"read";r=4;t=\d+$/))
   const answers = [first]
   while (answers.at(-1)?.status === 200) answers.push(await me(token))
   const refused = answers.at(-1)
   expectRefusal(refused ?? first, 'too_many_requests')
+  expect(toldOf(refused ?? first)).toEqual(told('"read";q=5;w=50', /^"read";r=0;t=\d+$/))
   const seconds = Number(refused?.headers.get('retry-after'))
   expect(seconds).toBeGreaterThanOrEqual(1)
   expect(seconds).toBeLessThanOrEqual(10)
@@ -52,21 +59,28 @@ test('a program with an API key that asks without an end does not keep the page 
   const { key } = await client.call(routes.keys.create, { body: { name: 'loop', permissions: ['sessions.read'] } })
   const list = (as: string) => send(`${server.url}/v1/sessions`, 'GET', { token: as })
   const first = await list(key)
-  expect(first.headers.get('ratelimit-policy')).toBe('"read";q=50;w=10000')
-  expect(first.headers.get('ratelimit')).toMatch(/^"read";r=49;t=\d+$/)
+  expect(toldOf(first)).toEqual(told('"read";q=50;w=10000', /^"read";r=49;t=\d+$/))
   const answers = await Promise.all(Array.from({ length: 300 }, () => list(key)))
-  expect(answers.filter(({ status }) => status === 200)).toHaveLength(49)
+  const refused = answers.filter(({ status }) => status === 429)
+  expect(refused).toHaveLength(251)
+  for (const answer of refused) expect(toldOf(answer)).toEqual(told('"read";q=50;w=10000', /^"read";r=0;t=\d+$/))
   for (let count = 0; count < 40; count++) expect((await list(token)).status).toBe(200)
 })
 
 test('an address may ask five times as much as a user, whoever asks', async () => {
   await using server = await limited('read=4/0.01')
-  const statuses: number[] = []
-  for (let count = 0; count < 30; count++) statuses.push((await send(`${server.url}/healthz`, 'GET')).status)
-  expect(statuses.filter((status) => status === 200).length).toBeLessThanOrEqual(21)
-  expect(statuses.at(-1)).toBe(429)
-  expectRefusal(await send(`${server.url}/v1/nothing`, 'GET'), 'too_many_requests')
-  expectRefusal(await send(`${server.url}/nothing`, 'GET'), 'too_many_requests')
+  const answers: Answer[] = []
+  for (let count = 0; count < 30; count++) answers.push(await send(`${server.url}/healthz`, 'GET'))
+  expect(answers.filter(({ status }) => status === 200).length).toBeLessThanOrEqual(21)
+  for (const { status, headers } of answers)
+    expect(toldOf({ headers })).toEqual(
+      told('"read";q=20;w=400', status === 200 ? /^"read";r=\d+;t=\d+$/ : /^"read";r=0;t=\d+$/),
+    )
+  for (const path of ['/healthz', '/v1/nothing', '/nothing', '/v1/sessions']) {
+    const refused = await send(`${server.url}${path}`, 'GET')
+    expectRefusal(refused, 'too_many_requests')
+    expect(toldOf(refused)).toEqual(told('"read";q=20;w=400', /^"read";r=0;t=\d+$/))
+  }
 })
 
 test('messages count too: over the limit they are refused, and a flood that goes on is closed', async () => {
@@ -128,8 +142,10 @@ test('who guesses is blocked before anything is looked at; whoever was known bef
   const answers = []
   for (let count = 0; count < 30; count++) answers.push(await guess('/v1/sessions'))
   expect(answers.map(({ status }) => status)).toEqual([...Array(21).fill(401), ...Array(9).fill(429)])
-  const last = answers.at(-1)
-  expect(Number(last?.headers.get('retry-after'))).toBeGreaterThan(0)
+  for (const answer of answers.slice(21)) {
+    expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
+    expect(toldOf(answer)).toEqual(told('"failure";q=20;w=2000', /^"failure";r=0;t=[1-5]$/))
+  }
   // Every way in: without a token, a login, a socket.
   for (const refused of [
     await send(`${server.url}/healthz`, 'GET'),
@@ -138,7 +154,8 @@ test('who guesses is blocked before anything is looked at; whoever was known bef
     expectRefusal(refused, 'too_many_requests')
   const socket = new WebSocket(`${server.url.replace('http', 'ws')}/v1/ws?ticket=guess`)
   const [, response] = (await once(socket, 'unexpected-response')) as [unknown, { statusCode: number; headers: object }]
-  expect(response).toMatchObject({ statusCode: 429, headers: { 'retry-after': expect.any(String) } })
+  const headers = { 'retry-after': expect.any(String), ratelimit: expect.stringMatching(/^"failure";r=0;t=[1-5]$/) }
+  expect(response).toMatchObject({ statusCode: 429, headers })
   expect((await send(`${server.url}/v1/auth/me`, 'GET', { token })).status).toBe(200)
   expect((await client.health()).blocked).toEqual([{ source: '127.0.0.1', seconds: expect.any(Number) }])
   expect((await client.run('@text(fine)')).complete).toMatchObject({ result: 'success' })
@@ -165,8 +182,15 @@ test('passwords cannot be guessed quickly, and the owner of an account is told h
   const answers = await Promise.all(Array.from({ length: 20 }, () => login('wrong')))
   expect(answers.filter(({ status }) => status === 401)).toHaveLength(3)
   expect(answers.filter(({ status }) => status === 429)).toHaveLength(17)
+  for (const answer of answers.filter(({ status }) => status === 401))
+    expect(toldOf(answer)).toEqual(told('"login";q=30;w=60', /^"login";r=2[789];t=\d+$/))
   const refused = await login(server.password)
   expectRefusal(refused, 'too_many_requests')
+  // After failures there is one try, when the delay is over.
+  expect(toldOf(refused)).toEqual([
+    expect.stringMatching(/^"login";q=1;w=\d+$/),
+    `"login";r=0;t=${refused.headers.get('retry-after')}`,
+  ])
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
   // A forged address changes nothing: nobody said that this one is a proxy.
   const forged = await send(`${server.url}/v1/auth/login`, 'POST', {
@@ -187,15 +211,19 @@ test('refreshes, tickets and log-ins by OpenID are limited for the network they 
     ticket: post(routes.auth.ticket.path, { token }),
     start: () => send(`${server.url}${routes.oidc.start.path}`, 'GET'),
   }
+  const times = { refresh: 20, ticket: 50, start: 10 }
   for (const [name, ask] of Object.entries(ways)) {
     const first = await ask()
     expect(first.status, name).not.toBe(429)
+    const most = 2 * times[name as keyof typeof ways]
+    expect(toldOf(first)).toEqual(told(`"login";q=${most};w=2000`, new RegExp(`^"login";r=${most - 1};t=\\d+$`)))
     const refused = await until('it is refused', async () => {
       const answer = await ask()
       return answer.status === 429 ? answer : undefined
     })
     expectRefusal(refused, 'too_many_requests')
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+    expect(toldOf(refused)).toEqual(told(`"login";q=${most};w=2000`, /^"login";r=0;t=\d+$/))
   }
   // The callback and the end of a log-in count with its start.
   for (const path of [`${routes.oidc.callback.path}?state=x`, routes.oidc.start.path])

@@ -2,10 +2,11 @@ import { LRUCache } from 'lru-cache'
 import type { Identity } from '../auth/identity.ts'
 import type { LimitClass } from '../config/limits.ts'
 import { AppError } from '../lib/app-error.ts'
+import { rateLimitFields } from '../rate-limit/fields.ts'
 import type { Guard } from '../rate-limit/guard.ts'
 import type { RateLimiter } from '../rate-limit/limiter.ts'
 import { sourceOf } from '../rate-limit/networks.ts'
-import type { Taken } from '../rate-limit/token-bucket.ts'
+import { scarcer, type Taken } from '../rate-limit/token-bucket.ts'
 
 /** Who was authenticated: a user, perhaps by an API key, which is then counted by itself too. */
 export type Counted = { userId: string; keyId?: string | undefined }
@@ -14,9 +15,10 @@ export type Counted = { userId: string; keyId?: string | undefined }
 export type RequestLimits = {
   /**
    * Before anything is done for a request. `credential` is its Authorization header, if it has one: where that was good a
-   * moment ago the user's own limit counts instead, and whoever shares the address is not harmed by a neighbour.
+   * moment ago the user's own limit counts instead, and whoever shares the address is not harmed by a neighbour. Resolves with
+   * what is left to the address; undefined: it was not counted.
    */
-  ofAddress(address: string, limitClass: LimitClass, credential?: string): Promise<void>
+  ofAddress(address: string, limitClass: LimitClass, credential?: string): Promise<Taken | undefined>
   /**
    * When it is known who asks. Resolves with what is left to them, of a key's limit or its owner's that which ends first;
    * undefined: as much as they like.
@@ -39,7 +41,7 @@ const partsOfUser = 2
 const remembered = 10_000
 
 const mostShown = 100
-const allowed = Promise.resolve()
+const uncounted = Promise.resolve(undefined)
 
 const seconds = (ms: number): number => (Number.isFinite(ms) ? Math.max(1, Math.ceil(ms / 1000)) : 3600)
 
@@ -51,19 +53,24 @@ export const isHeldAgainst = (error: AppError): boolean =>
 export const countedCaller = ({ userId, grant }: Identity): Counted =>
   grant.kind === 'key' ? { userId, keyId: grant.id } : { userId }
 
-const scarcer = (one: Taken | undefined, other: Taken | undefined): Taken | undefined =>
-  one !== undefined && other !== undefined && one.remaining <= other.remaining ? one : (other ?? one)
-
 const nameOf = ({ userId, keyId }: Counted): string => (keyId === undefined ? `user ${userId}` : `key ${keyId}`)
 
 export const createRequestLimits = (limiter: RateLimiter, guard: Guard): RequestLimits => {
   const good = new LRUCache<string, true>({ max: remembered })
+
+  const fieldsOfBlock = (ms: number): Record<string, string> => {
+    if (guard.limit === undefined) return {}
+    const { burst, refill } = guard.limit
+    const block = { limit: burst, windowMs: (burst * 1000) / refill, remaining: 0, resetMs: ms }
+    return rateLimitFields('failure', block)
+  }
 
   const refuseBlocked = (source: string): void => {
     const ms = guard.blockedMs(source)
     if (ms > 0)
       throw new AppError('too_many_requests', 'Too many requests from here were refused: none is served for a while.', {
         retryAfter: seconds(ms),
+        headers: fieldsOfBlock(ms),
       })
   }
 
@@ -74,21 +81,24 @@ export const createRequestLimits = (limiter: RateLimiter, guard: Guard): Request
       `Too many requests from this ${whose} (${limitClass}: ${taken.limit} at once).`,
       {
         retryAfter: seconds(taken.retryAfterMs),
+        headers: rateLimitFields(limitClass, taken),
       },
     )
   }
 
   const assertNotBlocked = (address: string): void => refuseBlocked(sourceOf(address))
 
-  const countAddress = async (address: string, limitClass: LimitClass): Promise<void> => {
+  const countAddress = async (address: string, limitClass: LimitClass): Promise<Taken | undefined> => {
     const source = sourceOf(address)
     refuseBlocked(source)
-    assertAllowed(await limiter.take(source, limitClass, 1 / usersOfAddress), 'address', limitClass)
+    const taken = await limiter.take(source, limitClass, 1 / usersOfAddress)
+    assertAllowed(taken, 'address', limitClass)
+    return taken
   }
 
   return {
     ofAddress: (address, limitClass, credential) =>
-      credential !== undefined && good.has(credential) ? allowed : countAddress(address, limitClass),
+      credential !== undefined && good.has(credential) ? uncounted : countAddress(address, limitClass),
     ofCaller: async (caller, limitClass, credential) => {
       if (credential !== undefined && !good.has(credential)) good.set(credential, true)
       refuseBlocked(nameOf(caller))

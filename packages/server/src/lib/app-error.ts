@@ -9,13 +9,20 @@ export class AppError extends Error {
   readonly hint: string
   /** Seconds, for the Retry-After header. */
   readonly retryAfter: number | undefined
+  /** More headers of its answer over HTTP. */
+  readonly headers: Readonly<Record<string, string>>
 
-  constructor(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown; retryAfter?: number } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { hint?: string; cause?: unknown; retryAfter?: number; headers?: Readonly<Record<string, string>> } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'AppError'
     this.code = code
     this.hint = options.hint ?? errorTable[code].hint
     this.retryAfter = options.retryAfter ?? (errorTable[code].status === 503 ? 1 : undefined)
+    this.headers = options.headers ?? {}
   }
 
   get status(): number {

@@ -13,6 +13,8 @@ export type Guard = {
   failed(source: string): void
   /** Who is blocked now. */
   blocks(): Block[]
+  /** What a source may fail. Undefined: as much as it likes. */
+  limit: BucketLimit | undefined
 }
 
 const firstMs = 5000
@@ -47,6 +49,7 @@ export const createGuard = (options: {
   }
 
   return {
+    limit,
     blockedMs: (name) => leftMs(sources.peek(name)),
     failed: (name) => {
       if (limit === undefined) return

@@ -2,7 +2,9 @@ import { LRUCache } from 'lru-cache'
 import { AppError } from '../lib/app-error.ts'
 import { foldCase } from '../storage/fold-case.ts'
 import type { RateLimiter } from './limiter.ts'
+import { rateLimitFields } from './fields.ts'
 import { networkOf } from './networks.ts'
+import { scarcer, type Taken } from './token-bucket.ts'
 
 export type LoginTry = { account: string; address: string }
 
@@ -11,10 +13,13 @@ export type LoginTry = { account: string; address: string }
  * grows from failure to failure for both together.
  */
 export type LoginLimiter = {
-  /** Runs a try; rejects with too_many_requests without running it when there were too many. A rejection of `run` counts as a failure. */
-  attempt<T>(one: LoginTry, run: () => Promise<T>): Promise<T>
-  /** Counts what needs no password. Rejects with too_many_requests. */
-  enter(door: Door, address: string): Promise<void>
+  /**
+   * Runs a try, and tells it what is left; rejects with too_many_requests without running it when there were too many. A
+   * rejection of `run` counts as a failure.
+   */
+  attempt<T>(one: LoginTry, run: (left: Taken | undefined) => Promise<T>): Promise<T>
+  /** Counts what needs no password. Resolves with what is left; rejects with too_many_requests. */
+  enter(door: Door, address: string): Promise<Taken | undefined>
 }
 
 /**
@@ -35,8 +40,19 @@ const networksOfAccount = 8
 
 type Failures = { count: number; last: number; until: number }
 
-const refused = (ms: number, what = 'tries to log in'): AppError =>
-  new AppError('too_many_requests', `There were too many ${what}.`, { retryAfter: Math.ceil(ms / 1000) })
+const assertAllowed = (taken: Taken | undefined, what = 'tries to log in'): void => {
+  if (taken === undefined || taken.allowed) return
+  throw new AppError('too_many_requests', `There were too many ${what}.`, {
+    retryAfter: Math.ceil(taken.retryAfterMs / 1000),
+    headers: rateLimitFields('login', taken),
+  })
+}
+
+/** Of who has to wait after failures: one try when that is over. */
+const waiting = (ms: number): Taken => ({
+  ...{ allowed: false, limit: 1, remaining: 0 },
+  ...{ windowMs: ms, resetMs: ms, retryAfterMs: ms },
+})
 
 /** `enabled` is false where no limit is wanted. `now` is milliseconds of a clock that nobody sets. */
 export const createLoginLimiter = (
@@ -46,12 +62,13 @@ export const createLoginLimiter = (
   const failures = new LRUCache<string, Failures>({ max: remembered })
   const known = new LRUCache<string, Set<string>>({ max: remembered })
 
-  const assertAllowed = async (account: string, network: string): Promise<void> => {
+  const count = async (account: string, network: string): Promise<Taken | undefined> => {
     const fromNetwork = await limiter.take(`network ${network}`, 'login', 1)
-    if (fromNetwork?.allowed === false) throw refused(fromNetwork.retryAfterMs)
-    if (known.get(account)?.has(network) === true) return
+    assertAllowed(fromNetwork)
+    if (known.get(account)?.has(network) === true) return fromNetwork
     const ofAccount = await limiter.take(`account ${account}`, 'login', 1)
-    if (ofAccount?.allowed === false) throw refused(ofAccount.retryAfterMs)
+    assertAllowed(ofAccount)
+    return scarcer(fromNetwork, ofAccount)
   }
 
   const noteFailure = (pair: string, before: Failures | undefined): void => {
@@ -75,23 +92,23 @@ export const createLoginLimiter = (
 
   return {
     attempt: async (one, run) => {
-      if (!enabled) return run()
+      if (!enabled) return run(undefined)
       const account = foldCase(one.account)
       const network = networkOf(one.address)
       const pair = `${network} ${account}`
       const before = failures.get(pair)
       const wait = (before?.until ?? 0) - now()
-      if (wait > 0) throw refused(wait)
+      if (wait > 0) assertAllowed(waiting(wait))
       // Before the answer is known: tries that run at once are not free.
       noteFailure(pair, before)
-      await assertAllowed(account, network)
-      const answer = await run()
+      const answer = await run(await count(account, network))
       noteSuccess(pair, account, network)
       return answer
     },
     enter: async (door, address) => {
       const taken = await limiter.take(`${door} ${networkOf(address)}`, 'login', 1 / doors[door])
-      if (taken?.allowed === false) throw refused(taken.retryAfterMs, `requests from this network (${door})`)
+      assertAllowed(taken, `requests from this network (${door})`)
+      return taken
     },
   }
 }

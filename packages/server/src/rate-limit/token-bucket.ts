@@ -41,3 +41,7 @@ export const takeTokens = (bucket: Bucket, { burst, refill }: BucketLimit, cost:
     retryAfterMs: allowed ? 0 : cost > burst ? Number.POSITIVE_INFINITY : (wanted - size) / refill,
   }
 }
+
+/** Of two limits that which ends first. */
+export const scarcer = (one: Taken | undefined, other: Taken | undefined): Taken | undefined =>
+  one !== undefined && other !== undefined && one.remaining <= other.remaining ? one : (other ?? one)

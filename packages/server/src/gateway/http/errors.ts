@@ -36,6 +36,7 @@ export const createReplyError =
     onRefused(refused, request)
     if (refused.status >= 500)
       log.error({ err: refused, cause: refused.cause, requestId: request.id }, 'request failed')
+    reply.headers(refused.headers)
     if (refused.retryAfter !== undefined) reply.header('retry-after', String(refused.retryAfter))
     if (refused.status === 401) reply.header('www-authenticate', 'Bearer')
     if (refused.code === 'payload_too_large') {

@@ -3,6 +3,7 @@ import type { Route } from '@aicm/protocol'
 import type { LimitClass } from '../../config/limits.ts'
 import type { AppError } from '../../lib/app-error.ts'
 import { rateLimitFields } from '../../rate-limit/fields.ts'
+import type { Taken } from '../../rate-limit/token-bucket.ts'
 import type { Origins } from '../client-address.ts'
 import { countedCaller, isHeldAgainst, type Counted, type RequestLimits } from '../request-limits.ts'
 import { wantsEventStream } from './event-stream.ts'
@@ -26,6 +27,11 @@ export const limitClassOf = ({ method, streams }: Route): LimitClass =>
 /** What the answer to a request is held against. */
 const countedOf = ({ caller }: FastifyRequest): Counted | undefined =>
   caller === null ? undefined : countedCaller(caller.identity)
+
+/** What is left to whoever asks; where it is told twice the last counts, which is of the narrower limit. */
+export const tellLimit = (reply: FastifyReply, limitClass: LimitClass, left: Taken | undefined): void => {
+  if (left !== undefined) reply.headers(rateLimitFields(limitClass, left))
+}
 
 /** For `createReplyError`. */
 export const noteFailures =
@@ -55,12 +61,10 @@ export const limitRequests = (
     const admit = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
       const asked = classOf(request)
       const { authorization } = request.headers
-      await limits.ofAddress(request.clientAddress, asked, authorization)
+      tellLimit(reply, asked, await limits.ofAddress(request.clientAddress, asked, authorization))
       await identify?.(request)
       const caller = countedOf(request)
-      if (caller === undefined) return
-      const left = await limits.ofCaller(caller, asked, authorization)
-      if (left !== undefined) reply.headers(rateLimitFields(asked, left))
+      if (caller !== undefined) tellLimit(reply, asked, await limits.ofCaller(caller, asked, authorization))
     }
     route.onRequest = [admit, ...(route.onRequest === undefined ? [] : [route.onRequest].flat())]
   })

@@ -11,7 +11,7 @@ import { createReplyError } from './errors.ts'
 import { acceptJsonOnly } from './json-body.ts'
 import { apiHeaders, pageHeaders, servePage } from './page.ts'
 import type { Listener } from './listener.ts'
-import { limitRequests, noteFailures } from './limit-requests.ts'
+import { limitRequests, noteFailures, tellLimit } from './limit-requests.ts'
 import { describeRoutes } from './openapi.ts'
 import { registerRoutes, schemaController } from './register-routes.ts'
 import { refuseSlowBodies } from './slow-bodies.ts'
@@ -119,9 +119,10 @@ export const createHttpServer = async (
   const hasPage = await servePage(app, options.webRoot)
 
   app.setNotFoundHandler(async (request, reply) => {
-    await services.limits.ofAddress(request.clientAddress, 'read', request.headers.authorization)
+    const { clientAddress, headers } = request
+    tellLimit(reply, 'read', await services.limits.ofAddress(clientAddress, 'read', headers.authorization))
     const path = request.url.split('?', 1)[0] ?? ''
-    if (path === '/v1' || path.startsWith('/v1/')) await authenticate(services, request.headers)
+    if (path === '/v1' || path.startsWith('/v1/')) await authenticate(services, headers)
     const methods = known
       .filter(({ pattern, method }) => pattern.test(path) && method !== 'HEAD')
       .map(({ method }) => method)

@@ -16,9 +16,10 @@ const maxMessageBytes = 32 * 1024 * 1024
 
 const refuse = (socket: Duplex, error: AppError, requestId: string): void => {
   const body = JSON.stringify(error.toBody(requestId))
-  const retryAfter = error.retryAfter === undefined ? '' : `retry-after: ${error.retryAfter}\r\n`
+  const told = { ...error.headers, ...(error.retryAfter !== undefined && { 'retry-after': error.retryAfter }) }
+  const headers = Object.entries(told).map(([name, value]) => `${name}: ${value}\r\n`)
   socket.end(
-    `HTTP/1.1 ${error.status} ${error.code}\r\n${retryAfter}content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${error.status} ${error.code}\r\n${headers.join('')}content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   )
 }
 

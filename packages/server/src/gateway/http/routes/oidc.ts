@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Arrival, Loopback, Oidc } from '../../../auth/oidc.ts'
 import { AppError, toAppError } from '../../../lib/app-error.ts'
 import type { Services } from '../../services.ts'
+import { tellLimit } from '../limit-requests.ts'
 import { streamed, type Register } from '../register.ts'
 
 const cookie = { name: 'aicm_oidc', path: '/v1/auth/oidc', seconds: 600 }
@@ -41,8 +42,8 @@ const loopbackIn = ({ port, challenge }: { port?: number; challenge?: string }):
 }
 
 export const registerOidc = (register: Register, { oidc, audit, log, loginLimiter }: Services): void => {
-  const entered = async (request: FastifyRequest): Promise<Oidc> => {
-    await loginLimiter.enter('oidc', request.clientAddress)
+  const entered = async (request: FastifyRequest, reply: FastifyReply): Promise<Oidc> => {
+    tellLimit(reply, 'login', await loginLimiter.enter('oidc', request.clientAddress))
     if (oidc === undefined) throw new AppError('not_found', 'This server has no log-in by an OpenID provider.')
     return oidc
   }
@@ -69,7 +70,7 @@ export const registerOidc = (register: Register, { oidc, audit, log, loginLimite
     const loopback = loopbackIn(asked)
     try {
       const { location, browser } = await (
-        await entered(request)
+        await entered(request, reply)
       ).start({
         redirectUri: `${base}${routes.oidc.callback.path}`,
         next,
@@ -86,7 +87,7 @@ export const registerOidc = (register: Register, { oidc, audit, log, loginLimite
   })
 
   register(routes.oidc.callback, async ({ query: { state }, request, reply }) => {
-    const { resume } = await entered(request)
+    const { resume } = await entered(request, reply)
     let loopback: Loopback | undefined
     try {
       const started = resume({ state, browser: browserOf(request) })
@@ -111,7 +112,7 @@ export const registerOidc = (register: Register, { oidc, audit, log, loginLimite
   })
 
   register(routes.oidc.finish, async ({ body: { code, verifier }, request, reply }) => {
-    const { finish } = await entered(request)
+    const { finish } = await entered(request, reply)
     const agent = request.headers['user-agent']
     const answer = await finish({ code, verifier, browser: browserOf(request), agent })
     void reply.header('set-cookie', cookieWith('', { seconds: 0, secure: baseOf(request).startsWith('https:') }))
