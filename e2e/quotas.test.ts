@@ -1,11 +1,13 @@
 import { once } from 'node:events'
-import { login } from '@aicm/client'
+import { login, type SessionHandle } from '@aicm/client'
+import { routes, type Approval } from '@aicm/protocol'
 import { requires } from '@aicm/testing/requires'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
 import { until } from '@aicm/testing/until'
 import { afterAll, beforeAll, expect } from 'vitest'
 import { WebSocket } from 'ws'
 import { expectRefusal, send } from './lib/http.ts'
+import { logOf } from './lib/turns.ts'
 
 const test = requires('linux')
 let server: TestServer
@@ -171,6 +173,42 @@ test('event streams count as WebSockets do: one too many is refused before anyth
   expect((await ask('POST', '/v1/auth/logout', other.accessToken)).status).toBe(204)
   await second.response.text()
   await left(0)
+})
+
+test("a user's quota of processes counts right after a crash: what waited waits again, and all turns finish", async () => {
+  await using own = await startTestServer({ claude: 'fake' })
+  const [operator, client] = [await own.client(), await own.client({ token: await own.addUser('ben') })]
+  const { id } = await client.me()
+  await operator.call(routes.quotas.set, { params: { id }, body: { processes: 1 } })
+  const sessions: SessionHandle[] = []
+  for (let count = 0; count < 3; count++) sessions.push(client.session((await client.sessions.create()).id))
+  // Each keeps its process until it is answered.
+  const turns = sessions.map((session) => session.execute('@tool(Bash,{"command":"ls"})'))
+  const live = () => sessions.filter((session) => own.sessionProcesses(session.id).claude !== undefined)
+  const pending = (known: string[]) =>
+    until('another asks', async () => (await client.approvals.list()).find((asked) => !known.includes(asked.id)))
+  const first = await pending([])
+  const others = sessions.filter((session) => session.id !== first.sessionId)
+  const waits = async (session: SessionHandle): Promise<number> =>
+    (await logOf(client, session.id)).filter(
+      (item) => item.type === 'progress' && item.text.startsWith('Waiting for room'),
+    ).length
+  await until('the others wait', async () => (await Promise.all(others.map(waits))).every((times) => times > 0))
+  const before = await Promise.all(others.map(waits))
+
+  await own.restart()
+  await until('the others wait again, or have what is not theirs', async () => {
+    const after = await Promise.all(others.map(waits))
+    return live().length > 1 || after.every((times, at) => times > (before[at] ?? 0))
+  })
+  const asked: string[] = []
+  for (let next: Approval | undefined = first; next !== undefined;) {
+    expect(live().map((session) => session.id)).toEqual([next.sessionId])
+    asked.push(next.id)
+    await client.approvals.answer(next.id, { decision: 'allow' })
+    next = asked.length < sessions.length ? await pending(asked) : undefined
+  }
+  for (const turn of turns) expect(await turn.complete()).toMatchObject({ result: 'success' })
 })
 
 test('an administrator sets quotas, which count at once and outlive the server; nobody else may', async () => {

@@ -233,7 +233,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   })
 
   const sinceStart = (): number => performance.now()
-  const quotas = createUserQuotas(database, {
+  const quotas = await createUserQuotas(database, {
     defaults: config.gateway.quotas,
     usageOf: registry.usageOf,
     storedBytes: createStoredBytes(database, { now: sinceStart, log }),

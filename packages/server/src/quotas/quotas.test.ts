@@ -11,18 +11,19 @@ import { createStoredBytes, sizeOfFolder } from './stored-bytes.ts'
 
 const log = { warn: () => undefined } as never
 
-const setUp = (setting: string, usage = { processes: 0, queued: 0 }, bytes?: number) => {
+const setUp = async (setting: string, usage = { processes: 0, queued: 0 }, bytes?: number) => {
   const database = openMemoryDatabase()
-  const quotas = createUserQuotas(database, {
-    defaults: parseQuotas(['off', setting]) ?? defaultQuotas,
-    usageOf: () => usage,
-    storedBytes: { of: () => bytes, add: () => undefined },
-  })
-  return { database, quotas, usage }
+  const open = () =>
+    createUserQuotas(database, {
+      defaults: parseQuotas(['off', setting]) ?? defaultQuotas,
+      usageOf: () => usage,
+      storedBytes: { of: () => bytes, add: () => undefined },
+    })
+  return { database, quotas: await open(), usage, open }
 }
 
 test('sessions that are made at once do not slip past the quota together', async () => {
-  const { database, quotas } = setUp('sessions=10')
+  const { database, quotas } = await setUp('sessions=10')
   const made = await Promise.allSettled(
     Array.from({ length: 50 }, () =>
       quotas.session('a', async () => {
@@ -38,19 +39,20 @@ test('sessions that are made at once do not slip past the quota together', async
 })
 
 test('a session that could not be made leaves room for another', async () => {
-  const { quotas } = setUp('sessions=1')
+  const { quotas } = await setUp('sessions=1')
   await expect(quotas.session('a', () => Promise.reject(new Error('no')))).rejects.toThrow('no')
   await expect(quotas.session('a', async () => 'made')).resolves.toBe('made')
 })
 
 test("an administrator's word about a user counts at once, for that user", async () => {
-  const { quotas, usage } = setUp('prompts=5')
+  const { quotas, usage } = await setUp('prompts=5')
   usage.queued = 4
   await quotas.prompt('a', async () => undefined)
   await quotas.set('a', { prompts: 4, processes: 3 })
+  expect(quotas.processes('a')).toBe(3)
+  expect(quotas.processes('a')).toBe(3)
   await expect(quotas.prompt('a', async () => undefined)).rejects.toMatchObject({ code: 'quota_exceeded' })
   await quotas.prompt('b', async () => undefined)
-  expect(quotas.processes('a')).toBe(3)
   expect(quotas.processes('b')).toBe(Number.POSITIVE_INFINITY)
   await quotas.set('a', { prompts: null })
   usage.queued = 1_000_000
@@ -59,8 +61,15 @@ test("an administrator's word about a user counts at once, for that user", async
   await expect(quotas.prompt('a', async () => undefined)).rejects.toMatchObject({ code: 'quota_exceeded' })
 })
 
+test('what was set of a user counts from the start of the server on, before the user asks anything', async () => {
+  const { quotas, open } = await setUp('processes=5')
+  await quotas.set('a', { processes: 1 })
+  const next = await open()
+  expect([next.processes('a'), next.processes('b')]).toEqual([1, 5])
+})
+
 test('a connection that ends makes room for another', async () => {
-  const { quotas } = setUp('connections=1')
+  const { quotas } = await setUp('connections=1')
   const leave = await quotas.connection('a')
   await expect(quotas.connection('a')).rejects.toMatchObject({ code: 'quota_exceeded' })
   leave()
@@ -69,20 +78,20 @@ test('a connection that ends makes room for another', async () => {
 })
 
 test('connections that come at once do not slip past the quota together', async () => {
-  const { quotas } = setUp('connections=10')
+  const { quotas } = await setUp('connections=10')
   const opened = await Promise.allSettled(Array.from({ length: 50 }, () => quotas.connection('a')))
   expect(opened.filter(({ status }) => status === 'fulfilled')).toHaveLength(10)
 })
 
 test('whoever has stored too much stores no more', async () => {
-  const { quotas } = setUp('bytes=1k', undefined, 1024)
+  const { quotas } = await setUp('bytes=1k', undefined, 1024)
   await expect(quotas.prompt('a', async () => undefined)).rejects.toMatchObject({ code: 'quota_exceeded' })
   await expect(quotas.session('a', async () => 'made')).rejects.toMatchObject({ code: 'quota_exceeded' })
   expect((await quotas.view('a')).bytes).toEqual({ limit: 1024, used: 1024 })
 })
 
 test('what would be too much is not stored', async () => {
-  const { quotas } = setUp('bytes=1k', undefined, 1000)
+  const { quotas } = await setUp('bytes=1k', undefined, 1000)
   await quotas.store('a', 24)
   await expect(quotas.store('a', 25)).rejects.toMatchObject({ code: 'quota_exceeded' })
   await quotas.store('a', -2000)

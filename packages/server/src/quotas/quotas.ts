@@ -1,4 +1,3 @@
-import { LRUCache } from 'lru-cache'
 import { quotaNames, type QuotaChanges, type QuotaName } from '@aicm/protocol'
 import type { Quotas } from '../config/quotas.ts'
 import { AppError } from '../lib/app-error.ts'
@@ -26,11 +25,9 @@ export type UserQuotas = {
   store(userId: string, bytes: number): Promise<void>
   /** One more WebSocket or event stream, until what is given back is called. */
   connection(userId: string): Promise<() => void>
-  /** How many processes a user may have, as far as it is known without asking. */
+  /** How many processes a user may have. */
   processes(userId: string): number
 }
-
-const remembered = 10_000
 
 const words: Readonly<Record<QuotaName, string>> = {
   sessions: 'open sessions',
@@ -56,16 +53,20 @@ const assertLess = (name: QuotaName, used: number, limit: number | null): void =
   })
 }
 
-export const createUserQuotas = (
+export const createUserQuotas = async (
   database: Pick<Database, 'quotas' | 'sessions'>,
   options: {
     defaults: Quotas
     usageOf: (userId: string) => { processes: number; queued: number }
     storedBytes: StoredBytes
   },
-): UserQuotas => {
+): Promise<UserQuotas> => {
   const { defaults, usageOf, storedBytes } = options
-  const known = new LRUCache<string, Quotas>({ max: remembered })
+  /** All of whom something else was set, as there are few: whoever starts processes cannot wait for an answer of the database. */
+  const own = new Map<string, Quotas>()
+  const note = (userId: string, changes: QuotaChanges): void => void own.set(userId, { ...defaults, ...changes })
+  for (const { userId, changes } of await database.quotas.listAll()) note(userId, changes)
+  const of = (userId: string): Quotas => own.get(userId) ?? defaults
   /** What is on its way to the disk: it is counted too, else those that come at once would slip past together. */
   const making = new Map<string, number>()
   const taking = new Map<string, number>()
@@ -86,22 +87,14 @@ export const createUserQuotas = (
     }
   }
 
-  const of = async (userId: string): Promise<Quotas> => {
-    const found = known.get(userId)
-    if (found !== undefined) return found
-    const quotas = { ...defaults, ...(await database.quotas.get(userId)) }
-    known.set(userId, quotas)
-    return quotas
-  }
-
   const assertBytes: UserQuotas['assertBytes'] = async (userId) => {
-    const { bytes } = await of(userId)
+    const { bytes } = of(userId)
     if (bytes !== null) assertLess('bytes', storedBytes.of(userId) ?? 0, bytes)
   }
 
   return {
     view: async (userId) => {
-      const quotas = await of(userId)
+      const quotas = of(userId)
       const { processes, queued } = usageOf(userId)
       const used: Record<QuotaName, number | null> = {
         sessions: await database.sessions.countOpenOf(userId),
@@ -115,10 +108,10 @@ export const createUserQuotas = (
     changesOf: async (userId) => (await database.quotas.get(userId)) ?? {},
     set: async (userId, changes) => {
       await database.quotas.set(userId, changes)
-      known.delete(userId)
+      note(userId, changes)
     },
     session: async (userId, create) => {
-      const { sessions } = await of(userId)
+      const { sessions } = of(userId)
       await assertBytes(userId)
       if (sessions === null) return create()
       const open = await database.sessions.countOpenOf(userId)
@@ -126,26 +119,26 @@ export const createUserQuotas = (
       return during(making, userId, create)
     },
     prompt: async (userId, take) => {
-      const { prompts } = await of(userId)
+      const { prompts } = of(userId)
       await assertBytes(userId)
       if (prompts === null) return take()
       assertLess('prompts', usageOf(userId).queued + (taking.get(userId) ?? 0), prompts)
       return during(taking, userId, take)
     },
     assertBytes,
-    bytesLeft: async (userId) => ((await of(userId)).bytes ?? Number.POSITIVE_INFINITY) - (storedBytes.of(userId) ?? 0),
+    bytesLeft: async (userId) => (of(userId).bytes ?? Number.POSITIVE_INFINITY) - (storedBytes.of(userId) ?? 0),
     store: async (userId, more) => {
-      const { bytes } = await of(userId)
+      const { bytes } = of(userId)
       if (bytes !== null && more > 0) assertLess('bytes', (storedBytes.of(userId) ?? 0) + more - 1, bytes)
       storedBytes.add(userId, more)
     },
     connection: async (userId) => {
-      const { connections } = await of(userId)
-      // Nothing is waited for from here on, else those that come at once would slip past together.
+      const { connections } = of(userId)
+      // Nothing is waited for, else those that come at once would slip past together.
       assertLess('connections', connected.get(userId) ?? 0, connections)
       add(connected, userId, 1)
       return () => add(connected, userId, -1)
     },
-    processes: (userId) => (known.get(userId) ?? defaults).processes ?? Number.POSITIVE_INFINITY,
+    processes: (userId) => of(userId).processes ?? Number.POSITIVE_INFINITY,
   }
 }

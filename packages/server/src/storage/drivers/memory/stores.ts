@@ -192,6 +192,7 @@ const createQuotas = (): Database['quotas'] => {
   const byUser = new Map<string, QuotaChanges>()
   return {
     get: async (userId) => byUser.get(userId),
+    listAll: async () => [...byUser].map(([userId, changes]) => ({ userId, changes: copy(changes) })),
     set: async (userId, overrides) => void byUser.set(userId, copy(overrides)),
   }
 }

@@ -10,6 +10,10 @@ export const createQuotas = (db: Kysely<Schema>, errors: SqlErrors): QuotaStore 
     )
     return row && JSON.parse(row.overrides)
   },
+  listAll: async () => {
+    const rows = await runQuery(errors, () => db.selectFrom('user_quotas').selectAll().execute())
+    return rows.map((row) => ({ userId: row.user_id, changes: JSON.parse(row.overrides) }))
+  },
   set: async (userId, given) => {
     const overrides = JSON.stringify(given)
     await runQuery(errors, () =>

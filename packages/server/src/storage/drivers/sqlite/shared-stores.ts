@@ -11,6 +11,7 @@ export const createSharedStores = ({ file, read }: Connection): SqlStores => {
   const listRevoked = file
     .prepare<[number], string>('SELECT id FROM logins WHERE revoked_at IS NOT NULL AND expires_at > ? ORDER BY id')
     .pluck()
+  const hasQuotas = file.prepare<[], number>('SELECT EXISTS (SELECT 1 FROM user_quotas)').pluck()
   const hasCredentials = file.prepare<[], number>('SELECT EXISTS (SELECT 1 FROM credentials)').pluck()
   const hasBudgets = file.prepare<[], number>('SELECT EXISTS (SELECT 1 FROM budgets)').pluck()
 
@@ -52,6 +53,7 @@ export const createSharedStores = ({ file, read }: Connection): SqlStores => {
     },
     quotas: {
       get: async (userId) => (await stores()).quotas.get(userId),
+      listAll: async () => (read(() => hasQuotas.get()) === 1 ? (await stores()).quotas.listAll() : []),
       set: async (userId, overrides) => (await stores()).quotas.set(userId, overrides),
     },
     users: {
