@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Client } from '@aicm/client'
-import { auditActions, parseAuditHead, routes, type AuditEntry, type Input } from '@aicm/protocol'
+import { auditActions, parseAuditHead, routes, type AuditEntry, type Input, type User } from '@aicm/protocol'
 import { requires } from '@aicm/testing/requires'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
 import { tempDir } from '@aicm/testing/temp-dir'
@@ -413,7 +413,68 @@ describe('every act is an entry: who, what, on what, from where, with what resul
   })
 })
 
+describe('what the server does by itself is an entry too', () => {
+  test('nothing is served to a source or a user for a while: one entry each time', async () => {
+    const args = ['off', 'failure=5/0.01'].flatMap((limit) => ['--rate-limit', limit])
+    await using node = await startTestServer({ claude: 'fake', args })
+    const own = await node.client()
+    const guesser = await node.addUser('guesser')
+    const { body } = await send(`${node.url}/v1/auth/me`, 'GET', { token: guesser })
+    for (const given of [{ token: guesser }, {}])
+      for (let count = 0; count < 20; count++)
+        await send(`${node.url}/v1/sessions/ses_0123456789abcdefghjkmnpqrs`, 'GET', given)
+    const { entries } = await own.call(routes.audit.list, { query: { action: 'guard.blocked' } })
+    expect(entries).toMatchObject(
+      [`user ${(body as User).id}`, '127.0.0.1'].map((target) => ({
+        ...{ target, result: 'ok', userId: null, requestId: null, detail: { seconds: 5 } },
+      })),
+    )
+  })
+
+  test('a session that nobody uses, and one whose process fails in vain again', async () => {
+    await using node = await startTestServer({
+      claude: 'fake',
+      args: ['--session-timeout', '1s', '--max-retries', '0'],
+    })
+    const own = await node.client()
+    const { id: userId } = await own.me()
+    const [unused, failing, closed] = [
+      await own.sessions.create(),
+      await own.sessions.create(),
+      await own.sessions.create(),
+    ]
+    await own.session(closed.id).close()
+    const turn = await own.session(failing.id).execute('@crash(3)').complete()
+    expect(turn).toMatchObject({ result: 'error', reason: 'process_crashed' })
+    const ended = (reason: string, target: string) => ({
+      ...{ userId, username: 'admin', target, result: 'ok', address: null, credential: null, detail: { reason } },
+    })
+    const entries = await until('both are recorded', async () => {
+      const found = await own.call(routes.audit.list, { query: { action: 'sessions.ended' } })
+      return found.entries.length < 2 ? undefined : found.entries
+    })
+    expect(entries).toHaveLength(2)
+    expect(entries).toMatchObject([ended('process_crashed', failing.id), ended('unused', unused.id)])
+  })
+})
+
 describe('what was refused is an entry too', () => {
+  test('a refresh token that was used before, with the login that it has ended', async () => {
+    const { accessToken, refreshToken } = await loginAs('admin')
+    const { logins } = (await send(`${server.url}/v1/auth/logins`, 'GET', { token: accessToken })).body as {
+      logins: { id: string; current: boolean }[]
+    }
+    const target = logins.find(({ current }) => current)?.id
+    const use = () => post('/v1/auth/refresh', { refreshToken }, { token: undefined })
+    await use()
+    const entry = await added('auth.refresh', use)
+    const { id: userId } = await client.me()
+    const about = { userId, username: 'admin', target }
+    expect(entry).toMatchObject({ ...about, result: 'refused', code: 'refresh_token_reused', address: '127.0.0.1' })
+    const [ended] = await entriesOf({ action: 'logins.ended', target })
+    expect(ended).toMatchObject({ ...about, detail: { reason: 'reused' } })
+  })
+
   test('a wrong password, with the name that was tried', async () => {
     const entry = await added('auth.login', () =>
       post('/v1/auth/login', { username: 'mallory', password: `${canary}-password` }, { token: undefined }),

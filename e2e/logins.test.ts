@@ -216,6 +216,9 @@ test('a new signing key signs, the old one is good until its last token has expi
   expectRefusal(await me(before.accessToken), 'unauthorized')
   await expectGood(after.accessToken)
   expect(keys()).toEqual(['jwt.key'])
+  const removed = await send(`${server.url}/v1/audit?action=server.signing_key`, 'GET', { token: after.accessToken })
+  const { kid } = decodeProtectedHeader(before.accessToken)
+  expect(removed.body).toMatchObject({ entries: [{ userId: null, result: 'ok', detail: { keyId: kid } }] })
 })
 
 test('an empty or short signing secret is no reason to sign with it: the server refuses to start', async () => {

@@ -108,7 +108,8 @@ test('who is in a group logs in, by a code in a fragment, and is recorded', asyn
   const user = await me(body as Tokens)
   expect(user).toMatchObject({ username: 'grace', role: 'member' })
   expect(await lastCallback()).toMatchObject({
-    ...{ result: 'ok', userId: user.id, username: 'grace', detail: { role: 'member', created: true } },
+    ...{ result: 'ok', userId: user.id, username: 'grace', target: user.id },
+    detail: { role: 'member', created: true },
   })
   const { entries } = await client.call(routes.audit.list, { query: { limit: 2000, action: 'oidc.finish' } })
   expect(entries.at(-1)).toMatchObject({ result: 'ok', userId: user.id })
@@ -125,8 +126,15 @@ test('the same user comes back as the same, whatever the name is by then; the ro
   const first = await logIn({ sub: 'u-2', preferred_username: 'linus', groups: ['dev'] })
   const second = await logIn({ sub: 'u-2', preferred_username: 'renamed', groups: ['dev', 'ops'] })
   expect(second.user).toEqual({ ...first.user, role: 'admin' })
+  expect(await lastCallback()).toMatchObject({
+    target: first.user.id,
+    detail: { role: 'admin', roleBefore: 'member', created: false },
+  })
   const third = await logIn({ sub: 'u-2', groups: ['dev'] })
   expect(third.user).toEqual(first.user)
+  expect((await lastCallback())?.detail).toEqual({ role: 'member', roleBefore: 'admin', created: false })
+  await logIn({ sub: 'u-2', groups: ['dev'] })
+  expect((await lastCallback())?.detail).toEqual({ role: 'member', created: false })
   // Held at once by the logins that there are.
   expect(await me(second)).toEqual(first.user)
 })

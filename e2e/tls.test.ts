@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { X509Certificate } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
 import { connect as connectHttp2, constants } from 'node:http2'
@@ -9,6 +10,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { connect, type TLSSocket } from 'node:tls'
 import { isDeepStrictEqual } from 'node:util'
+import type { AuditEntry } from '@aicm/protocol'
 import { requires } from '@aicm/testing/requires'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
 import { until } from '@aicm/testing/until'
@@ -207,6 +209,15 @@ test('a new certificate is used as soon as it is there, connections stay, and a 
   replaceFile(files.key, next.key)
   replaceFile(files.cert, next.cert)
   await until('the new one is served', async () => (await served()) === 'second')
+
+  const authorization = `Bearer ${await logIn()}`
+  const audited = await ask('/v1/audit?action=server.certificate', { headers: { authorization } })
+  // Of a certificate and a key that are replaced one after the other the new ones may be seen in between.
+  const { entries } = JSON.parse(audited.body) as { entries: AuditEntry[] }
+  expect(entries[0]).toMatchObject({ result: 'failed', detail: { reason: expect.stringContaining('no certificate') } })
+  const { fingerprint256: fingerprint, validTo } = new X509Certificate(ca())
+  expect(entries.at(-1)).toMatchObject({ userId: null, result: 'ok', detail: { fingerprint, validTo } })
+  expect(entries.filter(({ result }) => result === 'ok')).toHaveLength(1)
 
   const [answer] = (await once(kept.request({ ':path': '/healthz' }), 'response')) as [Record<string, number>]
   expect(answer[':status']).toBe(200)

@@ -53,8 +53,8 @@ export const rooms = [
   { path: session, may: [...machine, claude] },
   // What a damaged database has lost, from wherever else it can be found.
   { path: `${server}/rebuild`, may: [...machine, claude, session, audit] },
-  { path: auth, may: ground },
   { path: audit, may: ground },
+  { path: auth, may: [...ground, audit] },
   // The way out to where users say.
   { path: egress, may: ground },
   { path: workspaces, may: [...ground, process, isolation, auth, egress, `${server}/quotas`] },

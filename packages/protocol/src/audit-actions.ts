@@ -10,6 +10,11 @@ export const otherActions = {
   'server.stop': 'The server was asked to stop',
   'server.rebuild': 'The database was damaged, and was rebuilt',
   'server.first_admin': 'The first account was made',
+  'server.certificate': 'A new certificate was used from then on, or could not be used',
+  'server.signing_key': 'A signing key that had been replaced was removed: what it had signed was good no longer',
+  'guard.blocked': 'Nothing was served to a source of requests for some time: too many of them had been refused',
+  'sessions.ended':
+    'The server closed a session by itself: nobody had used it for long, or its process failed in vain again',
   'logins.ended': 'The server ended a login by itself: a refresh token was used twice, or a newer login needed room',
   'ws.connect': 'A WebSocket was opened, or refused',
   'ws.message': 'Something else on a WebSocket was refused',

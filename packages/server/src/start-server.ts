@@ -228,6 +228,14 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
       return workspace?.status === 'ready' ? workspace : undefined
     },
     unreserve: workspaces.unreserve,
+    onClosed: ({ id: target, userId }, reason) => {
+      const record = (username?: string): Promise<void> =>
+        audit.record({ action: 'sessions.ended', userId, ...(username && { username }), target, detail: { reason } })
+      database.users.get(userId).then(
+        (user) => record(user?.username),
+        () => record(),
+      )
+    },
     clock,
     log,
   })
@@ -250,7 +258,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     }),
   )
 
-  const signingKeys = await openSigningKeys(config.dataDir, { clock, lifeMs: accessLifeSeconds * 1000 })
+  const signingKeys = await openSigningKeys(config.dataDir, { clock, lifeMs: accessLifeSeconds * 1000, audit })
   const accessTokens = createAccessTokens(signingKeys, clock)
   const accessChanges = createAccessChanges()
   const logins = await createLogins(database, {
@@ -300,7 +308,11 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   const guard = createGuard({
     limit: gateway.rateLimits.failure,
     now: sinceStart,
-    onBlock: ({ source, ms }) => log.warn({ source, seconds: ms / 1000 }, 'a source of failing requests is blocked'),
+    onBlock: ({ source, ms }) => {
+      const seconds = ms / 1000
+      log.warn({ source, seconds }, 'a source of failing requests is blocked')
+      void audit.record({ action: 'guard.blocked', target: source, detail: { seconds } })
+    },
   })
 
   const services: Services = {
@@ -354,7 +366,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
       })
     },
   })
-  if (tls !== undefined) watchCertificate({ files: tls, use: listener.use, log, signal: stopping.signal })
+  if (tls !== undefined) watchCertificate({ files: tls, use: listener.use, audit, log, signal: stopping.signal })
   const http = await createHttpServer(services, {
     rules,
     webRoot: assets.webRoot,
@@ -391,6 +403,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
 
   const tidyLogins = (): void => {
     logins.tidy().catch((error: unknown) => log.error({ err: error }, 'expired logins could not be removed'))
+    signingKeys.tidy().catch((error: unknown) => log.error({ err: error }, 'an old signing key could not be removed'))
   }
   // Now too: there are servers that never run for an hour.
   tidyLogins()

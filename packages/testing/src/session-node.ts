@@ -130,6 +130,7 @@ export const openSessionNode = async (): Promise<SessionNode> => {
         policy: { ...policy, ...options.policy },
         clock: systemClock,
         log,
+        onClosed: () => undefined,
         billed: () => true,
         limits: {
           pingMs: 60_000,

@@ -10,7 +10,8 @@ const refused = (address: string, code: 'forbidden' | 'unauthorized' = 'forbidde
 
 test('what changes something is always told', () => {
   const summary = createSummary(limits)
-  for (let at = 0; at < 100; at++) expect(summary.take({ action: 'sessions.create' }, at)).toBe(true)
+  for (const action of ['sessions.create', 'oidc.callback'] as const)
+    for (let at = 0; at < 100; at++) expect(summary.take({ action }, at)).toBe(true)
   expect(summary.due(5000)).toEqual([])
 })
 

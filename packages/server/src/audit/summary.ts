@@ -1,4 +1,4 @@
-import { routes, type Route } from '@aicm/protocol'
+import { routes, type AuditAction, type Route } from '@aicm/protocol'
 import { isoTime } from '../lib/clock.ts'
 import type { Act } from './act.ts'
 
@@ -21,13 +21,17 @@ export const summaryLimits = {
   kinds: 100,
 }
 
+/** By this one comes back who has logged in elsewhere: it makes accounts, and changes their roles. */
+const changingRead: AuditAction = 'oidc.callback'
+
 const reads = new Set(
   Object.entries(routes).flatMap(([group, members]) =>
     Object.entries<Route>(members).flatMap(([name, { method }]) => (method === 'GET' ? [`${group}.${name}`] : [])),
   ),
 )
 
-const repeats = ({ action, result = 'ok' }: Act): boolean => result !== 'ok' || reads.has(action)
+const repeats = ({ action, result = 'ok' }: Act): boolean =>
+  result !== 'ok' || (reads.has(action) && action !== changingRead)
 
 const kindOf = ({ action, code, address, userId }: Act): string => JSON.stringify([address, userId, action, code])
 

@@ -29,9 +29,13 @@ export type Accounts = {
   startLogin(userId: string, agent: string | undefined): Promise<Tokens>
   /**
    * The user whom a provider knows by `oidcId`, with the role that the provider says; made when there is none, under a name
-   * that is free. Rejects with account_disabled or last_admin.
+   * that is free. `roleBefore` is there when that was another. Rejects with account_disabled or last_admin.
    */
-  admit(known: { oidcId: string; username: string; role: Role }): Promise<{ user: UserRecord; created: boolean }>
+  admit(known: {
+    oidcId: string
+    username: string
+    role: Role
+  }): Promise<{ user: UserRecord; created: boolean; roleBefore?: Role }>
   /** Ends all logins but `loginId`. Rejects with invalid_credentials, or invalid_request for the same password again. */
   changePassword(userId: string, given: { current: string; next: string; loginId: string }): Promise<void>
   /**
@@ -143,12 +147,11 @@ export const createAccounts = (
           return { user: await createNamed({ ...user, ...password }), created: true }
         }
         assertEnabled(known)
-        if (known.role !== role) {
-          if (role !== 'admin') await assertNotLastAdmin(known)
-          await users.update(known.id, { role })
-          changes.changed(known.id)
-        }
-        return { user: await get(known.id), created: false }
+        if (known.role === role) return { user: known, created: false }
+        if (role !== 'admin') await assertNotLastAdmin(known)
+        await users.update(known.id, { role })
+        changes.changed(known.id)
+        return { user: await get(known.id), created: false, roleBefore: known.role }
       }),
 
     changePassword: async (userId, { current, next, loginId }) => {

@@ -29,7 +29,7 @@ for (const jump of [2 * hour, -2 * hour])
     const user = userRecord()
     await database.users.create(user)
     const open = async () => {
-      const keys = await openSigningKeys(dir, { clock, lifeMs: accessLifeSeconds * 1000 })
+      const keys = await openSigningKeys(dir, { clock, lifeMs: accessLifeSeconds * 1000, audit })
       const accessTokens = createAccessTokens(keys, clock)
       return {
         accessTokens,
@@ -55,7 +55,7 @@ test('a clock that is set back by two hours does not let in again what was revok
   const database = openMemoryDatabase()
   const user = userRecord()
   await database.users.create(user)
-  const keys = await openSigningKeys(dir, { clock, lifeMs: accessLifeSeconds * 1000 })
+  const keys = await openSigningKeys(dir, { clock, lifeMs: accessLifeSeconds * 1000, audit })
   const accessTokens = createAccessTokens(keys, clock)
   const deps = { accessTokens, changes: createAccessChanges(), clock, audit, most: 9 }
   const logins = await createLogins(database, deps)

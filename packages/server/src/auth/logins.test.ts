@@ -27,12 +27,12 @@ const setUp = async () => {
   const database = openMemoryDatabase()
   const user = userRecord()
   await database.users.create(user)
-  const accessTokens = createAccessTokens(
-    await openSigningKeys(dir, { clock, lifeMs: accessLifeSeconds * 1000 }),
-    clock,
-  )
   const acts: Act[] = []
   const audit = { record: async (act: Act) => void acts.push(act) }
+  const accessTokens = createAccessTokens(
+    await openSigningKeys(dir, { clock, lifeMs: accessLifeSeconds * 1000, audit }),
+    clock,
+  )
   const open = () => createLogins(database, { accessTokens, changes: createAccessChanges(), clock, audit, most: 9 })
   const logins = await open()
   const first = await logins.start(user, undefined)
@@ -50,7 +50,10 @@ test('what the server ends by itself it tells the audit log, with the reason', a
     detail: { reason },
   })
   await logins.refresh(first.refreshToken)
-  await expect(logins.refresh(first.refreshToken)).rejects.toMatchObject({ code: 'refresh_token_reused' })
+  await expect(logins.refresh(first.refreshToken)).rejects.toMatchObject({
+    code: 'refresh_token_reused',
+    about: { userId: user.id, username: user.username, target: id },
+  })
   expect(acts).toEqual([told(id, 'reused')])
   const { grant } = await accessTokens.verify(other.accessToken)
   // Nine have room; the oldest that is left has none beside them.

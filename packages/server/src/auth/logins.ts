@@ -132,7 +132,9 @@ export const createLogins = async (
       // Revoked meanwhile by somebody else, or: two have a token of this login, and nobody can tell who may.
       if (revoked.has(login.id)) throw invalid()
       await endByItself(user.id, [login.id], 'reused')
-      throw new AppError('refresh_token_reused', 'This refresh token was used before.')
+      throw new AppError('refresh_token_reused', 'This refresh token was used before.', {
+        about: { userId: user.id, username: user.username, target: login.id },
+      })
     },
 
     isRevoked: (loginId) => revoked.has(loginId),

@@ -8,7 +8,15 @@ import { roleOfGroups, usernameOf } from './oidc-claims.ts'
 import { createOidcProvider, type Flow } from './oidc-provider.ts'
 import { createSingleUse } from './single-use.ts'
 
-export type Arrival = { userId: string; username: string; role: Role; created: boolean; code: string }
+export type Arrival = {
+  userId: string
+  username: string
+  role: Role
+  /** Where the provider has changed it. */
+  roleBefore?: Role
+  created: boolean
+  code: string
+}
 
 /** A program of the user's own that waits at 127.0.0.1. `challenge` is that of its verifier (RFC 7636, S256). */
 export type Loopback = { port: number; challenge: string }
@@ -80,13 +88,13 @@ export const createOidc = (
         if (role === undefined) throw new AppError('oidc_no_role', 'The user is in no group that may log in.')
         // Both, and nothing else: another provider, or a name, or an address, says nothing about who somebody is.
         const oidcId = `${settings.issuer} ${claims.sub}`
-        const { user, created } = await accounts.admit({ oidcId, username: usernameOf(claims), role })
+        const { user, ...admitted } = await accounts.admit({ oidcId, username: usernameOf(claims), role })
         const { id: userId, username } = user
         const code =
           loopback === undefined
             ? codes.put({ userId, username, challenge: challengeOf(flow.browser) })
             : handovers.put({ userId, username, challenge: loopback.challenge })
-        return { userId, username, role, created, code }
+        return { userId, username, role, ...admitted, code }
       }
       return { next, loopback, arrive }
     },

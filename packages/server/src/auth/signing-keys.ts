@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readdir, readFile, rename, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Audit } from '../audit/audit.ts'
 import type { Clock } from '../lib/clock.ts'
 import { createSemaphore } from '../lib/semaphore.ts'
 import { assertWhole, secretFile } from '../lib/secret-file.ts'
@@ -13,6 +14,8 @@ export type SigningKeys = {
   find(id: string): Uint8Array | undefined
   /** Signs with a new key from now on. */
   rotate(): Promise<SigningKey>
+  /** Removes the keys whose time is over. */
+  tidy(): Promise<void>
 }
 
 const fileName = 'jwt.key'
@@ -27,14 +30,14 @@ const idOf = (secret: Uint8Array): string => createHash('sha256').update(secret)
  */
 export const openSigningKeys = async (
   dir: string,
-  { clock, lifeMs }: { clock: Clock; lifeMs: number },
+  { clock, lifeMs, audit }: { clock: Clock; lifeMs: number; audit: Pick<Audit, 'record'> },
 ): Promise<SigningKeys> => {
   const path = join(dir, fileName)
   const load = async (): Promise<SigningKey> => {
     const secret = await secretFile(path)
     return { id: idOf(secret), secret }
   }
-  const replaced = new Map<string, { secret: Uint8Array; until: number }>()
+  const replaced = new Map<string, { secret: Uint8Array; until: number; file: string }>()
   const isOver = (until: number): boolean => until <= clock.now()
 
   for (const name of await readdir(dir)) {
@@ -42,12 +45,21 @@ export const openSigningKeys = async (
     if (at === undefined) continue
     const until = Number(at) + lifeMs
     const file = join(dir, name)
-    if (isOver(until)) await unlink(file)
-    else {
-      const secret = assertWhole(file, await readFile(file))
-      replaced.set(idOf(secret), { secret, until })
+    const content = await readFile(file)
+    // What is removed below need not be whole.
+    const secret = isOver(until) ? content : assertWhole(file, content)
+    replaced.set(idOf(secret), { secret, until, file })
+  }
+
+  const tidy = async (): Promise<void> => {
+    for (const [keyId, { until, file }] of replaced) {
+      if (!isOver(until)) continue
+      await unlink(file)
+      replaced.delete(keyId)
+      await audit.record({ action: 'server.signing_key', detail: { keyId } })
     }
   }
+  await tidy()
   let newest = await load()
   let lastRotation = 0
   const inTurn = createSemaphore(1)
@@ -64,10 +76,12 @@ export const openSigningKeys = async (
       inTurn(async () => {
         // Never the name of another one.
         lastRotation = Math.max(clock.now(), lastRotation + 1)
-        await rename(path, `${path}.${lastRotation}`)
-        replaced.set(newest.id, { secret: newest.secret, until: lastRotation + lifeMs })
+        const file = `${path}.${lastRotation}`
+        await rename(path, file)
+        replaced.set(newest.id, { secret: newest.secret, until: lastRotation + lifeMs, file })
         newest = await load()
         return newest
       }),
+    tidy: () => inTurn(tidy),
   }
 }

@@ -11,11 +11,19 @@ export class AppError extends Error {
   readonly retryAfter: number | undefined
   /** More headers of its answer over HTTP. */
   readonly headers: Readonly<Record<string, string>>
+  /** Whom and what a refusal is about, where who asks does not say so. Not for whoever asks. */
+  readonly about: { userId: string; username: string; target: string } | undefined
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { hint?: string; cause?: unknown; retryAfter?: number; headers?: Readonly<Record<string, string>> } = {},
+    options: {
+      hint?: string
+      cause?: unknown
+      retryAfter?: number
+      headers?: Readonly<Record<string, string>>
+      about?: { userId: string; username: string; target: string }
+    } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'AppError'
@@ -23,6 +31,7 @@ export class AppError extends Error {
     this.hint = options.hint ?? errorTable[code].hint
     this.retryAfter = options.retryAfter ?? (errorTable[code].status === 503 ? 1 : undefined)
     this.headers = options.headers ?? {}
+    this.about = options.about
   }
 
   get status(): number {

@@ -45,6 +45,8 @@ export type Input =
 export type Effect =
   | { type: 'launch'; generation: number; delayMs: number }
   | { type: 'stop'; generation: number }
+  /** It was closed, and nobody had asked for that: say so to who looks after the server. */
+  | { type: 'report-closed'; code: FailureCode }
   | { type: 'initialize' }
   | { type: 'prompt'; turnId: string; promptId: string }
   | { type: 'interrupt' }

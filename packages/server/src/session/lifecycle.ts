@@ -192,6 +192,7 @@ const recover = (work: Work, failure: Failure): void => {
     endTurns(work, 'error', failure.code)
     const tried = hopeless ? '' : ` It was started ${policy.maxRetries} more times in vain.`
     setStatus(work, 'closed', `${failure.message}${tried}`)
+    work.effects.push({ type: 'report-closed', code: failure.code })
     return
   }
   setStatus(work, 'recovering', failure.message)

@@ -38,6 +38,8 @@ export type LinkDeps = {
   limits: WatchLimits
   /** How much of the model's answers that are under way has reached a session. */
   sentBytes(sessionId: string): Promise<number | undefined>
+  /** The server has closed a session by itself. `reason` is a word. Must not throw. */
+  onClosed(session: SessionRecord, reason: string): void
   log: Log
 }
 
@@ -96,6 +98,7 @@ export const createProcessLink = ({
   slots,
   starts,
   limits,
+  onClosed,
   log,
   ...session
 }: LinkedSession): ProcessLink => {
@@ -141,6 +144,8 @@ export const createProcessLink = ({
         return
       case 'stop':
         return stop(effect.generation)
+      case 'report-closed':
+        return onClosed(session.record(), effect.code)
       case 'watch-result':
         setTimeout(() => {
           const { generation, turnId } = effect

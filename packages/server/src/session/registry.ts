@@ -153,7 +153,9 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
     for (const { id, state, updatedAt } of await database.sessions.listOpen()) {
       if (state.status !== 'idle' || now - updatedAt < closeMs) continue
       const session = await load(id)
-      if (session.followers() === 0) await session.close('it was not used for a long time')
+      if (session.followers() > 0) continue
+      await session.close('it was not used for a long time')
+      deps.onClosed(session.record(), 'unused')
     }
   }
 

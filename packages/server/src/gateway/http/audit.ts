@@ -137,7 +137,8 @@ const record = async (
 const telling = new Set([401, 403, 421, 429])
 
 /** Records what was not done. Nobody waits for that. */
-export const recordRefusal = (services: Services, request: FastifyRequest, { code, status }: AppError): void => {
+export const recordRefusal = (services: Services, request: FastifyRequest, refused: AppError): void => {
+  const { code, status, about } = refused
   const reading = ['GET', 'HEAD', 'OPTIONS'].includes(request.method)
   if (request.audited !== null || (reading && !telling.has(status))) return
   const action = actionOfRoute(operationOf(request)) ?? 'http.other'
@@ -146,6 +147,7 @@ export const recordRefusal = (services: Services, request: FastifyRequest, { cod
     ...askerOf(request),
     ...(action === 'auth.login' && { username: target }),
     ...{ action, target, code },
+    ...about,
     result: status >= 500 ? 'failed' : 'refused',
   })
 }

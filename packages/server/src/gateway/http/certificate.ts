@@ -1,5 +1,7 @@
+import { X509Certificate } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
 import { createSecureContext } from 'node:tls'
+import type { Audit } from '../../audit/audit.ts'
 import type { Log } from '../../lib/log.ts'
 
 export type CertificateFiles = { cert: string; key: string }
@@ -35,10 +37,11 @@ const stampOf = async ({ cert, key }: CertificateFiles): Promise<string> => {
 export const watchCertificate = (options: {
   files: CertificateFiles
   use: (certificate: Certificate) => void
+  audit: Pick<Audit, 'record'>
   log: Log
   signal: AbortSignal
 }): void => {
-  const { files, log, signal } = options
+  const { files, audit, log, signal } = options
   let seen: string | undefined
   let looking = false
 
@@ -48,10 +51,15 @@ export const watchCertificate = (options: {
     seen = stamp
     if (!changed) return
     try {
-      options.use(await readCertificate(files))
+      const certificate = await readCertificate(files)
+      options.use(certificate)
       log.info(files, 'a new certificate is used from now on')
+      const { fingerprint256: fingerprint, validTo } = new X509Certificate(certificate.cert)
+      void audit.record({ action: 'server.certificate', detail: { fingerprint, validTo } })
     } catch (error) {
       log.error({ ...files, err: error }, 'the new certificate cannot be used: the old one stays')
+      const reason = error instanceof Error ? error.message : String(error)
+      void audit.record({ action: 'server.certificate', result: 'failed', detail: { reason } })
     }
   }
 

@@ -52,8 +52,8 @@ export const registerOidc = (register: Register, { oidc, audit, log, loginLimite
   const record = async (request: FastifyRequest, told: AppError | Arrival): Promise<void> => {
     const asked = { action: 'oidc.callback', address: request.clientAddress, requestId: request.id } as const
     if (!(told instanceof AppError)) {
-      const { userId, username, role, created } = told
-      return audit.record({ ...asked, userId, username, detail: { role, created } })
+      const { code: _, userId, username, ...detail } = told
+      return audit.record({ ...asked, userId, username, target: userId, detail })
     }
     const result = told.status >= 500 ? 'failed' : 'refused'
     await audit.record({ ...asked, result, code: told.code, detail: { reason: told.message } })
