@@ -1,6 +1,8 @@
+import { actionOfRoute, routes, type AuditEntry } from '@aicm/protocol'
+import { until } from '@aicm/testing/until'
 import { allRoutes, pathWith, unknownId, validBody } from '../../e2e/lib/routes.ts'
 import { frame, openFrames, opcodes } from '../lib/frames.ts'
-import { seenOfFeature } from '../lib/http.ts'
+import { freshAddress } from '../lib/http.ts'
 import type { Row } from '../lib/row.ts'
 import { nextAnswer } from '../lib/ws-cases.ts'
 
@@ -9,7 +11,11 @@ export const privilegedKeys: Row = {
   title: 'unknown and privileged keys in a body: userId, role, permissionMode, env, command, mcpServers …',
   expected: '400 or 403; audited',
   run: async (attack, attempt) => {
-    const { ask, url, alice, bob } = await attack.shared()
+    // Of its own: the audit log tells so many kinds of refusals a minute apart, and other rows make some.
+    await using target = await attack.own()
+    const { ask, url, alice, bob } = target
+    const from = freshAddress()
+    const { seq: before } = await alice.client.call(routes.audit.head, {})
     const extras: Record<string, unknown> = {
       userId: alice.userId,
       role: 'admin',
@@ -29,11 +35,13 @@ export const privilegedKeys: Row = {
       'user.id': 'x',
       'role[]': 'admin',
     }
-    for (const route of allRoutes.filter(({ body }) => body !== undefined))
+    const tried = allRoutes.filter(({ body }) => body !== undefined)
+    for (const route of tried)
       for (const [key, value] of Object.entries(extras)) {
         const answer = await ask(pathWith(route, unknownId(route)), {
           method: route.method,
           token: bob.token,
+          from,
           body: { ...validBody(route), [key]: value },
         })
         attempt(`${route.method} ${route.path} with ${key}`, '400 or 403', answer.seen)
@@ -45,6 +53,22 @@ export const privilegedKeys: Row = {
     }
     for (const query of ['userId=x', 'role=admin', 'all=true', '__proto__=1', 'limit[$gt]=1'])
       attempt(`GET /v1/sessions?${query}`, '400', (await ask(`/v1/sessions?${query}`, { token: bob.token })).seen)
-    attempt('what the audit log says', '200', seenOfFeature(await ask('/v1/audit', { token: alice.token })))
+
+    // Entries are written in order, and the messages came last. Of what is repeated the first are told one by one.
+    const list = async (action?: 'ws.message') => {
+      const query = { after: before, limit: 2000, result: 'refused' as const, ...(action && { action }) }
+      return (await alice.client.call(routes.audit.list, { query })).entries
+    }
+    const byBob = ({ userId }: AuditEntry): boolean => userId === bob.userId
+    const message = await until('the last message is told', async () => (await list('ws.message')).find(byBob))
+    attempt('the audit log has ws.message', 'refused invalid_request', `${message.result} ${message.code}`)
+    const entries = await list()
+    for (const route of tried) {
+      const action = actionOfRoute(route.id)
+      const isIt = (entry: AuditEntry): boolean =>
+        entry.action === action && (route.auth === 'none' ? entry.address === from : byBob(entry))
+      const entry = entries.find(isIt)
+      attempt(`the audit log has ${action}`, 'refused', entry === undefined ? 'not told' : `refused ${entry.code}`)
+    }
   },
 }
