@@ -12,6 +12,7 @@ import { allRoutes, notFoundCode, pathWith, unknownId, validBody } from './lib/r
 import { pendingApproval } from './lib/turns.ts'
 
 const test = requires('claude', 'linux')
+const page = 'https://page.example'
 let server: TestServer
 let client: Client
 let token: string
@@ -19,7 +20,7 @@ let strangerToken: string
 
 beforeAll(async () => {
   // What the routes are given here are no credentials to be used.
-  server = await startTestServer({ args: ['--model-api', 'demo'] })
+  server = await startTestServer({ args: ['--model-api', 'demo', '--allow-origin', page] })
   strangerToken = await server.addUser('stranger')
   client = await server.client()
   token = await server.token()
@@ -394,6 +395,45 @@ test('a foreign Origin is refused, its preflight too', async () => {
       expect(answer.headers['access-control-allow-origin']).toBeUndefined()
     }
   expect((await sendRaw('/v1/sessions', { host, origin: server.url })).status).toBe(200)
+})
+
+test('a page of an allowed origin may ask and read, refusals too; one whose origin only looks like it may not', async () => {
+  const url = `${server.url}/v1/sessions`
+  const preflight = (origin: string, method: string) =>
+    send(url, 'OPTIONS', {
+      headers: { origin, 'access-control-request-method': method, 'access-control-request-headers': 'authorization' },
+    })
+  for (const method of new Set(allRoutes.map((route) => route.method))) {
+    const { status, text: body, headers } = await preflight(page, method)
+    expect([status, body]).toEqual([204, ''])
+    expect(headers.get('access-control-allow-origin')).toBe(page)
+    expect(headers.get('vary')).toBe('origin')
+    expect(headers.get('access-control-allow-methods')?.split(', ')).toContain(method)
+    expect(headers.get('access-control-allow-headers')?.split(', ')).toEqual(
+      expect.arrayContaining(['authorization', 'content-type', 'last-event-id', 'if-match', 'range']),
+    )
+    // It logs in by a token that it sends itself: no cookie of a browser's goes along.
+    expect(headers.get('access-control-allow-credentials')).toBeNull()
+  }
+  const headers = { origin: page }
+  const answers = [
+    [200, await send(url, 'GET', { token, headers })],
+    [201, await send(url, 'POST', { token, headers, body: {} })],
+    [401, await send(url, 'GET', { headers })],
+    [404, await send(`${url}/ses_0123456789abcdefghjkmnpqrs`, 'GET', { token, headers })],
+  ] as const
+  for (const [status, answer] of answers) {
+    expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([status, page])
+    expect(answer.headers.get('vary')).toBe('origin')
+    expect(answer.headers.get('access-control-expose-headers')?.split(', ')).toEqual(
+      expect.arrayContaining(['x-request-id', 'retry-after', 'ratelimit', 'ratelimit-policy', 'etag', 'content-range']),
+    )
+  }
+  for (const origin of [`${page}.evil.example`, `${page}:444`, 'http://page.example', 'https://sub.page.example'])
+    for (const answer of [await preflight(origin, 'GET'), await send(url, 'GET', { token, headers: { origin } })]) {
+      expectRefusal(answer, 'origin_forbidden')
+      for (const name of answer.headers.keys()) expect(name).not.toMatch(/^access-control/)
+    }
 })
 
 test('what is no HTTP gets an answer all the same, and the server goes on', async () => {

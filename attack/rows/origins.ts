@@ -108,6 +108,11 @@ export const origins: Row = {
     for (const origin of [url, allowed]) {
       const headers = { origin }
       attempt(`GET from ${origin}`, '200', (await ask('/v1/sessions', { token: alice.token, headers })).seen)
+      // A page of our own needs no permission to read what it asked for.
+      const permitted = origin === allowed ? allowed : 'none'
+      const preflight = await ask('/v1/sessions', { method: 'OPTIONS', headers })
+      const seen = preflight.headers['access-control-allow-origin'] ?? 'none'
+      attempt(`what a preflight from ${origin} permits`, permitted, seen)
       attempt(`an upgrade from ${origin}`, '101', await upgraded({ origin }))
     }
   },
