@@ -8,6 +8,7 @@ import { until } from '@aicm/testing/until'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
 import { expectRefusal, send, type Answer } from './lib/http.ts'
 import { allRoutes, pathWith, unknownId, validBody } from './lib/routes.ts'
+import { pendingApproval } from './lib/turns.ts'
 import { openSocket, type RawSocket } from './lib/ws.ts'
 
 const test = requires('linux')
@@ -59,16 +60,33 @@ describe('each route lets in whose role has what it needs, and nobody else', () 
 })
 
 describe("another's is answered like an unknown one, to an administrator too", () => {
-  const ofUsers = allRoutes.filter(
-    ({ path, auth }) => /^\/v1\/(sessions|workspaces|approvals|keys)\/:id/.test(path) && auth !== 'server.manage',
-  )
+  /** An id of each kind, of a member's. */
+  const theirIds: Record<string, (member: Client) => Promise<string | undefined>> = {
+    sessions: async (member) => (await member.sessions.create()).id,
+    workspaces: async (member) => (await member.sessions.create()).workspaceId,
+    approvals: async (member) => {
+      const session = member.session((await member.sessions.create()).id)
+      session.execute('@tool(Bash,{"command":"ls"})')
+      return (await pendingApproval(session)).approvalId
+    },
+    keys: async (member) =>
+      (await member.call(routes.keys.create, { body: { name: 'k', permissions: ['sessions.read'] } })).id,
+    'auth/logins': async (member) => (await member.call(routes.auth.logins, {})).logins[0]?.id,
+    credentials: async (member) =>
+      (await member.call(routes.credentials.create, { body: { kind: 'api-key', value: 'sk-not-a-real-key' } })).id,
+  }
+  const kindOf = ({ path }: Route): string => /^\/v1\/([a-z/]+)\/:id/.exec(path)?.[1] ?? ''
+  const ofUsers = allRoutes.filter((route) => kindOf(route) in theirIds && route.auth !== 'server.manage')
+
+  test('there are routes of each kind', () => {
+    expect(new Set(ofUsers.map(kindOf))).toEqual(new Set(Object.keys(theirIds)))
+  })
+
   for (const route of ofUsers)
     test(name(route), async () => {
       await using member = createClient({ url: server.url, token: tokens.member })
-      const { id, workspaceId } = await member.sessions.create()
-      const key = await member.call(routes.keys.create, { body: { name: 'k', permissions: ['sessions.read'] } })
-      const ids: Record<string, string> = { sessions: id, workspaces: workspaceId, keys: key.id }
-      const theirs = ids[route.path.split('/')[2] ?? ''] ?? unknownId(route)
+      const theirs = (await theirIds[kindOf(route)]?.(member)) ?? ''
+      expect(theirs).toMatch(/^[a-z]{3}_/)
       const foreign = await call(route, tokens.admin, theirs)
       const unknown = await call(route, tokens.admin)
       const without = ({ body }: Answer, what: string) =>
@@ -77,6 +95,7 @@ describe("another's is answered like an unknown one, to an administrator too", (
           .replace(/req_\w+/, '')
       expect(foreign.status).toBe(404)
       expect(without(foreign, theirs)).toBe(without(unknown, unknownId(route)))
+      expect((await me(tokens.member)).status).toBe(200)
     })
 })
 

@@ -1,16 +1,19 @@
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { Agent, request, type IncomingMessage, type RequestOptions } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
+import type { Session, Tokens } from '@aicm/protocol'
 import { requires } from '@aicm/testing/requires'
 import { freePort, runServer } from '@aicm/testing/run-server'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
 import { until } from '@aicm/testing/until'
 import { afterAll, beforeAll, expect } from 'vitest'
 import { send } from './lib/http.ts'
+import { openSocket } from './lib/ws.ts'
 
 const test = requires('linux')
 let dir: string
@@ -124,6 +127,60 @@ test('too many connections of one address are closed as they come, and there is 
       () => false,
     ),
   )
+})
+
+test('there are no more connections than there may be in all, of whatever kind, and those that are there go on', async () => {
+  await using small = await startTestServer({ claude: 'fake', args: ['--max-connections', '4'] })
+  const { host, hostname, port } = new URL(small.url)
+  const kept = new Agent({ keepAlive: true, maxSockets: 1 })
+  const begin = async (path: string, options: RequestOptions & { body?: object } = {}): Promise<IncomingMessage> => {
+    const { body, ...rest } = options
+    const headers = { 'content-type': 'application/json', ...rest.headers }
+    const asked = request({ hostname, port, path, agent: false, ...rest, headers })
+    asked.end(body === undefined ? undefined : JSON.stringify(body))
+    const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+    return answer
+  }
+  const post = async <T>(path: string, body: object, headers = {}): Promise<T> =>
+    JSON.parse(await text(await begin(path, { method: 'POST', agent: kept, headers, body }))) as T
+  const plain = async (): Promise<Socket> => {
+    const socket = connect(Number(port), hostname)
+    socket.on('error', () => undefined)
+    await once(socket, 'connect')
+    return socket
+  }
+
+  // One of each kind: kept alive, WebSocket, event stream, and one that has asked nothing yet.
+  const { accessToken } = await post<Tokens>('/v1/auth/login', { username: 'admin', password: small.password })
+  const headers = { authorization: `Bearer ${accessToken}` }
+  const { id } = await post<Session>('/v1/sessions', {}, headers)
+  const socket = await openSocket(`${small.url}/v1/ws`, { headers })
+  const events = `/v1/sessions/${id}/events`
+  const stream = await begin(events, { headers: { ...headers, accept: 'text/event-stream' } })
+  const silent = await plain()
+
+  expect(await text(await plain())).toBe('')
+  await expect(begin('/healthz')).rejects.toThrow(/hang up|ECONNRESET/)
+  await expect(begin(events, { headers: { ...headers, accept: 'text/event-stream' } })).rejects.toThrow(
+    /hang up|ECONNRESET/,
+  )
+  await expect(openSocket(`${small.url}/v1/ws`, { headers })).rejects.toThrow(/hang up|ECONNRESET/)
+
+  socket.send({ type: 'execute', ref: 'a', sessionId: id, prompt: '@text(fine)' })
+  await socket.next('accepted')
+  let read = ''
+  for await (const part of stream.setEncoding('utf8')) if ((read += part).includes('event: complete')) break
+  expect((await begin('/healthz', { agent: kept })).resume().statusCode).toBe(200)
+  silent.write(`GET /healthz HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`)
+  expect(await text(silent)).toMatch(/^HTTP\/1\.1 200 /)
+  await until('there is room again', () =>
+    begin('/healthz').then(
+      (answer) => answer.resume().statusCode === 200,
+      () => false,
+    ),
+  )
+  socket.close()
+  kept.destroy()
 })
 
 test('a body of a gigabyte is refused without being read', async () => {
