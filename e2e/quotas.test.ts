@@ -155,7 +155,7 @@ test('event streams count as WebSockets do: one too many is refused before anyth
   ]) {
     expectRefusal(refused, 'quota_exceeded')
     expect(refused.headers.get('retry-after')).toBe('30')
-    expect(refused.text).toContain('2 WebSockets and event streams')
+    expect(refused.text).toContain('2 WebSockets, event streams and requests that wait for a turn')
   }
   expect(await prompts()).toBe(before)
   const headersOf = { headers: { authorization: `Bearer ${ann}` } }
@@ -173,6 +173,45 @@ test('event streams count as WebSockets do: one too many is refused before anyth
   expect((await ask('POST', '/v1/auth/logout', other.accessToken)).status).toBe(204)
   await second.response.text()
   await left(0)
+})
+
+test('requests that wait for a turn count as event streams do: one too many makes no session, and whatever ends one makes room', async () => {
+  await using own = await startTestServer({ claude: 'fake', args: ['--quota', 'off', '--quota', 'connections=2'] })
+  const client = await own.client()
+  const token = await own.token()
+  const run = (prompt: string, signal: AbortSignal | null = null) =>
+    fetch(`${own.url}/v1/execute`, {
+      method: 'POST',
+      signal,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ prompt }),
+    })
+  const open = (used: number) =>
+    until(`${used} are open`, async () => (await client.call(routes.quotas.mine, {})).connections.used === used)
+  const gone = [new AbortController(), new AbortController()]
+  const waiting = gone.map(({ signal }) => run('@hang', signal).catch(() => 'gone'))
+  const sessions = async () => (await client.sessions.list()).sessions
+  const [first] = await until('both have a session', async () => {
+    const made = await sessions()
+    return made.length === gone.length ? made : undefined
+  })
+  await open(2)
+  const refused = await run('@text(never)')
+  expectRefusal({ status: refused.status, body: await refused.json() }, 'quota_exceeded')
+  const events = `${own.url}/v1/sessions/${first?.id}/events`
+  expectRefusal(await send(events, 'GET', { token, headers: { accept: 'text/event-stream' } }), 'quota_exceeded')
+  expect(await sessions()).toHaveLength(gone.length)
+  // This one is answered when its prompt is taken.
+  const url = `${own.url}/v1/sessions/${first?.id}/execute`
+  expect((await send(url, 'POST', { token, body: { prompt: '@text(later)' } })).status).toBe(202)
+
+  gone[0]?.abort()
+  await open(1)
+  expect(await (await run('@text(done)')).json()).toMatchObject({ complete: { result: 'success', text: 'done' } })
+  await open(1)
+  gone[1]?.abort()
+  await open(0)
+  expect(await Promise.all(waiting)).toEqual(['gone', 'gone'])
 })
 
 test("a user's quota of processes counts right after a crash: what waited waits again, and all turns finish", async () => {

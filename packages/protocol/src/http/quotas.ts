@@ -36,7 +36,7 @@ export const Quotas = Type.Object({
   sessions: Quota('Sessions that are not closed'),
   processes: Quota('Live claude processes; more wait'),
   prompts: Quota('Prompts that wait behind running ones'),
-  connections: Quota('Open WebSockets and event streams'),
+  connections: Quota('Open WebSockets, event streams and requests that wait for a turn'),
   bytes: Quota('Log and workspaces, as last measured'),
 })
 export type Quotas = Static<typeof Quotas>

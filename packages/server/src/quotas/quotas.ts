@@ -23,7 +23,7 @@ export type UserQuotas = {
   bytesLeft(userId: string): Promise<number>
   /** So many more bytes are stored, or fewer: counted at once, not only when they are measured. Refused where it is too much. */
   store(userId: string, bytes: number): Promise<void>
-  /** One more WebSocket or event stream, until what is given back is called. */
+  /** One more WebSocket, event stream or request that waits for a turn, until what is given back is called. */
   connection(userId: string): Promise<() => void>
   /** How many processes a user may have. */
   processes(userId: string): number
@@ -33,7 +33,7 @@ const words: Readonly<Record<QuotaName, string>> = {
   sessions: 'open sessions',
   processes: 'live processes',
   prompts: 'waiting prompts',
-  connections: 'WebSockets and event streams',
+  connections: 'WebSockets, event streams and requests that wait for a turn',
   bytes: 'stored bytes',
 }
 

@@ -31,7 +31,7 @@ const onceClosed = (raw: ServerResponse | Http2ServerResponse, then: () => void)
 }
 
 /** Counts an answer as a connection of its user's, until it has closed. Before anything is done: it may be one too many. */
-export const countEventStream = async (quotas: UserQuotas, userId: string, { raw }: FastifyReply): Promise<void> => {
+export const countConnection = async (quotas: UserQuotas, userId: string, { raw }: FastifyReply): Promise<void> => {
   const leave = await quotas.connection(userId)
   onceClosed(raw, leave)
 }

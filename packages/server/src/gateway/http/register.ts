@@ -5,7 +5,7 @@ import type { Identity } from '../../auth/identity.ts'
 import { assertMay, authenticate, userOf, type Caller as User } from '../access.ts'
 import type { Services } from '../services.ts'
 import { createCheck } from '../validate.ts'
-import { countEventStream, wantsEventStream } from './event-stream.ts'
+import { countConnection, wantsEventStream } from './event-stream.ts'
 import { acceptBytesOnly } from './json-body.ts'
 import { recordAct, recordedAction } from './audit.ts'
 import { limitClassOf } from './limit-requests.ts'
@@ -35,10 +35,13 @@ type Handler<R extends Route> = (call: Input<R> & Context<R>) => Promise<Output<
 const bytes = { 'application/octet-stream': { schema: { type: 'string', format: 'binary' } } }
 const emptyQuery = Type.Object({}, { additionalProperties: false })
 
-/** Registers one operation of the protocol: the token before anything else, then the checks, then the handler. */
+/**
+ * Registers one operation of the protocol: the token before anything else, then the checks, then the handler. One that `waits`
+ * for a turn stays open as long as an event stream, and counts as one.
+ */
 export const createRegister =
   (app: FastifyInstance, services: Services) =>
-  <R extends Route>(route: R, handler: Handler<R>, options: { bodyLimit?: number } = {}): void => {
+  <R extends Route>(route: R, handler: Handler<R>, options: { bodyLimit?: number; waits?: true } = {}): void => {
     const check = {
       params: route.params && createCheck(route.params, 'path'),
       query: createCheck(route.query ?? emptyQuery, 'query'),
@@ -88,8 +91,8 @@ export const createRegister =
             request,
             reply,
           }
-          if (route.streams === true && request.caller !== null && wantsEventStream(request))
-            await countEventStream(services.quotas, request.caller.user.id, reply)
+          const stays = options.waits === true || (route.streams === true && wantsEventStream(request))
+          if (stays && request.caller !== null) await countConnection(services.quotas, request.caller.user.id, reply)
           const answer = await handler(call as unknown as Input<R> & Context<R>)
           if (action !== undefined) await recordAct(services, action, { request, answer })
           if (answer === streamed) return reply

@@ -164,7 +164,7 @@ export const registerSessions = (register: Register, services: Services): void =
       const complete = await endOfTurn(session, accepted, gone.signal).finally(stopWatching)
       return { sessionId, turnId: accepted.turnId, complete }
     },
-    { bodyLimit: promptBytes },
+    { bodyLimit: promptBytes, waits: true },
   )
 
   register(routes.sessions.events, async ({ user, identity, params, query, request, reply }) => {
