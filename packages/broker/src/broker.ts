@@ -6,16 +6,16 @@ import { join, resolve } from 'node:path'
 import { apiHandler } from './api.ts'
 import type { Backend } from './backend.ts'
 import { brokerControl } from './client.ts'
-import type { BrokerConfig } from './config.ts'
+import type { BrokerConfig, Credential, Secret } from './config.ts'
 import { controlHandler } from './control.ts'
 import { createLane, type Lane } from './credentials/lane.ts'
-import type { Renewed } from './credentials/source.ts'
+import { createSource, type Renewed } from './credentials/source.ts'
 import { demoBackend } from './demo/demo-backend.ts'
 import { liveBackend } from './live.ts'
 import { openLog } from './log.ts'
 import { lockFolder } from './only-one.ts'
 import { prepareFolders } from './paths.ts'
-import { openRenewed, type RenewedTokens } from './renewed.ts'
+import { openRenewed, type RenewedKey, type RenewedTokens } from './renewed.ts'
 import type { BrokerStatus } from './status.ts'
 import { tokenKey } from './token.ts'
 import { createUpstreamCheck } from './upstream-check.ts'
@@ -75,7 +75,7 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
       sentBytes: (socket?.bytesWritten ?? sentBefore) - sentBefore,
     })),
     ledger: { id: ledger.id, lastSeq: ledger.lastSeq(), error: ledger.error() },
-    renewed: renewed?.ids() ?? [],
+    renewed: renewed?.keys().map(({ id }) => id) ?? [],
   })
 
   const configure = (next: BrokerConfig) => {
@@ -83,10 +83,17 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
     renewed = sealKey === undefined ? undefined : openRenewed(resolve(dir), Buffer.from(sealKey, 'base64'))
     const before = lanes
     lanes = credentials.map((given) => {
-      const credential = { ...given, ...(given.kind === 'oauth' ? renewed?.read(given.id) : {}) }
       // What is known of a credential, its calls and its newest tokens, outlives a new configuration that leaves it as it is.
-      const same = before.find((lane) => isDeepStrictEqual(lane.credential, credential))
-      return same ?? createLane(credential, (tokens) => keepRenewed(credential.id, tokens))
+      const same = before.find(({ credential }) => isDeepStrictEqual(settingsOf(credential), settingsOf(given)))
+      if (same !== undefined) return same
+      if (given.kind !== 'oauth') return createLane(given, createSource(given, { onRenewed: () => {} }))
+      const credential = { ...given, ...renewed?.read(given) }
+      // A renewal may be under way, and makes the tokens void that are known here.
+      const source = before.find((lane) => isDeepStrictEqual(tokensOf(lane.credential), tokensOf(given)))?.source
+      return createLane(
+        credential,
+        source ?? createSource(credential, { onRenewed: (tokens) => keepRenewed(credential, tokens) }),
+      )
     })
     backend = liveBackend({
       lanes,
@@ -98,9 +105,9 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
     log.write('configured', { mode: next.mode, credentials: credentials.length })
   }
   let lanes: Lane[] = []
-  const keepRenewed = (id: string, tokens: Renewed): void => {
-    log.write('renewed', { credentialId: id })
-    renewed?.keep(id, tokens)
+  const keepRenewed = (key: RenewedKey, tokens: Renewed): void => {
+    log.write('renewed', { credentialId: key.id })
+    renewed?.keep(key, tokens)
   }
 
   const onAnswer = (sessionId: string, response: ServerResponse): void => {
@@ -186,6 +193,15 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
   log.write('started', { pid: process.pid, version: brokerVersion })
   return { stop, stopped: stopped.promise, [Symbol.asyncDispose]: stop }
 }
+
+/** A credential as it was set up: what is renewed of it, which nobody but this broker does, is left out. */
+const settingsOf = (credential: Credential) =>
+  credential.kind === 'oauth' ? { ...credential, accessToken: '', refreshToken: '', expiresAt: 0 } : credential
+
+const tokensOf = (credential: { id: string } & Secret) =>
+  credential.kind === 'oauth'
+    ? [credential.id, credential.lineage, credential.tokenUrl, credential.clientId]
+    : credential.kind
 
 const isLive = (dir: string): Promise<boolean> =>
   brokerControl(dir)

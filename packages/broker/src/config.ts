@@ -14,6 +14,8 @@ export type Secret =
       expiresAt: number
       tokenUrl: string
       clientId: string
+      /** The same for all tokens that are renewed from those that its owner gave; another when the owner gives others. */
+      lineage: string
     }
 
 export type CredentialKind = Secret['kind']
@@ -111,7 +113,7 @@ const parseSecret = (credential: Record<string, unknown>): Secret => {
       onlyKeys(credential, [...common, 'value'])
       return { kind, value: parseToken(credential.value, 'credential.value') }
     case 'oauth':
-      onlyKeys(credential, [...common, 'accessToken', 'refreshToken', 'expiresAt', 'tokenUrl', 'clientId'])
+      onlyKeys(credential, [...common, 'accessToken', 'refreshToken', 'expiresAt', 'tokenUrl', 'clientId', 'lineage'])
       return {
         kind,
         accessToken: credential.accessToken === '' ? '' : parseToken(credential.accessToken, 'credential.accessToken'),
@@ -119,10 +121,18 @@ const parseSecret = (credential: Record<string, unknown>): Secret => {
         expiresAt: wholeNumber(credential.expiresAt, 'credential.expiresAt', 0),
         tokenUrl: parseUrl(credential.tokenUrl, 'credential.tokenUrl'),
         clientId: parseToken(credential.clientId, 'credential.clientId'),
+        lineage: parseLineage(credential.lineage),
       }
     default:
       throw new InvalidConfig('credential.kind must be "api-key", "auth-token", "oauth-token", "oauth" or "none"')
   }
+}
+
+/** It becomes part of a file's name. */
+const parseLineage = (value: unknown): string => {
+  if (typeof value !== 'string' || !/^[A-Za-z0-9_-]{0,64}$/.test(value))
+    throw new InvalidConfig('credential.lineage must be letters, digits, _ and -')
+  return value
 }
 
 const parseToken = (value: unknown, name: string): string => {

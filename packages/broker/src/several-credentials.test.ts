@@ -129,7 +129,7 @@ const oauthUpstream = async () => {
   })
   const credential: Credential = {
     ...{ id: 'crd_1', userId: 'usr_1', upstream: upstream.url, kind: 'oauth', accessToken: 'expired' },
-    ...{ refreshToken: 'refresh-0', expiresAt: 0, tokenUrl: `${upstream.url}/token`, clientId: 'client' },
+    ...{ refreshToken: 'refresh-0', expiresAt: 0, tokenUrl: `${upstream.url}/token`, clientId: 'client', lineage: 'a' },
   }
   return { ...upstream, api, config: { ...config(credential), sealKey: Buffer.alloc(32, 7).toString('base64') } }
 }

@@ -5,7 +5,7 @@ import { breakerNames } from '../backend.ts'
 import type { Credential } from '../config.ts'
 import type { CredentialState, CredentialStatus } from '../status.ts'
 import { createFairQueue, type FairQueue } from './fair-queue.ts'
-import { createSource, type CredentialSource, type Renewed } from './source.ts'
+import type { CredentialSource } from './source.ts'
 
 /** Failures in a row, after which the upstream is left alone, and for how long. */
 export const breakerSettings = { failures: 10, openMs: 10_000 }
@@ -46,7 +46,7 @@ export type Lane = {
   status(): CredentialStatus
 }
 
-export const createLane = (credential: Credential, onRenewed: (renewed: Renewed) => void): Lane => {
+export const createLane = (credential: Credential, source: CredentialSource): Lane => {
   const { host, protocol } = new URL(credential.upstream)
   const secure = protocol === 'https:'
   const agent = secure ? new HttpsAgent(agentOptions) : new HttpAgent(agentOptions)
@@ -72,7 +72,7 @@ export const createLane = (credential: Credential, onRenewed: (renewed: Renewed)
     secure,
     send: secure ? httpsRequest : httpRequest,
     agent,
-    source: createSource(credential, { onRenewed }),
+    source,
     circuit,
     queue,
     block,

@@ -29,6 +29,7 @@ const oauth = (tokenUrl: string, changes: Partial<OAuth> = {}): OAuth => ({
   expiresAt: 0,
   tokenUrl,
   clientId: 'client',
+  lineage: 'a',
   ...changes,
 })
 const tokens = (call: number) => ({

@@ -5,9 +5,11 @@ import {
   socketPaths,
   type BrokerConfig,
   type BrokerStatus,
+  type RenewedKey,
   type UpstreamCheck,
 } from '@aicm/broker'
 import type { Log } from '../lib/log.ts'
+import { createSemaphore } from '../lib/semaphore.ts'
 import { systemPath } from '../lib/system-path.ts'
 import { startDetached } from '../process/detach.ts'
 
@@ -41,6 +43,12 @@ const watchEveryMs = 2000
 /** The broker finds out in its own time, and remembers. */
 const upstreamTimeoutMs = 1000
 
+/** `act`, each time behind the one before. */
+const inTurn = (act: () => Promise<void>): (() => Promise<void>) => {
+  const run = createSemaphore(1)
+  return () => run(act)
+}
+
 export const createBrokerProcess = (options: {
   dir: string
   main: string
@@ -48,7 +56,7 @@ export const createBrokerProcess = (options: {
   config(): Promise<BrokerConfig>
   /** Of the tokens that it renews. */
   sealKey: Uint8Array
-  onRenewed(id: string, tokens: { accessToken: string; refreshToken: string; expiresAt: number }): Promise<void>
+  onRenewed(key: RenewedKey, tokens: { accessToken: string; refreshToken: string; expiresAt: number }): Promise<void>
   takeUsage(status: BrokerStatus): Promise<void>
   /** Passed on to it, for TLS to the upstream. */
   extraCaCerts: string | undefined
@@ -71,18 +79,17 @@ export const createBrokerProcess = (options: {
     }
   }
 
-  const takeRenewed = async (ids: string[]): Promise<void> => {
-    if (ids.length === 0) return
+  const takeRenewed = inTurn(async () => {
     const renewed = openRenewed(options.dir, options.sealKey)
-    for (const id of ids) {
-      const tokens = renewed.read(id)
-      if (tokens !== undefined) await options.onRenewed(id, tokens)
-      renewed.remove(id)
+    for (const key of renewed.keys()) {
+      const tokens = renewed.take(key)
+      if (tokens !== undefined) await options.onRenewed(key, tokens)
+      renewed.remove(key)
     }
-  }
+  })
 
   const configure = async (): Promise<BrokerStatus> => {
-    await takeRenewed(openRenewed(options.dir, options.sealKey).ids())
+    await takeRenewed()
     return control.configure(await options.config())
   }
 
@@ -102,23 +109,19 @@ export const createBrokerProcess = (options: {
     }))
 
   const collectFrom = async (found: BrokerStatus): Promise<void> => {
-    await takeRenewed(found.renewed)
+    if (found.renewed.length > 0) await takeRenewed()
     await options.takeUsage(found)
   }
 
-  /** One after the other: the newest settings are the last to arrive. */
-  let configuring: Promise<unknown> = Promise.resolve()
+  /** The newest settings are the last to arrive. */
+  const reconfigure = inTurn(async () => {
+    if (((await status())?.mode ?? null) !== null) await configure()
+  })
 
   return {
     apiDir: socketPaths(options.dir).apiDir,
     up,
-    reconfigure: async () => {
-      const next = configuring.then(async () => {
-        if (((await status())?.mode ?? null) !== null) await configure()
-      })
-      configuring = next.catch(() => undefined)
-      await next
-    },
+    reconfigure,
     status,
     restarts: () => restarts,
     sentBytes: async (sessionId) => {

@@ -1,13 +1,14 @@
-import type { SecretBox, Secret, Credential as BrokerCredential } from '@aicm/broker'
+import type { SecretBox, RenewedKey, Secret, Credential as BrokerCredential } from '@aicm/broker'
 import { AppError } from '../lib/app-error.ts'
 import type { Clock } from '../lib/clock.ts'
-import { newId } from '../lib/id.ts'
+import { newId, newUuid } from '../lib/id.ts'
 import type { Log } from '../lib/log.ts'
+import { createTurns } from '../lib/turns.ts'
 import type { CredentialRecord, CredentialStore } from '../storage/credential-store.ts'
 
 type Kind = CredentialRecord['kind']
 /** What is secret about a credential, as it is sealed. */
-type Sealed = { value: string; refreshToken?: string; expiresAt?: number }
+type Sealed = { value: string; refreshToken?: string; expiresAt?: number; lineage?: string }
 
 export type NewCredential = {
   kind: Kind
@@ -32,8 +33,8 @@ export type Credentials = {
   /** Those in use, opened. What cannot be opened is left out, and told by `isReadable`. */
   open(): Promise<BrokerCredential[]>
   isReadable(record: CredentialRecord): boolean
-  /** Tokens that the broker has renewed. */
-  renew(id: string, tokens: { accessToken: string; refreshToken: string; expiresAt: number }): Promise<void>
+  /** Tokens that the broker has renewed: kept, unless the owner has given others since. */
+  renew(key: RenewedKey, tokens: { accessToken: string; refreshToken: string; expiresAt: number }): Promise<void>
 }
 
 const contextOf = (id: string): string => `credential ${id}`
@@ -50,6 +51,8 @@ export const createCredentials = (
   },
 ): Credentials => {
   const { box, oauth, clock, log } = options
+  /** By id: whoever looks before it writes finds what it has seen. */
+  const inTurn = createTurns(1)
 
   const get: Credentials['get'] = async (id) => {
     const record = await store.get(id)
@@ -71,9 +74,12 @@ export const createCredentials = (
     }
   }
 
-  const secretOf = (kind: Kind, { value, refreshToken = '', expiresAt = 0 }: Sealed): Secret | undefined => {
+  const secretOf = (
+    kind: Kind,
+    { value, refreshToken = '', expiresAt = 0, lineage = '' }: Sealed,
+  ): Secret | undefined => {
     if (kind !== 'oauth') return { kind, value }
-    return oauth && { kind, accessToken: value, refreshToken, expiresAt, ...oauth }
+    return oauth && { kind, accessToken: value, refreshToken, expiresAt, lineage, ...oauth }
   }
 
   const checked = (kind: Kind, value: string | undefined, refreshToken: string | undefined): Sealed => {
@@ -83,7 +89,7 @@ export const createCredentials = (
           hint: 'The operator sets --oauth-token-url and --oauth-client-id; or use an oauth-token (claude setup-token).',
         })
       if (refreshToken === undefined) throw new AppError('invalid_request', 'refreshToken is missing.')
-      return { value: value ?? '', refreshToken, expiresAt: 0 }
+      return { value: value ?? '', refreshToken, expiresAt: 0, lineage: newUuid() }
     }
     if (value === undefined) throw new AppError('invalid_request', 'value is missing.')
     if (refreshToken !== undefined)
@@ -124,7 +130,7 @@ export const createCredentials = (
         value === undefined && refreshToken === undefined
           ? {}
           : sealedAs(record.id, checked(record.kind, value, refreshToken))
-      await store.update(record.id, { ...changes, ...secret, updatedAt: clock.now() })
+      await inTurn(record.id, () => store.update(record.id, { ...changes, ...secret, updatedAt: clock.now() }))
       return get(record.id)
     },
     delete: store.delete,
@@ -140,9 +146,13 @@ export const createCredentials = (
         }
         return [{ id: record.id, userId: record.userId, upstream: record.upstream ?? options.upstream, ...secret }]
       }),
-    renew: async (id, { accessToken, refreshToken, expiresAt }) => {
-      const secret = { value: accessToken, refreshToken, expiresAt }
-      await store.update(id, { ...sealedAs(id, secret), updatedAt: clock.now() })
-    },
+    renew: ({ id, lineage }, { accessToken, refreshToken, expiresAt }) =>
+      inTurn(id, async () => {
+        const record = await store.get(id)
+        const before = record && read(record)
+        if (before === undefined || (before.lineage ?? '') !== lineage) return
+        const secret = { ...before, value: accessToken, refreshToken, expiresAt }
+        await store.update(id, { ...sealedAs(id, secret), updatedAt: clock.now() })
+      }),
   }
 }
