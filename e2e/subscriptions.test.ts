@@ -73,6 +73,8 @@ test('what an owner has replaced is not what a renewal that ends later brings ba
       ? readdirSync(join(broker, 'renewed')).length === 0
       : false,
   )
+  const entries = await client.call(routes.audit.list, { query: { action: 'credentials.renewed' } })
+  expect(entries.entries).toEqual([])
   // What is stored now is all that a new server and a new broker know.
   const pid = server.brokerPid()
   if (pid === undefined) throw new Error('there is no broker')
@@ -83,4 +85,23 @@ test('what an owner has replaced is not what a renewal that ends later brings ba
   expect(await turn(client, '@text(replaced)')).toMatchObject({ result: 'success' })
   expect(new Set(upstream.tokens)).toEqual(new Set(['access-of-refresh-second']))
   expect(upstream.renewals).toEqual(['refresh-first', 'refresh-second'])
+})
+
+test('that tokens were renewed is in the audit log, with whose they are and without a secret', async () => {
+  await using upstream = await subscriptionApi()
+  await using server = await startTestServer({ env: upstream.env })
+  const client = await server.client({ token: await server.addUser('ada') })
+  const { id } = await client.call(routes.credentials.create, {
+    body: { kind: 'oauth', refreshToken: 'refresh-canary' },
+  })
+  expect(await turn(client, '@text(renewed)')).toMatchObject({ result: 'success' })
+  const entries = async () => {
+    const query = { action: 'credentials.renewed' as const }
+    return (await (await server.client()).call(routes.audit.list, { query })).entries
+  }
+  await until('the server has taken what was renewed', async () => (await entries()).length > 0)
+  expect(await entries()).toMatchObject([
+    { target: id, userId: (await client.me()).id, result: 'ok', credential: null, detail: { kind: 'oauth' } },
+  ])
+  expect(JSON.stringify(await entries())).not.toMatch(/canary/)
 })

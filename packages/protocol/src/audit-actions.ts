@@ -16,6 +16,7 @@ export const otherActions = {
   'sessions.ended':
     'The server closed a session by itself: nobody had used it for long, or its process failed in vain again',
   'logins.ended': 'The server ended a login by itself: a refresh token was used twice, or a newer login needed room',
+  'credentials.renewed': "The server renewed a subscription's tokens by itself",
   'ws.connect': 'A WebSocket was opened, or refused',
   'ws.message': 'Something else on a WebSocket was refused',
   'http.other': 'A request to no route of the API was refused',

@@ -129,6 +129,8 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     secretKey: await readSecretKey(config),
     brokerMain: assets.brokerMain,
     peek: (id) => registry.peek(id),
+    onRenewed: ({ id, userId, kind }) =>
+      audit.record({ action: 'credentials.renewed', userId: userId ?? undefined, target: id, detail: { kind } }),
   })
   const { broker } = spending
   const brokerKey = await tokenKey(brokerDir)

@@ -56,7 +56,7 @@ export const createBrokerProcess = (options: {
   config(): Promise<BrokerConfig>
   /** Of the tokens that it renews. */
   sealKey: Uint8Array
-  onRenewed(key: RenewedKey, tokens: { accessToken: string; refreshToken: string; expiresAt: number }): Promise<void>
+  onRenewed(key: RenewedKey, tokens: { accessToken: string; refreshToken: string; expiresAt: number }): Promise<unknown>
   takeUsage(status: BrokerStatus): Promise<void>
   /** Passed on to it, for TLS to the upstream. */
   extraCaCerts: string | undefined

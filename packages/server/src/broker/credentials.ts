@@ -33,8 +33,11 @@ export type Credentials = {
   /** Those in use, opened. What cannot be opened is left out, and told by `isReadable`. */
   open(): Promise<BrokerCredential[]>
   isReadable(record: CredentialRecord): boolean
-  /** Tokens that the broker has renewed: kept, unless the owner has given others since. */
-  renew(key: RenewedKey, tokens: { accessToken: string; refreshToken: string; expiresAt: number }): Promise<void>
+  /** Tokens that the broker has renewed: kept, unless the owner has given others since. Resolves with what they are of. */
+  renew(
+    key: RenewedKey,
+    tokens: { accessToken: string; refreshToken: string; expiresAt: number },
+  ): Promise<CredentialRecord | undefined>
 }
 
 const contextOf = (id: string): string => `credential ${id}`
@@ -150,9 +153,10 @@ export const createCredentials = (
       inTurn(id, async () => {
         const record = await store.get(id)
         const before = record && read(record)
-        if (before === undefined || (before.lineage ?? '') !== lineage) return
+        if (before === undefined || (before.lineage ?? '') !== lineage) return undefined
         const secret = { ...before, value: accessToken, refreshToken, expiresAt }
         await store.update(id, { ...sealedAs(id, secret), updatedAt: clock.now() })
+        return record
       }),
   }
 }

@@ -15,6 +15,7 @@ import type { Config } from '../config/config.ts'
 import { isoTime, type Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import type { Budget, BudgetRecord } from '../storage/budget-store.ts'
+import type { CredentialRecord } from '../storage/credential-store.ts'
 import type { Database } from '../storage/database.ts'
 import type { SessionRecord } from '../storage/session-store.ts'
 import { createBrokerProcess, type BrokerProcess } from './broker-process.ts'
@@ -59,6 +60,8 @@ export const createSpending = (parts: {
   brokerDir: string
   brokerMain: string
   peek(sessionId: string): Promise<SessionRecord | undefined>
+  /** The tokens of this one were renewed. */
+  onRenewed(credential: CredentialRecord): Promise<void>
   clock: Clock
   log: Log
 }): Spending => {
@@ -107,7 +110,10 @@ export const createSpending = (parts: {
     main: parts.brokerMain,
     config: brokerConfig,
     sealKey,
-    onRenewed: credentials.renew,
+    onRenewed: async (key, tokens) => {
+      const renewed = await credentials.renew(key, tokens)
+      if (renewed !== undefined) await parts.onRenewed(renewed)
+    },
     takeUsage: createUsageTaker({
       usage: database.usage,
       control: brokerControl(parts.brokerDir),
