@@ -80,6 +80,7 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
 
   const configure = (next: BrokerConfig) => {
     const { credentials = [], budgets = {}, prices, sealKey } = next
+    const guests = new Set(next.guests)
     renewed = sealKey === undefined ? undefined : openRenewed(resolve(dir), Buffer.from(sealKey, 'base64'))
     const before = lanes
     lanes = credentials.map((given) => {
@@ -98,6 +99,7 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
     backend = liveBackend({
       lanes,
       account: createAccount({ budgets, pricing: createPricing(prices), ledger, reserved }),
+      isGuest: (sessionId) => guests.has(sessionId),
       ...(next.mode === 'demo' ? { otherwise: demo } : {}),
       onError: (error) => log.write('failed', { error: error instanceof Error ? (error.stack ?? '') : String(error) }),
     })

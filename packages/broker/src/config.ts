@@ -37,6 +37,8 @@ export type BrokerConfig = {
   /** In the order in which they are tried. */
   credentials?: Credential[]
   budgets?: Budgets
+  /** Sessions that work on a prompt of somebody else than their owner: no subscription serves them. */
+  guests?: string[]
   /** By the beginning of a model's name; over the built-in table. */
   prices?: PriceTable
   /** Base64 of 32 bytes: what renewed tokens are sealed with, which the server finds in the broker's folder. */
@@ -51,15 +53,17 @@ export const isSubscription = ({ kind }: { kind: CredentialKind }): boolean =>
 export const parseConfig = (value: unknown): BrokerConfig => {
   const config = record(value, 'The configuration')
   if (config.mode !== 'live' && config.mode !== 'demo') throw new InvalidConfig('mode must be "live" or "demo"')
-  onlyKeys(config, ['mode', 'credentials', 'budgets', 'prices', 'sealKey'])
-  const { mode, credentials = [], budgets, prices, sealKey } = config
+  onlyKeys(config, ['mode', 'credentials', 'budgets', 'guests', 'prices', 'sealKey'])
+  const { mode, credentials = [], budgets, guests, prices, sealKey } = config
   if (!Array.isArray(credentials)) throw new InvalidConfig('credentials must be a list')
+  if (guests !== undefined && !Array.isArray(guests)) throw new InvalidConfig('guests must be a list')
   if (sealKey !== undefined && (typeof sealKey !== 'string' || Buffer.from(sealKey, 'base64').length !== 32))
     throw new InvalidConfig('sealKey must be base64 of 32 bytes')
   return {
     mode,
     credentials: credentials.map(parseCredential),
     ...(budgets === undefined ? {} : { budgets: parseBudgets(budgets) }),
+    ...(guests === undefined ? {} : { guests: guests.map(String) }),
     ...(prices === undefined ? {} : { prices: parsePrices(prices) }),
     ...(sealKey === undefined ? {} : { sealKey }),
   }

@@ -3,7 +3,7 @@ export const brokerMain = new URL('./main.ts', import.meta.url)
 
 export { openBroker, type Broker, type BrokerOptions } from './broker.ts'
 export { brokerControl, type BrokerControl } from './client.ts'
-export type { BrokerConfig, Credential, CredentialKind, Secret } from './config.ts'
+export { isSubscription, type BrokerConfig, type Credential, type CredentialKind, type Secret } from './config.ts'
 export { readLimitedUntil } from './credentials/limit-message.ts'
 export { openRenewed, type RenewedKey } from './renewed.ts'
 export { createSecretBox, deriveKey, type SecretBox } from './secret-box.ts'

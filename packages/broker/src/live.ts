@@ -20,6 +20,8 @@ const connectTimeout = 15_000
 export type LiveOptions = {
   lanes: readonly Lane[]
   account: Account
+  /** Whether a session works on a prompt of somebody else than its owner. */
+  isGuest: (sessionId: string) => boolean
   /** Who answers where no credential serves a session; undefined: a refusal. */
   otherwise?: Pick<Backend, 'answer'>
   /** A mistake of ours. */
@@ -44,11 +46,12 @@ type Outcome =
  * nothing is tried twice: `claude` has its own retries. What breaks off upstream breaks off for the child too, so it never
  * takes half an answer for a whole one.
  */
-export const liveBackend = ({ lanes, account, otherwise, onError }: LiveOptions): Backend => {
+export const liveBackend = ({ lanes, account, isGuest, otherwise, onError }: LiveOptions): Backend => {
   const answer = async (call: Call): Promise<void> => {
     const { request, response, identity, path } = call
-    const candidates = lanesFor(lanes, identity)
-    if (candidates.length === 0 && otherwise !== undefined) return otherwise.answer(call)
+    const forOwner = lanesFor(lanes, { ...identity, isGuest: false })
+    if (forOwner.length === 0 && otherwise !== undefined) return otherwise.answer(call)
+    const candidates = isGuest(identity.sessionId) ? lanesFor(lanes, { ...identity, isGuest: true }) : forOwner
     const body = readRequestBody(request)
     const gone = new AbortController()
     response.once('close', () => gone.abort())
@@ -96,7 +99,7 @@ const noCredential: Refusal = {
   status: 401,
   headers: final,
   message:
-    'There is no credential for the model API that may serve this session: its owner adds one (aicm credentials add), or the operator sets a shared one.',
+    'There is no credential for the model API that may serve this session: its owner adds one (aicm credentials add), or the operator sets a shared one. A subscription serves the prompts of its owner alone.',
 }
 
 type Asked = {

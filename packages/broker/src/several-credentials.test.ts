@@ -70,6 +70,20 @@ test("a subscription's token serves its owner's sessions and nobody else's", asy
   expect(upstream.keys).toEqual(['subscription'])
 })
 
+test("a subscription's token serves no prompt of a guest, for whom other credentials are there", async () => {
+  await using upstream = await upstreamBy({})
+  const own: Credential = {
+    ...{ id: 'own', upstream: upstream.url, userId: 'usr_1' },
+    ...{ kind: 'oauth-token', value: 'key-own' },
+  }
+  await using broker = await testBroker({ ...config(own), guests: ['ses_1'] })
+  expect((await call(broker)).status).toBe(401)
+  await broker.control.configure({ ...config(own, key('shared', upstream.url)), guests: ['ses_1'] })
+  expect(JSON.parse((await call(broker)).body)).toEqual({ by: 'key-shared' })
+  await broker.control.configure({ ...config(own, key('shared', upstream.url)), guests: ['ses_2'] })
+  expect(JSON.parse((await call(broker)).body)).toEqual({ by: 'key-own' })
+})
+
 test.each([
   [{ status: 401 }, 'auth_required'],
   [{ status: 429, headers: { 'retry-after': '100' } }, 'resting'],

@@ -46,6 +46,7 @@ const hints: Record<string, string | undefined> = {
   workspace_not_found: 'See: aicm workspaces ls',
   approval_not_found: 'See: aicm approve',
   quota_exceeded: 'Close or delete what you no longer need, or ask an administrator for more. See: aicm quotas',
+  subscription_owner_only: 'Use a session of your own, or ask its owner to add an API key.',
   limit_too_high: 'See: aicm limits. An administrator may give more.',
 }
 

@@ -51,6 +51,11 @@ export const errorTable = {
   },
   account_disabled: { status: 403, retryable: false, hint: 'Ask an administrator.' },
   forbidden: { status: 403, retryable: false, hint: 'Ask an administrator for access.' },
+  subscription_owner_only: {
+    status: 403,
+    retryable: false,
+    hint: "A subscription pays for its owner's prompts alone. Use a session of your own, or have its owner (or an administrator, for all) add an API key: aicm credentials add.",
+  },
   origin_forbidden: {
     status: 403,
     retryable: false,

@@ -212,6 +212,8 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     processes,
     policy: { ...settings.retry, continue: settings.continue },
     billed: spending.isBilled,
+    servesGuests: spending.servesGuests,
+    onGuest: spending.onGuest,
     limits: { ...settings.watch, ...liveness, resultMs: resultWaitMs, graceMs: stopGraceMs },
     starts,
     sentBytes: broker.sentBytes,
@@ -352,6 +354,8 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     version: assets.version,
   }
 
+  // Behind the first account: a subscription in the environment is somebody's.
+  await spending.load()
   const restored = await registry.restore()
   const rules = originRules(config)
   const { tls } = gateway

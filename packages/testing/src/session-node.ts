@@ -131,7 +131,7 @@ export const openSessionNode = async (): Promise<SessionNode> => {
         clock: systemClock,
         log,
         onClosed: () => undefined,
-        billed: () => true,
+        ...{ billed: () => true, servesGuests: () => true, onGuest: async () => {} },
         limits: {
           pingMs: 60_000,
           pongMs: 60_000,

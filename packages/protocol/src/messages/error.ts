@@ -6,6 +6,7 @@ export const failureCodes = [
   'auth_required',
   'rate_limited',
   'budget_exceeded',
+  'subscription_owner_only',
   'overloaded',
   'prompt_too_long',
   'max_turns',

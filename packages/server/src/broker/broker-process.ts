@@ -19,7 +19,7 @@ export type BrokerProcess = {
   apiDir: string
   /** Starts it if none runs, and gives it its settings: once, and again after a failure. Rejects when it does not come up. */
   up(): Promise<BrokerStatus>
-  /** Gives it its settings as they are now. One that is down gets them when it is started. */
+  /** Gives it its settings as they are now. One that is down gets them when it is started. Rejects when it does not take them. */
   reconfigure(): Promise<void>
   /** Undefined while it is down. */
   status(): Promise<BrokerStatus | undefined>
@@ -43,11 +43,9 @@ const watchEveryMs = 2000
 /** The broker finds out in its own time, and remembers. */
 const upstreamTimeoutMs = 1000
 
-/** `act`, each time behind the one before. */
-const inTurn = (act: () => Promise<void>): (() => Promise<void>) => {
-  const run = createSemaphore(1)
-  return () => run(act)
-}
+/** Nobody is there; one that is there and does not answer goes on with the settings that it has. */
+const isDown = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && ['ENOENT', 'ECONNREFUSED', 'ECONNRESET'].includes(String(error.code))
 
 export const createBrokerProcess = (options: {
   dir: string
@@ -79,26 +77,30 @@ export const createBrokerProcess = (options: {
     }
   }
 
-  const takeRenewed = inTurn(async () => {
-    const renewed = openRenewed(options.dir, options.sealKey)
-    for (const key of renewed.keys()) {
-      const tokens = renewed.take(key)
-      if (tokens !== undefined) await options.onRenewed(key, tokens)
-      renewed.remove(key)
-    }
-  })
+  const takingInTurn = createSemaphore(1)
+  const takeRenewed = (): Promise<void> =>
+    takingInTurn(async () => {
+      const renewed = openRenewed(options.dir, options.sealKey)
+      for (const key of renewed.keys()) {
+        const tokens = renewed.take(key)
+        if (tokens !== undefined) await options.onRenewed(key, tokens)
+        renewed.remove(key)
+      }
+    })
 
-  const configure = async (): Promise<BrokerStatus> => {
+  const newestConfig = async (): Promise<BrokerConfig> => {
     await takeRenewed()
-    return control.configure(await options.config())
+    return options.config()
   }
+  /** The newest settings are the last to arrive. */
+  const configuringInTurn = createSemaphore(1)
 
   const ensure = async (): Promise<BrokerStatus> => {
     const found = await status()
     // One of another version finishes what it streams, beside its successor.
     if (found !== undefined && found.version !== brokerVersion) await control.stop().catch(() => undefined)
     if (found?.version !== brokerVersion) await start()
-    return configure()
+    return configuringInTurn(async () => control.configure(await newestConfig()))
   }
 
   let started: Promise<BrokerStatus> | undefined
@@ -113,15 +115,18 @@ export const createBrokerProcess = (options: {
     await options.takeUsage(found)
   }
 
-  /** The newest settings are the last to arrive. */
-  const reconfigure = inTurn(async () => {
-    if (((await status())?.mode ?? null) !== null) await configure()
-  })
-
   return {
     apiDir: socketPaths(options.dir).apiDir,
     up,
-    reconfigure,
+    reconfigure: () =>
+      configuringInTurn(async () => {
+        // Before it is asked whether it has any: one that is being started gets its first behind this.
+        const config = await newestConfig()
+        const found = await control.status().catch((error: unknown) => {
+          if (!isDown(error)) throw error
+        })
+        if ((found?.mode ?? null) !== null) await control.configure(config)
+      }),
     status,
     restarts: () => restarts,
     sentBytes: async (sessionId) => {

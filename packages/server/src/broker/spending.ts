@@ -4,10 +4,12 @@ import {
   createSecretBox,
   deriveKey,
   endOf,
+  isSubscription,
   parsePrices,
   periods,
   sumKeys,
   type BrokerConfig,
+  type Credential as BrokerCredential,
   type PriceTable,
 } from '@aicm/broker'
 import type { BudgetSetting, BudgetState } from '@aicm/protocol'
@@ -29,6 +31,12 @@ export type Spending = {
   credentials: Credentials
   /** Whether calls for this user's sessions cost anything: not where a script answers. */
   isBilled(userId: string): boolean
+  /** Whether others than this user may prompt in their sessions: not where nothing but a subscription would pay for that. */
+  servesGuests(userId: string): boolean
+  /** A prompt of somebody else than this user is the next in one of their sessions, or is not any more. */
+  onGuest(userId: string): Promise<void>
+  /** Looks which credentials there are, for the answers to these before the broker is up. */
+  load(): Promise<void>
   budgets: {
     of(userId: string): Promise<BudgetState[]>
     settings(): Promise<BudgetSetting[]>
@@ -76,8 +84,8 @@ export const createSpending = (parts: {
     clock,
     log,
   })
-  /** Of whom the broker was told that they have a credential, and whether a shared one is there. */
-  let paying = { shared: modelApi.mode === 'live', users: new Set<string>() }
+  /** The credentials that the broker was told of, by whose they are: null for the shared ones. */
+  let paying = new Map<string | null, { subscription: boolean; other: boolean }>()
 
   const environmentCredentials = async (): Promise<NonNullable<BrokerConfig['credentials']>> => {
     if (modelApi.mode === 'demo') return []
@@ -89,17 +97,27 @@ export const createSpending = (parts: {
     return []
   }
 
-  const brokerConfig = async (): Promise<BrokerConfig> => {
+  const load = async (): Promise<BrokerCredential[]> => {
     const stored = modelApi.mode === 'demo' && modelApi.only ? [] : await credentials.open()
     const all = [...(await environmentCredentials()), ...stored]
-    paying = {
-      shared: modelApi.mode === 'live' || all.some(({ userId }) => userId === null),
-      users: new Set(all.flatMap(({ userId }) => userId ?? [])),
-    }
+    paying = new Map(
+      [...Map.groupBy(all, ({ userId }) => userId)].map(([userId, group]) => [
+        userId,
+        { subscription: group.some(isSubscription), other: !group.every(isSubscription) },
+      ]),
+    )
+    return all
+  }
+
+  const brokerConfig = async (): Promise<BrokerConfig> => {
+    const all = await load()
+    // Behind that: a guest's prompt that is not among these yet finds out for itself whether somebody must be told of it.
+    const open = await database.sessions.listOpen()
     return {
       mode: modelApi.mode,
       credentials: all,
-      budgets: brokerBudgets(await database.budgets.listAll(), await database.sessions.listOpen()),
+      budgets: brokerBudgets(await database.budgets.listAll(), open),
+      guests: open.flatMap(({ id, state }) => (state.guest === true ? [id] : [])),
       ...(prices === undefined ? {} : { prices }),
       sealKey: sealKey.toString('base64'),
     }
@@ -127,7 +145,15 @@ export const createSpending = (parts: {
   return {
     broker,
     credentials,
-    isBilled: (userId) => paying.shared || paying.users.has(userId),
+    isBilled: (userId) => modelApi.mode === 'live' || paying.has(null) || paying.has(userId),
+    servesGuests: (userId) => {
+      const own = paying.get(userId)
+      return own?.subscription !== true || own.other || paying.has(null)
+    },
+    onGuest: async (userId) => {
+      if (paying.get(userId)?.subscription === true) await broker.reconfigure()
+    },
+    load: async () => void (await load()),
     budgets: {
       of: async (userId) => {
         const now = clock.now()

@@ -1,6 +1,6 @@
 import { continueTool } from '@aicm/protocol'
-import { finish } from './turns.ts'
-import { emit, isReached, policyOf, sendPrompt, type Work } from './work.ts'
+import { finish, sendPrompt } from './turns.ts'
+import { emit, isReached, policyOf, type Work } from './work.ts'
 
 /**
  * A turn that claude will not finish by itself, because it was cut off after the model had answered. Nothing runs twice: it

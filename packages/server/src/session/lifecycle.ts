@@ -1,18 +1,7 @@
 import type { Input } from './input.ts'
 import { classifyExit, failureActions, retryDelay, type Failure } from './recovery.ts'
-import { endTurns } from './turns.ts'
-import {
-  emit,
-  endProcess,
-  isReached,
-  launch,
-  policyOf,
-  runNext,
-  sendPrompt,
-  setStatus,
-  withdrawApprovals,
-  type Work,
-} from './work.ts'
+import { endTurns, runNext, sendPrompt } from './turns.ts'
+import { emit, endProcess, isReached, launch, policyOf, setStatus, withdrawApprovals, type Work } from './work.ts'
 
 /** What happens to a session's process: its end, its replacement, its adoption by a new server. */
 

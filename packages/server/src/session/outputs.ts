@@ -3,8 +3,8 @@ import { unreachable } from '../lib/unreachable.ts'
 import type { Input } from './input.ts'
 import { continueTurn, isAsking } from './cut-off.ts'
 import { limited, park } from './plan-limit.ts'
-import { finish } from './turns.ts'
-import { emit, endProcess, policyOf, runNext, sendPrompt, setStatus, withdrawApprovals, type Work } from './work.ts'
+import { finish, runNext, sendPrompt } from './turns.ts'
+import { emit, endProcess, policyOf, setStatus, withdrawApprovals, type Work } from './work.ts'
 
 /** What claude says, as it changes a session. */
 

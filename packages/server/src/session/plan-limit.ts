@@ -1,5 +1,6 @@
 import type { Input } from './input.ts'
-import { emit, launch, sendPrompt, setStatus, type Work } from './work.ts'
+import { sendPrompt } from './turns.ts'
+import { emit, launch, setStatus, type Work } from './work.ts'
 
 /**
  * The model API takes nothing more until a time that may be hours away. The turn is kept, and those behind it, and goes on by

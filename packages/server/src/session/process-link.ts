@@ -40,6 +40,8 @@ export type LinkDeps = {
   sentBytes(sessionId: string): Promise<number | undefined>
   /** The server has closed a session by itself. `reason` is a word. Must not throw. */
   onClosed(session: SessionRecord, reason: string): void
+  /** Whether a prompt is the owner's has changed in the session's stored state. Resolves when the broker knows it. */
+  onGuest(ownerId: string): Promise<void>
   log: Log
 }
 
@@ -127,8 +129,23 @@ export const createProcessLink = ({
     process?.write(encode(command)).catch((error: unknown) => log.warn({ err: error }, 'the process does not read'))
   }
 
+  /** What the broker was told of this session since it was loaded; a session that had no guest needs not be told of. */
+  let toldGuest = session.record().state.guest === undefined ? false : undefined
+  let telling = Promise.resolve()
+
+  /** Before the prompt is given: no call for a guest's is made that the broker takes for one for the owner's. */
+  const tellGuest = (): Promise<void> => {
+    const { state, userId } = session.record()
+    const guest = state.guest === true
+    if (guest !== toldGuest) telling = telling.then(() => insist(() => session.onGuest(userId)))
+    toldGuest = guest
+    return telling
+  }
+
   const sendPrompt = async (turnId: string, promptId: string): Promise<void> => {
     const target = process
+    await tellGuest()
+    if (lifetime.aborted) return
     const prompt = await events.findPrompt(sessionId, turnId)
     const content: ContentBlock[] | undefined =
       promptId === turnId ? prompt?.content : [{ type: 'text', text: continuationText }]

@@ -31,6 +31,7 @@ export const failureActions: Record<FailureCode, FailureAction> = {
   auth_required: 'report',
   rate_limited: 'report',
   budget_exceeded: 'report',
+  subscription_owner_only: 'report',
   overloaded: 'report',
   prompt_too_long: 'report',
   max_turns: 'report',

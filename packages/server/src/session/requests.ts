@@ -1,8 +1,8 @@
 import { AppError } from '../lib/app-error.ts'
 import type { Input } from './input.ts'
 import { endCutOff, goOn, isAsking } from './cut-off.ts'
-import { finish, next } from './turns.ts'
-import { emit, isReached, launch, runNext, setStatus, type Work } from './work.ts'
+import { finish, next, runNext } from './turns.ts'
+import { emit, isReached, launch, setStatus, type Work } from './work.ts'
 
 /** What clients ask of a session. A refusal throws, and nothing has changed then. */
 
@@ -16,8 +16,15 @@ export const execute = (work: Work, input: Extract<Input, { type: 'execute' }>):
   if (state.status === 'closed') throw new AppError('session_closed', 'This session is closed.')
   if (state.queue.length >= maxQueued)
     throw new AppError('queue_full', `${maxQueued} prompts are waiting already.`, { retryAfter: 5 })
+  const guest = input.userId !== work.record.userId
+  if (guest && !work.context.servesGuests)
+    throw new AppError(
+      'subscription_owner_only',
+      "This session runs on its owner's subscription, which serves nobody else's prompts.",
+    )
   emit(work, { type: 'prompt', content: input.content, userId: input.userId }, input.turnId)
   state.queue.push(input.turnId)
+  if (guest) state.guests = [...(state.guests ?? []), input.turnId]
   runNext(work)
 }
 

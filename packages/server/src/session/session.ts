@@ -16,8 +16,9 @@ import type { StepContext } from './work.ts'
 
 export type SessionDeps = LinkDeps & {
   policy: RecoveryPolicy
-  /** False with the demo API: see StepContext. */
+  /** See StepContext for both. */
   billed(userId: string): boolean
+  servesGuests(userId: string): boolean
   clock: Clock
 }
 
@@ -81,6 +82,9 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
     random: Math.random,
     get billed() {
       return deps.billed(initial.userId)
+    },
+    get servesGuests() {
+      return deps.servesGuests(initial.userId)
     },
     newUuid,
     newApprovalId: () => newId('apr', clock.now()),

@@ -18,7 +18,10 @@ const allowed: Record<string, string[]> = {
 
 /** What may happen, with a number that picks among what there is to pick from. */
 const happenings = {
-  execute: (pick: number): Input => ({ type: 'execute', turnId: `turn-${pick}`, content: [], userId: 'usr' }),
+  execute: (pick: number, { userId }: SessionRecord): Input => ({
+    ...{ type: 'execute', turnId: `turn-${pick}`, content: [] },
+    userId: pick % 2 === 0 ? userId : 'usr_guest',
+  }),
   interrupt: (): Input => ({ type: 'interrupt' }),
   answer: (pick: number, { state }: SessionRecord): Input => ({
     type: 'answer',
@@ -188,6 +191,9 @@ const run = (
     policy: { baseDelay: 1, maxDelay: 5, factor: 2, maxRetries: 2, continue: policy },
     random: () => 0,
     billed: true,
+    get servesGuests() {
+      return ids % 3 !== 0
+    },
     newUuid: () => `uuid-${++ids}`,
     newApprovalId: () => `apr-${++ids}`,
   }
@@ -252,6 +258,7 @@ const run = (
         expect(state.status).toBe('running')
         expect(['loading', 'ready']).toContain(state.process)
         expect(effect).toMatchObject({ turnId: state.turn?.id, promptId: state.turn?.promptId })
+        expect(state.guest === true).toBe(state.turn?.guest === true)
       }
       if (effect.type === 'answer')
         expect(state.approvals.find(({ approvalId }) => approvalId === effect.approvalId)?.answer).not.toBeNull()

@@ -14,12 +14,14 @@ const machine = (record: SessionRecord = newRecord()) => {
   const context = {
     policy,
     billed: true,
+    servesGuests: true,
     random: () => 0,
     newUuid: () => `uuid-${++uuids}`,
     newApprovalId: () => `apr_${++uuids}`,
   }
   const m = {
     record,
+    context,
     events: [] as DraftEvent[],
     effects: [] as Effect[],
     feed: (...inputs: Input[]) => {
@@ -103,6 +105,50 @@ const crash = (generation = 1, stderr = ''): Input => ({
   generation,
   exit: { code: 137, signal: 'SIGKILL' },
   stderr,
+})
+
+const bob = (turnId: string): Input => ({ type: 'execute', turnId, content: [], userId: 'usr_of_bob' })
+
+test("a guest's prompt is refused where only the owner's subscription would pay for it, and the owner's is not", () => {
+  const session = idle()
+  const owner = { ...bob('mine'), userId: session.record.userId } as Input
+  session.context.servesGuests = false
+  expect(() => session.feed(bob('a'))).toThrow(expect.objectContaining({ code: 'subscription_owner_only' }))
+  expect(session.feed(owner).effects).toEqual([{ type: 'prompt', turnId: 'mine', promptId: 'mine' }])
+  expect(session.state.guest).toBeUndefined()
+})
+
+test("a guest's prompt that waits ends when it would be given, where nothing else pays any more, and the next is given", () => {
+  const session = idle()
+  const owner = (turnId: string) => ({ ...bob(turnId), userId: session.record.userId }) as Input
+  session.feed(owner('first'), moved('first', 'started'), bob('a'), bob('b'), owner('last'))
+  session.context.servesGuests = false
+  expect(session.feed(result()).completes).toEqual([
+    'first success completed',
+    'a error subscription_owner_only',
+    'b error subscription_owner_only',
+  ])
+  expect(session.effects).toEqual([{ type: 'prompt', turnId: 'last', promptId: 'last' }])
+  expect(session.events.filter(({ draft }) => draft.type === 'error')).toMatchObject([
+    { turnId: 'a', draft: { code: 'subscription_owner_only' } },
+    { turnId: 'b' },
+  ])
+  expect(session.state.guests).toEqual([])
+})
+
+test("a guest's turn that a crash has cut off does not go on at the expense of a subscription", () => {
+  const session = idle().feed(bob('a'), moved('a', 'started'), crash())
+  session.context.servesGuests = false
+  expect(session.feed(ready(2)).completes).toEqual(['a error subscription_owner_only'])
+  expect(session.effects).toEqual([])
+})
+
+test("a session is its guest's from the prompt that is given until the owner prompts again", () => {
+  const session = idle()
+  const owner = { ...bob('mine'), userId: session.record.userId } as Input
+  expect(session.feed(bob('a')).state).toMatchObject({ guest: true })
+  expect(session.feed(moved('a', 'started'), result()).state).toMatchObject({ turn: null, guest: true })
+  expect(session.feed(owner).state).toMatchObject({ guest: false })
 })
 
 const idle = () => machine().feed({ type: 'start' }, ready())

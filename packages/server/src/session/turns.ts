@@ -1,7 +1,46 @@
+import { errorTable } from '@aicm/protocol'
 import type { TurnResult } from '../claude/output.ts'
-import { emit, runNext, setStatus, withdrawApprovals, type Work } from './work.ts'
+import { emit, isReached, launch, setStatus, withdrawApprovals, type Work } from './work.ts'
 
-/** How turns and sessions end. */
+/** How turns begin, and how they and sessions end. */
+
+/** Gives the turn to the process, or again to a new one: claude knows a prompt by its id and never runs it twice. */
+export const sendPrompt = (work: Work): void => {
+  const { turn, parkedUntil } = work.state
+  if (turn === null || parkedUntil !== undefined) return
+  if (turn.guest === true && !work.context.servesGuests) return refuseGuest(work)
+  if (turn.guest === true || work.state.guest !== undefined) work.state.guest = turn.guest === true
+  turn.phase = 'sent'
+  work.effects.push({ type: 'prompt', turnId: turn.id, promptId: turn.promptId })
+}
+
+/** The credentials are others than when it was accepted. */
+const refuseGuest = (work: Work): void => {
+  emit(work, {
+    type: 'error',
+    code: 'subscription_owner_only',
+    message:
+      "Only the subscription of the session's owner could pay for this, and it does for the owner's prompts alone.",
+    hint: errorTable.subscription_owner_only.hint,
+  })
+  finish(work, { result: 'error', reason: 'subscription_owner_only' })
+}
+
+/** Takes the next prompt, when there is one and nothing runs. */
+export const runNext = (work: Work): void => {
+  const { state } = work
+  // Whoever has a prompt already does not wait until claude has loaded.
+  if (state.status === 'creating' && state.process === 'loading' && state.queue.length > 0) setStatus(work, 'idle')
+  if (state.status !== 'idle' || state.turn !== null) return
+  const id = state.queue.shift()
+  if (id === undefined) return
+  const guest = state.guests?.includes(id) === true
+  state.guests &&= state.guests.filter((other) => other !== id)
+  state.turn = { id, promptId: id, phase: 'waiting', interrupt: 'none', openTools: [], ...(guest && { guest }) }
+  setStatus(work, 'running')
+  if (isReached(state)) sendPrompt(work)
+  else if (state.process === 'none') launch(work, 0)
+}
 
 export const finish = (
   work: Work,
@@ -26,6 +65,7 @@ export const endTurns = (work: Work, result: 'interrupted' | 'error', reason: st
     emit(work, { type: 'complete', result, reason }, turnId)
   state.turn = null
   state.queue = []
+  delete state.guests
 }
 
 /** A turn is over: the next one, or the end of a session that was made for one prompt. */

@@ -13,6 +13,8 @@ export type StepContext = {
   random: () => number
   /** False where the API is a script: claude computes a cost all the same, and it would be an invented figure. */
   billed: boolean
+  /** Whether there is anything but its owner's subscription to pay for what somebody else prompts. */
+  servesGuests: boolean
   newUuid: () => string
   newApprovalId: () => string
 }
@@ -59,28 +61,6 @@ export const endProcess = (work: Work, ending: { code: FailureCode; message: str
 
 /** Whether what is written to its process reaches claude, now or when it has loaded. */
 export const isReached = ({ process }: SessionState): boolean => process === 'loading' || process === 'ready'
-
-/** Gives the turn to the process, or again to a new one: claude knows a prompt by its id and never runs it twice. */
-export const sendPrompt = (work: Work): void => {
-  const { turn, parkedUntil } = work.state
-  if (turn === null || parkedUntil !== undefined) return
-  turn.phase = 'sent'
-  work.effects.push({ type: 'prompt', turnId: turn.id, promptId: turn.promptId })
-}
-
-/** Takes the next prompt, when there is one and nothing runs. */
-export const runNext = (work: Work): void => {
-  const { state } = work
-  // Whoever has a prompt already does not wait until claude has loaded.
-  if (state.status === 'creating' && state.process === 'loading' && state.queue.length > 0) setStatus(work, 'idle')
-  if (state.status !== 'idle' || state.turn !== null) return
-  const id = state.queue.shift()
-  if (id === undefined) return
-  state.turn = { id, promptId: id, phase: 'waiting', interrupt: 'none', openTools: [] }
-  setStatus(work, 'running')
-  if (isReached(state)) sendPrompt(work)
-  else if (state.process === 'none') launch(work, 0)
-}
 
 /** The session's own settings over the server's. */
 export const policyOf = ({ context, state }: Work): RecoveryPolicy => ({ ...context.policy, ...state.recovery })

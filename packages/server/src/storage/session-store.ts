@@ -12,6 +12,8 @@ export type TurnState = {
   /** `waiting`: not given to a process. `sent`: written, not confirmed. `started`: claude works on it. */
   phase: 'waiting' | 'sent' | 'started'
   interrupt: 'none' | 'wanted' | 'sent'
+  /** Somebody else than the session's owner prompted it. */
+  guest?: true
   /** Tool calls that have no result yet. */
   openTools: string[]
   /** Of these nobody had allowed any when the last process ended. */
@@ -53,6 +55,10 @@ export type SessionState = {
   turn: TurnState | null
   /** Turn ids of prompts that wait, oldest first. */
   queue: string[]
+  /** Those of the queue that somebody else than the owner prompted. */
+  guests?: string[]
+  /** Whether claude was given such a prompt last: what it does then, also behind the turn, no subscription pays for. */
+  guest?: boolean
   approvals: OpenApproval[]
   /** Processes that ended by themselves since the last turn that was finished. */
   failures: number
