@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { routes, type Message } from '@aicm/protocol'
 import { scriptedApi } from '@aicm/broker'
 import { createClient, type Client } from '@aicm/client'
@@ -238,6 +239,37 @@ test('a stream of one session goes on while another is refused', async () => {
   await firstItem(ada.session(id), (item) => item.type === 'delta')
   await turn(admin, '@text(no)', { budget: { usd: 0 } })
   expect(await running.complete()).toMatchObject({ result: 'success' })
+})
+
+test('no more calls than the server is set to are under way with a credential: the others wait, and none fails', async () => {
+  const first = Promise.withResolvers<void>()
+  let [now, most] = [0, 0]
+  const http = createServer(async (request, response) => {
+    most = Math.max(most, ++now)
+    response.once('close', () => now--)
+    await first.promise
+    api.handler(request, response)
+  }).listen(0, '127.0.0.1')
+  await once(http, 'listening')
+  const { port } = http.address() as AddressInfo
+  await using own = await startTestServer({
+    args: ['--calls-per-credential', '1'],
+    env: { ANTHROPIC_API_KEY: sharedKey, ANTHROPIC_BASE_URL: `http://127.0.0.1:${port}` },
+  })
+  const client = await own.client()
+  try {
+    const turns = ['@tokens(50,2)', '@tokens(60,2)'].map((prompt) => turn(client, prompt))
+    await until('one call is under way, and one waits', async () =>
+      (await client.health()).modelApi.credentials.some(({ active, waiting }) => active === 1 && waiting > 0),
+    )
+    first.resolve()
+    for (const { complete } of await Promise.all(turns)) expect(complete).toMatchObject({ result: 'success' })
+    expect(most).toBe(1)
+  } finally {
+    first.resolve()
+    http.close()
+    http.closeAllConnections()
+  }
 })
 
 test('at a plan limit the turn and those behind it wait, say until when, and go on by themselves, through a kill of the server', async () => {

@@ -115,7 +115,7 @@ export const createSpending = (parts: {
     const open = await database.sessions.listOpen()
     return {
       mode: modelApi.mode,
-      credentials: all,
+      credentials: all.map((credential) => ({ ...credential, maxConcurrent: config.callsPerCredential })),
       budgets: brokerBudgets(await database.budgets.listAll(), open),
       guests: open.flatMap(({ id, state }) => (state.guest === true ? [id] : [])),
       ...(prices === undefined ? {} : { prices }),

@@ -56,6 +56,8 @@ export type Config = {
   /** Where subscriptions' tokens are renewed. */
   oauth: { tokenUrl: string; clientId: string } | undefined
   pricesFile: string | undefined
+  /** Calls at once. */
+  callsPerCredential: number
   secretKey: string | undefined
   secretKeyFile: string | undefined
   workspaceRoots: string[]
@@ -332,6 +334,7 @@ export const readConfig = (argv: string[], environment: Environment): Config => 
     oauthOwner: values.oauthOwner?.[0] ?? optionTable.oauthOwner.default,
     oauth: oauthOf(values),
     pricesFile: values.prices?.[0],
+    callsPerCredential: readerOf(values).number('callsPerCredential', 1),
     secretKey: values.secretKey?.[0],
     secretKeyFile: values.secretKeyFile?.[0] === undefined ? undefined : resolve(values.secretKeyFile[0]),
     workspaceRoots: roots,

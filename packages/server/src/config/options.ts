@@ -385,6 +385,13 @@ export const optionTable = {
     value: 'ID',
     doc: 'Who asks there.',
   },
+  callsPerCredential: {
+    flag: '--calls-per-credential',
+    env: 'AICM_CALLS_PER_CREDENTIAL',
+    value: 'N',
+    default: '64',
+    doc: 'Calls of the model API that are under way at once with one credential; 512 more wait, served in turn by user.',
+  },
   secretKeyFile: {
     flag: '--secret-key-file',
     env: 'AICM_SECRET_KEY_FILE',
