@@ -1,12 +1,15 @@
 import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { routes, type Message } from '@aicm/protocol'
 import { scriptedApi } from '@aicm/broker'
 import { createClient, type Client } from '@aicm/client'
 import { requires } from '@aicm/testing/requires'
 import { kill } from '@aicm/testing/processes'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
+import { tempDir } from '@aicm/testing/temp-dir'
 import { until } from '@aicm/testing/until'
 import { afterAll, beforeAll, beforeEach, expect } from 'vitest'
 import { expectRefusal, send } from './lib/http.ts'
@@ -84,6 +87,32 @@ test('what a turn used is in the ledger, and agrees with what claude itself repo
   expect(sum?.costUsd).toBeCloseTo(complete.costUsd ?? 0, 6)
   expect(sum?.claudeCostUsd).toBeCloseTo(sum?.costUsd ?? 0, 6)
   expect(total.costUsd).toBeGreaterThanOrEqual(sum?.costUsd ?? Infinity)
+})
+
+test('where the ledger and claude do not agree the log and the metrics say so, and where they do they say that', async () => {
+  await using dir = await tempDir()
+  const prices = join(dir.path, 'prices.json')
+  writeFileSync(prices, JSON.stringify({ 'claude-opus-4-5': { input: 1000, output: 1000 } }))
+  const env = { ANTHROPIC_API_KEY: sharedKey, ANTHROPIC_BASE_URL: upstream.url }
+  await using dear = await startTestServer({ args: ['--prices', prices], env })
+  const comparisons = async (of: TestServer): Promise<Record<string, number>> => {
+    const { text } = await send(`${of.url}/metrics`, 'GET', { token: await of.token() })
+    const counted = text.matchAll(/^aicm_cost_comparisons_total\{result="(\w+)"\} (\d+)$/gm)
+    return Object.fromEntries([...counted].map(([, result, count]) => [result, Number(count)]))
+  }
+  const { id } = await turn(await dear.client(), '@tokens(2000)')
+  await until('they were compared', async () => ((await comparisons(dear))['differs'] ?? 0) > 0)
+  expect((await comparisons(dear))['agrees']).toBe(0)
+  const told = readFileSync(join(dear.dataDir, 'server.log'), 'utf8')
+    .split('\n')
+    .filter((line) => line.includes('differs from the ledger'))
+    .map((line) => JSON.parse(line))
+  expect(told).toMatchObject([{ sessionId: id, ledgerUsd: expect.any(Number), claudeUsd: expect.any(Number) }])
+  expect(told[0].ledgerUsd).toBeGreaterThan(2 * told[0].claudeUsd)
+
+  const { agrees: before = 0 } = await comparisons(server)
+  await turn(ada, '@tokens(2000)')
+  await until('they were compared', async () => ((await comparisons(server))['agrees'] ?? 0) > before)
 })
 
 test("one's own usage is for everybody, that of all needs a permission, and a table is to be had", async () => {

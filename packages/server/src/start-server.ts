@@ -129,6 +129,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     secretKey: await readSecretKey(config),
     brokerMain: assets.brokerMain,
     peek: (id) => registry.peek(id),
+    onCompared: (agrees) => metrics.costCompared(agrees),
     onRenewed: ({ id, userId, kind }) =>
       audit.record({ action: 'credentials.renewed', userId: userId ?? undefined, target: id, detail: { kind } }),
   })

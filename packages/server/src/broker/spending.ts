@@ -70,6 +70,8 @@ export const createSpending = (parts: {
   peek(sessionId: string): Promise<SessionRecord | undefined>
   /** The tokens of this one were renewed. */
   onRenewed(credential: CredentialRecord): Promise<void>
+  /** See createUsageTaker. */
+  onCompared(agrees: boolean): void
   clock: Clock
   log: Log
 }): Spending => {
@@ -136,6 +138,7 @@ export const createSpending = (parts: {
       usage: database.usage,
       control: brokerControl(parts.brokerDir),
       peek: parts.peek,
+      onCompared: parts.onCompared,
       log,
     }),
     extraCaCerts: config.extraCaCerts,

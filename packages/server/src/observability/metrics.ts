@@ -8,6 +8,8 @@ export type Counts = Record<string, number>
 
 export type Metrics = {
   breakerChanged(domain: FailureDomain, state: BreakerState): void
+  /** A session's cost as claude reports it and as the ledger has it. */
+  costCompared(agrees: boolean): void
   /** In the text format of Prometheus, with its content type. */
   read(): Promise<{ contentType: string; text: string }>
 }
@@ -21,6 +23,8 @@ const states: readonly BreakerState[] = ['closed', 'half-open', 'open']
 export const createMetrics = (counts: () => Counts): Metrics => {
   const current: Record<FailureDomain, BreakerState> = { claude: 'closed', modelApi: 'closed', storage: 'closed' }
   const changes = new Map<string, { labels: { domain: FailureDomain; state: BreakerState }; count: number }>()
+
+  const comparisons = { agrees: 0, differs: 0 }
 
   const load = async () => {
     const { collectDefaultMetrics, Counter, Gauge, Registry } = await import('prom-client')
@@ -47,6 +51,15 @@ export const createMetrics = (counts: () => Counts): Metrics => {
         for (const { labels, count } of changes.values()) this.inc(labels, count)
       },
     })
+    const compared = new Counter({
+      name: 'aicm_cost_comparisons_total',
+      help: "Comparisons of a session's cost as claude reports it with the ledger's, by their result",
+      ...{ labelNames: ['result'], registers },
+      collect() {
+        this.reset()
+        for (const [result, count] of Object.entries(comparisons)) this.inc({ result }, count)
+      },
+    })
     const sessions = new Gauge({
       name: 'aicm_sessions',
       help: 'Sessions in memory and processes of claude, by kind',
@@ -57,6 +70,7 @@ export const createMetrics = (counts: () => Counts): Metrics => {
     })
     registry.registerMetric(state)
     registry.registerMetric(changed)
+    registry.registerMetric(compared)
     registry.registerMetric(sessions)
     return registry
   }
@@ -69,6 +83,7 @@ export const createMetrics = (counts: () => Counts): Metrics => {
       const key = `${domain} ${state}`
       changes.set(key, { labels: { domain, state }, count: (changes.get(key)?.count ?? 0) + 1 })
     },
+    costCompared: (agrees) => void comparisons[agrees ? 'agrees' : 'differs']++,
     read: async () => {
       const loaded = await (registry ??= load())
       return { contentType: loaded.contentType, text: await loaded.metrics() }
