@@ -1,6 +1,6 @@
 import { Agent, request, type RequestOptions } from 'node:http'
 import { fileURLToPath } from 'node:url'
-import { brokerControl, brokerMain, mintSessionToken, socketPaths, tokenKey } from '@aicm/broker'
+import { brokerControl, brokerMain, sessionTokens, socketPaths } from '@aicm/broker'
 import { join } from 'node:path'
 import { firstMatch, startChild } from '../lib/child.ts'
 import { temporaryFolder } from '../lib/folder.ts'
@@ -70,7 +70,7 @@ const ways = async (bench: Bench) => {
     budgets: { server: budget, everybody: budget },
   })
   const { hostname, port } = new URL(url)
-  const token = mintSessionToken(tokenKey(dir), { sessionId: 'ses_1', userId: 'usr_1' })
+  const token = sessionTokens(dir).give({ sessionId: 'ses_1', userId: 'usr_1' })
   const agent = (): Agent => new Agent({ keepAlive: true })
   const through: Way = { to: { socketPath: socketPaths(dir).api, agent: agent() }, headers: { 'x-api-key': token } }
   const direct: Way = { to: { hostname, port, agent: agent() }, headers: { 'x-api-key': 'none' } }

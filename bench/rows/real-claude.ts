@@ -1,4 +1,4 @@
-import { mintSessionToken, socketPaths, tokenKey, tokensText } from '@aicm/broker'
+import { sessionTokens, socketPaths, tokensText } from '@aicm/broker'
 import { mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Session } from '@aicm/protocol'
@@ -26,7 +26,7 @@ export const directly = (
   const env = directEnvironment({
     home,
     brokerSocket: socketPaths(brokerDir).api,
-    token: mintSessionToken(tokenKey(brokerDir), { sessionId: 'ses_direct', userId: 'usr_direct' }),
+    token: sessionTokens(brokerDir).give({ sessionId: 'ses_direct', userId: 'usr_direct' }),
   })
   return startDirectClaude(bench.scope, {
     program: realClaude().path,

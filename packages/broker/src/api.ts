@@ -6,6 +6,8 @@ import { verifySessionToken, type SessionIdentity } from './token.ts'
 
 export type ApiOptions = {
   key: Buffer
+  /** Whether a session's token has been given, and not been revoked. */
+  isGood: (sessionId: string) => boolean
   /** null until the broker has been configured. */
   backend: () => Backend | null
   stopping: () => boolean
@@ -25,7 +27,7 @@ const greetings = ['/', '/api/hello']
 
 /** What the children may reach. Every refusal has the Messages API's own form. */
 export const apiHandler =
-  ({ key, backend, stopping, onAnswer, log }: ApiOptions): RequestListener =>
+  ({ key, isGood, backend, stopping, onAnswer, log }: ApiOptions): RequestListener =>
   (request, response) => {
     const { url = '', method = '' } = request
     const started = performance.now()
@@ -55,6 +57,7 @@ export const apiHandler =
       return
     }
     if (identity === null) return refuse(401, 'This broker wants the token of a session.')
+    if (!isGood(identity.sessionId)) return refuse(401, 'This session has ended, and its token with it.', final)
     if (!url.startsWith('/')) return refuse(400, 'Only paths are taken, not whole addresses.')
     if (!forwarded.includes(path))
       return refuse(404, 'This broker forwards /v1/messages and /v1/messages/count_tokens only.')
@@ -65,6 +68,9 @@ export const apiHandler =
     onAnswer(identity.sessionId, response)
     chosen.answer({ request, response, identity, path: query === undefined ? path : `${path}?${query}` })
   }
+
+/** claude would try again. */
+const final = { 'x-should-retry': 'false' }
 
 const splitUrl = (url: string): [string, string?] => {
   const at = url.indexOf('?')

@@ -12,7 +12,7 @@ import { brokerMain } from './index.ts'
 import { openBroker } from './broker.ts'
 import { prepareFolders, socketPaths } from './paths.ts'
 import { ask, eventsOf, live, messages, open, testBroker, textOf } from './testing.ts'
-import { mintSessionToken, tokenKey } from './token.ts'
+import { sessionTokens } from './session-tokens.ts'
 
 const start = (dir: string) => {
   const child = spawn(process.execPath, [fileURLToPath(brokerMain), '--dir', dir], {
@@ -115,7 +115,7 @@ test('after kill -9 a new one takes the place, with sessions’ tokens still goo
   await using second = start(dir)
   await up(dir)
   await brokerControl(dir).configure({ mode: 'demo' })
-  const token = mintSessionToken(tokenKey(dir), { sessionId: 'ses_1', userId: 'usr_1' })
+  const token = sessionTokens(dir).give({ sessionId: 'ses_1', userId: 'usr_1' })
   expect(
     (await ask(socketPaths(dir).api, { headers: { 'x-api-key': token }, body: messages('@text(hi)') })).status,
   ).toBe(200)
@@ -137,7 +137,7 @@ test('told to stop, it lets a stream finish, and a successor may start meanwhile
   await using first = start(dir)
   await up(dir)
   await brokerControl(dir).configure({ mode: 'demo' })
-  const token = mintSessionToken(tokenKey(dir), { sessionId: 'ses_1', userId: 'usr_1' })
+  const token = sessionTokens(dir).give({ sessionId: 'ses_1', userId: 'usr_1' })
   const stream = await open(socketPaths(dir).api, {
     headers: { 'x-api-key': token },
     body: messages('@tokens(100,10)'),

@@ -16,6 +16,7 @@ import { openLog } from './log.ts'
 import { lockFolder } from './only-one.ts'
 import { prepareFolders } from './paths.ts'
 import { openRenewed, type RenewedKey, type RenewedTokens } from './renewed.ts'
+import { sessionTokens } from './session-tokens.ts'
 import type { BrokerStatus } from './status.ts'
 import { tokenKey } from './token.ts'
 import { createUpstreamCheck } from './upstream-check.ts'
@@ -45,6 +46,7 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
   if (await isLive(dir)) return null
   const paths = prepareFolders(dir)
   const key = tokenKey(resolve(dir))
+  const tokens = sessionTokens(resolve(dir))
   const lock = lockFolder(resolve(dir))
   if (lock === null) return null
 
@@ -124,7 +126,7 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
   // `claude` thinks between requests: a connection kept for a minute is one it need not make again.
   const api = createServer(
     { keepAliveTimeout: 60_000 },
-    apiHandler({ key, backend: () => backend, stopping: () => stopping, onAnswer, log }),
+    apiHandler({ key, isGood: tokens.isGood, backend: () => backend, stopping: () => stopping, onAnswer, log }),
   )
   // Destroyed, not only ended: a child that keeps its half open would keep the broker from stopping.
   api.on('connect', (_request, socket) => {

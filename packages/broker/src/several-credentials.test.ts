@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import type { BrokerConfig, Credential } from './config.ts'
 import { scriptedApi } from './demo/scripted-api.ts'
 import { ask, live, messages, testBroker } from './testing.ts'
-import { mintSessionToken, tokenKey } from './token.ts'
+import { sessionTokens } from './session-tokens.ts'
 
 const upstreamWith = async (listener: RequestListener) => {
   const server = createServer(listener).listen(0, '127.0.0.1')
@@ -42,7 +42,7 @@ const key = (id: string, upstream: string, userId: string | null = null): Creden
 const config = (...credentials: Credential[]): BrokerConfig => ({ mode: 'live', credentials })
 const call = (broker: Awaited<ReturnType<typeof testBroker>>, userId = 'usr_1', body = '{"model":"claude-x"}') =>
   ask(broker.socket, {
-    headers: { 'x-api-key': mintSessionToken(tokenKey(broker.dir), { sessionId: 'ses_1', userId }) },
+    headers: { 'x-api-key': sessionTokens(broker.dir).give({ sessionId: 'ses_1', userId }) },
     body,
   })
 

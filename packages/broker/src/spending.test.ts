@@ -11,12 +11,12 @@ import { scriptedApi } from './demo/scripted-api.ts'
 import { brokerMain } from './index.ts'
 import { socketPaths } from './paths.ts'
 import { ask, live, messages, open, testBroker } from './testing.ts'
-import { mintSessionToken, tokenKey } from './token.ts'
+import { sessionTokens } from './session-tokens.ts'
 
 type Broker = Awaited<ReturnType<typeof testBroker>>
 const say = (broker: Pick<Broker, 'dir' | 'socket'>, prompt: string, sessionId = 'ses_1', more = {}) =>
   ask(broker.socket, {
-    headers: { 'x-api-key': mintSessionToken(tokenKey(broker.dir), { sessionId, userId: 'usr_1' }) },
+    headers: { 'x-api-key': sessionTokens(broker.dir).give({ sessionId, userId: 'usr_1' }) },
     body: messages(prompt, { model: 'claude-opus-5', ...more }),
   })
 const entries = async (broker: Pick<Broker, 'control'>) => (await broker.control.ledger(0)).entries
@@ -129,7 +129,7 @@ test('killed in the middle of an answer, the next broker counts it, and the budg
   const first = await start()
   expect((await say({ dir, socket }, '@tokens(400)')).status).toBe(200)
   const hanging = open(socket, {
-    headers: { 'x-api-key': mintSessionToken(tokenKey(dir), { sessionId: 'ses_1', userId: 'usr_1' }) },
+    headers: { 'x-api-key': sessionTokens(dir).give({ sessionId: 'ses_1', userId: 'usr_1' }) },
     body: messages('@tokens(1) @hang', { model: 'claude-opus-5', filler: 'x'.repeat(4000) }),
   })
   const stream = await hanging

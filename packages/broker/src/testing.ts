@@ -7,7 +7,7 @@ import { openBroker } from './broker.ts'
 import { brokerControl } from './client.ts'
 import type { BrokerConfig, Secret } from './config.ts'
 import { socketPaths } from './paths.ts'
-import { mintSessionToken, tokenKey } from './token.ts'
+import { sessionTokens } from './session-tokens.ts'
 
 /** One shared credential; with `userId` it is that user's own. */
 export const live = (
@@ -26,7 +26,7 @@ export const testBroker = async (config?: BrokerConfig, options: { drainMs?: num
   if (broker === null) throw new Error('there was a broker already')
   const control = brokerControl(dir)
   if (config !== undefined) await control.configure(config)
-  const token = mintSessionToken(tokenKey(dir), { sessionId: 'ses_1', userId: 'usr_1' })
+  const token = sessionTokens(dir).give({ sessionId: 'ses_1', userId: 'usr_1' })
   return { dir, broker, control, token, socket: socketPaths(dir).api, [Symbol.asyncDispose]: () => broker.stop() }
 }
 

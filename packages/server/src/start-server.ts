@@ -1,7 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { mintSessionToken, tokenKey } from '@aicm/broker'
+import { sessionTokens } from '@aicm/broker'
 import type { Isolation } from '@aicm/protocol'
 import { pino } from 'pino'
 import { openAudit } from './audit/audit.ts'
@@ -134,7 +134,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
       audit.record({ action: 'credentials.renewed', userId: userId ?? undefined, target: id, detail: { kind } }),
   })
   const { broker } = spending
-  const brokerKey = await tokenKey(brokerDir)
+  const tokens = sessionTokens(brokerDir)
 
   const find = () => findClaude({ setting: config.claude, path: config.path })
   let told: ClaudeProgram | undefined
@@ -197,7 +197,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
       for (const path of confinement?.readOnlyMounts ?? []) await assertMountable(path, config.dataDir)
       return confinement
     },
-    token: (session) => mintSessionToken(brokerKey, session),
+    tokens,
   })
   const clones = createClones({
     dataDir: config.dataDir,

@@ -122,7 +122,7 @@ export const openSessionNode = async (): Promise<SessionNode> => {
           confinementOf: async () => undefined,
           program: () => node.program,
           brokerUp: async () => undefined,
-          token: () => 'token',
+          tokens: { give: () => 'token', revoke: () => {}, sessions: () => [] },
         },
       )
       const deps: RegistryDeps = {
@@ -180,7 +180,7 @@ export const openSessionNode = async (): Promise<SessionNode> => {
         confinementOf: async () => undefined,
         program: () => node.program,
         brokerUp: async () => undefined,
-        token: () => 'token',
+        tokens: { give: () => 'token', revoke: () => {}, sessions: () => [] },
       })
       await last.sweep(() => false)
       await folder[Symbol.asyncDispose]()

@@ -226,7 +226,8 @@ export const createProcessLink = ({
   const observe = (): void => {
     silence.observe()
     // It would keep all of a session that sleeps in memory.
-    const { process: phase, turn } = session.record().state
+    const { process: phase, turn, status } = session.record().state
+    if (status === 'closed') processes.revoke(sessionId)
     if (phase !== 'starting' && phase !== 'loading') clearTimeout(startTimer)
     if (phase !== 'ready') return
     if (turn === null) slots.reconsider()

@@ -33,7 +33,7 @@ const open = async () => {
     ...{ dataDir: folder.path, brokerDir: join(folder.path, 'broker'), walls: bareWalls },
     program: () => program,
     brokerUp: async () => undefined,
-    token: () => 'token',
+    tokens: { give: () => 'token', revoke: () => {}, sessions: () => [] },
   })
   const claudeDir = join(folder.path, 'users', userId, 'home', '.claude')
   mkdirSync(claudeDir, { recursive: true })

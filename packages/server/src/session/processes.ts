@@ -1,5 +1,6 @@
 import { readdir, rm, stat, truncate } from 'node:fs/promises'
 import { join, sep } from 'node:path'
+import type { SessionTokens } from '@aicm/broker'
 import type { Confinement, ResourceLimits, Resources } from '@aicm/protocol'
 import { tightest } from '../config/resource-limits.ts'
 import type { Walls } from '../isolation/confine.ts'
@@ -37,7 +38,9 @@ export type RunningProcesses = {
   forget(sessionId: string, process: SessionProcess): Promise<void>
   /** All that a deleted session leaves in the file system, except its workspace. */
   removeFiles(record: SessionRecord): Promise<void>
-  /** Ends what is on record for sessions that are closed or gone. Resolves with the ids of those sessions. */
+  /** Its processes, that which still runs too, reach the model API no more. */
+  revoke(sessionId: string): void
+  /** Ends what is on record for sessions that are closed or gone, and revokes their tokens. Resolves with the ids of those sessions. */
   sweep(isWanted: (sessionId: string) => boolean): Promise<string[]>
   /**
    * Ends processes that are nobody's, because a server died between starting them and writing that down, and removes files
@@ -78,7 +81,8 @@ export type ProcessSettings = Pick<StartClaude, 'brokerDir'> & {
   brokerUp(): Promise<unknown>
   /** What the operator has set for the sessions in a workspace. Rejects where that cannot be had any more. */
   confinementOf(workspaceId: string): Promise<Confinement | undefined>
-  token(session: { sessionId: string; userId: string }): string
+  /** With which sessions reach the model API. */
+  tokens: Pick<SessionTokens, 'give' | 'revoke' | 'sessions'>
 }
 
 type Owned = { userId: string; sessionId: string; limits: ResourceLimits | undefined }
@@ -224,7 +228,7 @@ export const createProcesses = (
         mounts: confinement?.readOnlyMounts ?? [],
         tools: confinement,
         brokerDir: settings.brokerDir,
-        token: settings.token({ sessionId: record.id, userId: record.userId }),
+        token: settings.tokens.give({ sessionId: record.id, userId: record.userId }),
         makeFifo,
         makeGroup: () => settings.walls.makeGroup(`${record.id}.${generation}`, walls.limits),
       })
@@ -252,6 +256,8 @@ export const createProcesses = (
       }
       const cursor = (await kv.get(cursorKey(record.id))) as { generation: number; offset: number } | undefined
       const alive = isAlive(stored.identity)
+      // The server that gave it one may have been of a version whose tokens were good for ever.
+      settings.tokens.give({ sessionId: record.id, userId: record.userId })
       const { limits } = stored
       return {
         process: track(adopt(stored), { userId: record.userId, sessionId: record.id, limits }),
@@ -284,8 +290,11 @@ export const createProcesses = (
       await removeTranscript(homeOf(record), record.state.claudeSessionId)
     },
 
+    revoke: settings.tokens.revoke,
+
     sweep: async (isWanted) => {
       const swept: string[] = []
+      for (const sessionId of settings.tokens.sessions()) if (!isWanted(sessionId)) settings.tokens.revoke(sessionId)
       for (const { key, value } of await kv.list('process/')) {
         const sessionId = key.slice('process/'.length)
         if (isWanted(sessionId)) continue

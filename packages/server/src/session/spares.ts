@@ -119,6 +119,7 @@ export const createSpares = (deps: {
   const end = async (spare: Spare, isNew: boolean): Promise<void> => {
     remove(spare)
     spare.slot.release()
+    processes.revoke(spare.sessionId)
     await spare.process.stop(0)
     await processes.forget(spare.sessionId, spare.process)
     if (isNew) await deps.unreserve(spare.workspace)
