@@ -270,3 +270,55 @@ test('an administrator sets quotas, which count at once and outlive the server; 
   await ask('PUT', path, admin, {})
   expect((await ask('GET', '/v1/quotas', ann)).body).toMatchObject({ sessions: { limit: 5, used: 6 } })
 })
+
+const walled = requires('bwrap')
+
+walled('who fills the disk while a turn runs is ended, wherever it is written to, and nobody else is', async () => {
+  await using small = await startTestServer({
+    claude: 'fake',
+    args: ['off', 'bytes=20m'].flatMap((quota) => ['--quota', quota]),
+  })
+  const neighbour = await small.client()
+  const { id: other } = await neighbour.sessions.create()
+  await neighbour.session(other).execute('@hang')
+  const going = async () => (await neighbour.sessions.get(other)).status === 'running'
+  await until('the neighbour’s turn runs', going)
+  const files = (place: string) =>
+    `until [ -e go ]; do sleep 0.1; done; n=0; while [ $n -lt 100 ]; do n=$((n+1)); head -c 1000000 /dev/zero > ${place}/big-$n; done; tail -f /dev/null`
+  const hogs = {
+    home: `@bash(${files('$HOME')})`,
+    tmp: `@bash(${files('/tmp')})`,
+    workspace: `@bash(${files('.')})`,
+    // The turn ends at once, and what it has left behind writes on.
+    daemon: `@bash(setsid sh -c '${files('/tmp')}' >/dev/null 2>&1 &)`,
+  }
+  for (const [name, prompt] of Object.entries(hogs)) {
+    const token = await small.addUser(name)
+    const client = await small.client({ token })
+    const { id, workspaceId } = await client.sessions.create()
+    const session = client.session(id)
+    const turn = await session.execute(prompt)
+    const behind = name === 'daemon' ? undefined : await session.execute('@text(next)')
+    await client.files.write(workspaceId, 'go', 'go')
+    await until(`nothing of ${name} runs any more`, () => small.sessionProcesses(id).all.length === 0)
+    const log = await logOf(client, id)
+    const ends = log.flatMap((message) => (message.type === 'complete' ? [[message.turnId, message.reason]] : []))
+    if (behind !== undefined) {
+      expect(log.find(({ type }) => type === 'error')).toMatchObject({
+        ...{ turnId: turn.turnId, code: 'quota_exceeded', message: expect.stringContaining('20971520 stored bytes') },
+        hint: expect.stringContaining('Delete files'),
+      })
+      expect(ends).toEqual([turn, behind].map(({ turnId }) => [turnId, 'quota_exceeded']))
+    } else expect(ends).toEqual([[turn.turnId, 'completed']])
+    // The client would wait as long as the answer says.
+    const execute = (sessionId: string) =>
+      send(`${small.url}/v1/sessions/${sessionId}/execute`, 'POST', { token, body: { prompt: '@text(more)' } })
+    expectRefusal(await execute(id), 'quota_exceeded')
+    if (name === 'tmp') {
+      await client.sessions.delete(id)
+      const create = () => send(`${small.url}/v1/sessions`, 'POST', { token, body: {} })
+      await until('there is room again', async () => (await create()).status === 201)
+    }
+    expect(await going(), name).toBe(true)
+  }
+})

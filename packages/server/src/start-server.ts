@@ -44,10 +44,12 @@ import { openLogFile } from './lib/log-file.ts'
 import { createMetrics } from './observability/metrics.ts'
 import { openStorage, type Recovery } from './open-storage.ts'
 import { removeTree } from './process/remove-tree.ts'
+import { sizeOfFolders } from './process/size-of-folders.ts'
 import { defaultResourceLimits } from './config/resource-limits.ts'
 import { createUserLimits } from './quotas/limits.ts'
 import { createUserQuotas } from './quotas/quotas.ts'
 import { createStoredBytes } from './quotas/stored-bytes.ts'
+import { watchBytes } from './quotas/watch-bytes.ts'
 import { createGuard } from './rate-limit/guard.ts'
 import { createMemoryLimiter } from './rate-limit/limiter.ts'
 import { createLoginLimiter } from './rate-limit/login-limiter.ts'
@@ -246,10 +248,13 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   })
 
   const sinceStart = (): number => performance.now()
+  const storedBytes = createStoredBytes(database, {
+    ...{ dataDir: config.dataDir, sizeOfFolders, now: sinceStart, signal: stopping.signal, log },
+  })
   const quotas = await createUserQuotas(database, {
     defaults: config.gateway.quotas,
     usageOf: registry.usageOf,
-    storedBytes: createStoredBytes(database, { now: sinceStart, log }),
+    storedBytes,
   })
 
   const files = opened.use(
@@ -404,6 +409,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   )
   log.info({ url, ...restored, modelApi: config.modelApi.mode }, 'listening')
 
+  void watchBytes({ quotas, storedBytes, registry, signal: stopping.signal, log })
   const tidying = setInterval(() => {
     registry.tidy().catch((error: unknown) => log.error({ err: error }, 'resting sessions could not be looked after'))
   }, tidyEveryMs).unref()

@@ -8,6 +8,7 @@ export const failureCodes = [
   'budget_exceeded',
   'subscription_owner_only',
   'overloaded',
+  'quota_exceeded',
   'prompt_too_long',
   'max_turns',
   'process_crashed',

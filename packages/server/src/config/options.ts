@@ -108,7 +108,7 @@ export const optionTable = {
     value: 'QUOTA',
     many: ',',
     default: 'sessions=1000, processes=off, prompts=1000, connections=1000, bytes=50g',
-    doc: 'What a user may have at a time: open sessions, live processes, queued prompts, connections (WebSockets, event streams and requests that wait for a turn), stored bytes (log and workspaces). `off` sets none. Can be given several times (comma-separated in the environment), and differently for a user: aicm quotas set.',
+    doc: 'What a user may have at a time: open sessions, live processes, queued prompts, connections (WebSockets, event streams and requests that wait for a turn), stored bytes (log, workspaces, HOME and /tmp of sessions). `off` sets none. Can be given several times (comma-separated in the environment), and differently for a user: aicm quotas set.',
   },
   maxFileSize: {
     flag: '--max-file-size',

@@ -1,13 +1,16 @@
-import { mkdir, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { sessionRecord, textMessage, appendOf, workspaceRecord } from '../../../testing/src/conformance/records.ts'
+import { sessionRecord, textMessage, appendOf } from '../../../testing/src/conformance/records.ts'
 import { tempDir } from '@aicm/testing/temp-dir'
 import { until } from '@aicm/testing/until'
 import { expect, test } from 'vitest'
 import { defaultQuotas, parseQuotas } from '../config/quotas.ts'
+import { AppError } from '../lib/app-error.ts'
+import { sizeOfFolders } from '../process/size-of-folders.ts'
 import { openMemoryDatabase } from '../storage/drivers/memory/database.ts'
 import { createUserQuotas } from './quotas.ts'
-import { createStoredBytes, sizeOfFolder } from './stored-bytes.ts'
+import { createStoredBytes } from './stored-bytes.ts'
+import { lookAtBytes } from './watch-bytes.ts'
 
 const log = { warn: () => undefined } as never
 
@@ -17,7 +20,7 @@ const setUp = async (setting: string, usage = { processes: 0, queued: 0 }, bytes
     createUserQuotas(database, {
       defaults: parseQuotas(['off', setting]) ?? defaultQuotas,
       usageOf: () => usage,
-      storedBytes: { of: () => bytes, add: () => undefined },
+      storedBytes: { of: () => bytes, add: () => undefined, measure: () => undefined, mayHaveGrown: async () => false },
     })
   return { database, quotas: await open(), usage, open }
 }
@@ -83,6 +86,11 @@ test('connections that come at once do not slip past the quota together', async 
   expect(opened.filter(({ status }) => status === 'fulfilled')).toHaveLength(10)
 })
 
+test('what cannot be counted is too much', async () => {
+  const { quotas } = await setUp('bytes=1k', undefined, Number.POSITIVE_INFINITY)
+  await expect(quotas.prompt('a', async () => undefined)).rejects.toThrow('more than can be counted')
+})
+
 test('whoever has stored too much stores no more', async () => {
   const { quotas } = await setUp('bytes=1k', undefined, 1024)
   await expect(quotas.prompt('a', async () => undefined)).rejects.toMatchObject({ code: 'quota_exceeded' })
@@ -97,40 +105,77 @@ test('what would be too much is not stored', async () => {
   await quotas.store('a', -2000)
 })
 
-test('what is stored is log and workspaces, without what links point to and what was there before', async () => {
+test('what is stored is log, workspaces, home and the folders of sessions', async () => {
   await using dir = await tempDir()
-  const [mine, there] = [join(dir.path, 'mine'), join(dir.path, 'there')]
-  for (const folder of [join(mine, 'deep', 'deeper'), there]) await mkdir(folder, { recursive: true })
-  await writeFile(join(there, 'big'), Buffer.alloc(1_000_000, 1))
-  await symlink(there, join(mine, 'link'))
-  await symlink(mine, join(mine, 'circle'))
-  const empty = await sizeOfFolder(mine)
-  await writeFile(join(mine, 'deep', 'deeper', 'file'), Buffer.alloc(100_000, 1))
-  expect((await sizeOfFolder(mine)) - empty).toBeGreaterThanOrEqual(100_000)
-  expect(await sizeOfFolder(mine)).toBeLessThan(500_000)
-  expect(await sizeOfFolder(join(dir.path, 'nowhere'))).toBe(0)
+  const mine = join(dir.path, 'workspaces', 'a')
+  const record = sessionRecord({ userId: 'a' })
+  const home = join(dir.path, 'users', 'a', 'home')
+  const tmp = join(dir.path, 'sessions', record.id, 'tmp')
+  const others = join(dir.path, 'workspaces', 'b')
+  for (const folder of [mine, home, tmp, others]) await mkdir(folder, { recursive: true })
+  const write = (folder: string, bytes: number) => writeFile(join(folder, `${bytes}`), Buffer.alloc(bytes, 1))
+  await write(others, 1_000_000)
+  await write(mine, 100_000)
 
   const database = openMemoryDatabase()
-  const record = sessionRecord({ userId: 'a' })
   await database.sessions.create(record)
   const event = textMessage(1, 'x'.repeat(10_000))
   await database.events.append(appendOf(record, [event]))
-  await database.workspaces.create(workspaceRecord({ userId: 'a', name: 'mine', path: mine }))
-  await database.workspaces.create(workspaceRecord({ userId: 'a', name: 'there', path: there, source: 'folder' }))
+  await write(home, 200_000)
+  await write(tmp, 400_000)
   let time = 0
-  const stored = createStoredBytes(database, { now: () => time, log })
+  const stopping = new AbortController()
+  const stored = createStoredBytes(database, {
+    ...{ dataDir: dir.path, sizeOfFolders, now: () => time, signal: stopping.signal, log },
+  })
   expect(stored.of('a')).toBeUndefined()
+  expect(await stored.mayHaveGrown('a', 2 ** 40)).toBe(true)
   const bytes = await until('it was measured', () => stored.of('a'))
-  expect(bytes).toBe((await sizeOfFolder(mine)) + Buffer.byteLength(JSON.stringify(event)))
+  expect(bytes).toBeGreaterThanOrEqual(700_000 + Buffer.byteLength(JSON.stringify(event)))
+  expect(bytes).toBeLessThan(1_000_000)
   // What comes by a way that tells of it is counted at once.
   stored.add('a', 1000)
   expect(stored.of('a')).toBe(bytes + 1000)
   stored.add('a', -1000)
-  // It is measured again when it is old, and the old figure is good until then.
-  await writeFile(join(mine, 'more'), Buffer.alloc(50_000, 1))
+  // It is measured again when it is old or asked for, and the old figure is good until then.
+  await write(home, 50_000)
   expect(stored.of('a')).toBe(bytes)
   time = 3_600_000
-  await until('it was measured again', () => (stored.of('a') ?? 0) >= bytes + 50_000)
+  const later = await until('it was measured again', () => {
+    const now = stored.of('a') ?? 0
+    return now >= bytes + 50_000 && now
+  })
+  expect(await stored.mayHaveGrown('a', 2 ** 40)).toBe(false)
+  await write(tmp, 3_000_000)
+  expect(await stored.mayHaveGrown('a', 1_000_000)).toBe(true)
+  stored.measure('a')
+  await until('it was measured once more', () => (stored.of('a') ?? 0) >= later + 3_000_000)
+  // A server that ends measures no more.
+  stopping.abort()
+  stored.measure('gone')
+  expect(stored.of('gone')).toBeUndefined()
+})
+
+test('only whom the disks have filled enough for is measured again, and who has too much is ended', async () => {
+  const looked: string[] = []
+  const left: Record<string, number> = { none: Infinity, little: 10, much: 1000, over: 0 }
+  const look = () =>
+    lookAtBytes({
+      registry: {
+        liveUsers: () => Object.keys(left),
+        endOverQuota: async (userId, message) => void looked.push(`end ${userId}: ${message}`),
+      },
+      quotas: {
+        bytesLeft: async (userId) => left[userId] ?? 0,
+        assertBytes: async () => Promise.reject(new AppError('quota_exceeded', 'too much')),
+      },
+      storedBytes: {
+        mayHaveGrown: async (_, bytes) => bytes <= 100,
+        measure: (userId) => void looked.push(`measure ${userId}`),
+      },
+    })
+  await look()
+  expect(looked).toEqual(['measure little', 'end over: too much'])
 })
 
 test('settings are taken in their order, and what is none of them is refused', () => {

@@ -48,7 +48,8 @@ const retryAfter: Readonly<Record<QuotaName, number>> = {
 
 const assertLess = (name: QuotaName, used: number, limit: number | null): void => {
   if (limit === null || used < limit) return
-  throw new AppError('quota_exceeded', `You may have ${limit} ${words[name]}, and have ${used}.`, {
+  const have = Number.isFinite(used) ? used : 'more than can be counted'
+  throw new AppError('quota_exceeded', `You may have ${limit} ${words[name]}, and have ${have}.`, {
     retryAfter: retryAfter[name],
   })
 }
@@ -89,7 +90,11 @@ export const createUserQuotas = async (
 
   const assertBytes: UserQuotas['assertBytes'] = async (userId) => {
     const { bytes } = of(userId)
-    if (bytes !== null) assertLess('bytes', storedBytes.of(userId) ?? 0, bytes)
+    const used = storedBytes.of(userId) ?? 0
+    if (bytes === null) return
+    // They may have made room.
+    if (used >= bytes) storedBytes.measure(userId)
+    assertLess('bytes', used, bytes)
   }
 
   return {

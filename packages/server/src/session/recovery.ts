@@ -33,6 +33,7 @@ export const failureActions: Record<FailureCode, FailureAction> = {
   budget_exceeded: 'report',
   subscription_owner_only: 'report',
   overloaded: 'report',
+  quota_exceeded: 'report',
   prompt_too_long: 'report',
   max_turns: 'report',
   api_error: 'report',

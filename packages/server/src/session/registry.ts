@@ -36,6 +36,10 @@ export type Registry = {
   stopAll(): Promise<void>
   /** Lets go of all processes; they go on. */
   release(): Promise<void>
+  /** Whose sessions have processes. */
+  liveUsers(): string[]
+  /** Ends all that a user's sessions do: the user has stored too much. */
+  endOverQuota(userId: string, message: string): Promise<void>
   /** What a user has of it. */
   usageOf(userId: string): { processes: number; queued: number }
   counts(): { loaded: number; spares: number; live: number; starting: number; waiting: number }
@@ -94,6 +98,11 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
           session.record().state.process === 'ready' && session.idleMs() !== undefined && !asked.has(session),
       )
       .sort((a, b) => (b.idleMs() ?? 0) - (a.idleMs() ?? 0))
+
+  const live = (): Session[] =>
+    [...loaded.values()]
+      .map(({ session }) => session)
+      .filter((session) => !['none', 'stopping'].includes(session.record().state.process))
 
   /** Whether its process will end. */
   const hibernate = async (session: Session): Promise<boolean> => {
@@ -268,6 +277,12 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
       // They are nobody's: another server would not know what to do with them.
       await spares.endAll()
       await Promise.all([...loaded.values()].map(({ session }) => session.release()))
+    },
+
+    liveUsers: () => [...new Set(live().map((session) => session.record().userId))],
+    endOverQuota: async (userId, message) => {
+      const theirs = live().filter((session) => session.record().userId === userId)
+      await Promise.all(theirs.map((session) => session.endOverQuota(message)))
     },
 
     usageOf: (userId) => {

@@ -641,6 +641,29 @@ test('closing ends the running turn and the queue as interrupted, and stops the 
   expect(() => session.feed(execute('c'))).toThrow(expect.objectContaining({ code: 'session_closed' }))
 })
 
+test('a user who has stored too much: what runs and what waits ends, and so does the process; a later prompt starts another', () => {
+  const exceeded: Input = { type: 'quota.exceeded', message: 'too much' }
+  const session = running().feed(execute('b')).feed(exceeded)
+  expect(session.completes).toEqual(['a error quota_exceeded', 'b error quota_exceeded'])
+  expect(session.events[0]).toMatchObject({ turnId: 'a', draft: { code: 'quota_exceeded', message: 'too much' } })
+  expect(session.state).toMatchObject({ status: 'idle', process: 'stopping', turn: null, queue: [] })
+  expect(session.effects).toEqual([{ type: 'stop', generation: 1 }])
+  // While it ends, and of what it says meanwhile, nothing more is told.
+  expect(session.feed(exceeded)).toMatchObject({ events: [], effects: [] })
+  session.feed(execute('c'), { type: 'process.exited', generation: 1, exit: { code: 0, signal: null }, stderr: '' })
+  expect(session.effects).toEqual([{ type: 'launch', generation: 2, delayMs: 0 }])
+  // One that rests goes too: a tool may have left something behind.
+  expect(idle().feed(exceeded)).toMatchObject({
+    events: [],
+    effects: [{ type: 'stop', generation: 1 }],
+  })
+  // One that is only being started ends when it is there.
+  const starting = machine().feed({ type: 'start' }, execute('a')).feed(exceeded)
+  expect(starting.effects).toEqual([])
+  expect(starting.completes).toEqual(['a error quota_exceeded'])
+  expect(starting.feed(ready(), exceeded).effects).toEqual([{ type: 'stop', generation: 1 }])
+})
+
 test('a full queue refuses, with a time to come back', () => {
   const session = running()
   for (let count = 0; count < 200; count++) session.feed(execute(`q${count}`))

@@ -86,3 +86,22 @@ export const close = (work: Work, reason: string): void => {
     work.effects.push({ type: 'stop', generation: state.generation })
   }
 }
+
+/** What was asked for before ends too, and the process with it: a tool may have left something behind that writes on. */
+export const quotaExceeded = (work: Work, message: string): void => {
+  const { state } = work
+  if (state.turn !== null || state.queue.length > 0) {
+    const hint =
+      'Delete files, workspaces or sessions, or have an administrator raise your quota, and send the prompt again.'
+    emit(work, { type: 'error', code: 'quota_exceeded', message, hint })
+    withdrawApprovals(work, 'The turn ended.')
+    delete state.parkedUntil
+    endTurns(work, 'error', 'quota_exceeded')
+    if (state.status === 'running') setStatus(work, 'idle')
+    next(work)
+  }
+  // One that still loads, or is tried again, ends the next time.
+  if (state.status !== 'idle' || !isReached(state)) return
+  state.process = 'stopping'
+  work.effects.push({ type: 'stop', generation: state.generation })
+}

@@ -4,7 +4,7 @@ import type { Egress } from '../egress/egress.ts'
 import type { SessionWalls } from '../isolation/isolation.ts'
 import { AppError } from '../lib/app-error.ts'
 import { removeTree } from '../process/remove-tree.ts'
-import { sizeOfFolder } from '../quotas/stored-bytes.ts'
+import { sizeOfFolders } from '../process/size-of-folders.ts'
 import type { WorkspaceRecord } from '../storage/workspace-store.ts'
 import { cloneRepository, endClone } from './clone.ts'
 
@@ -50,7 +50,8 @@ export const createClones = (options: {
   const watchSize = async ({ path, userId }: Place, stop: AbortController): Promise<void> => {
     const most = await options.bytesLeft(userId)
     while (most !== Number.POSITIVE_INFINITY && !stop.signal.aborted) {
-      if ((await sizeOfFolder(path)) > most) stop.abort('quota_exceeded: It is larger than what you may still store.')
+      if ((await sizeOfFolders([path], stop.signal)) > most)
+        stop.abort('quota_exceeded: It is larger than what you may still store.')
       await delay(measureEveryMs, undefined, { signal: stop.signal })
     }
   }

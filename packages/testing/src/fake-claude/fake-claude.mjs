@@ -8,6 +8,7 @@
 // @think(N)              a streamed thinking block of N tokens
 // @lines(N)              N whole text messages `line 0`, `line 1`, …, not streamed
 // @tool(Name,{json})     a tool call that asks for permission; answers `Name ran.` or the denial
+// @bash(command)         a tool call that runs it in a shell, without asking; answers with what it printed
 // @error(status)         what claude says when the API refuses
 // @env                   a text block with its environment as JSON
 // @daemon(seconds)       leaves a sleeper behind in a session of its own, orphaned
@@ -348,8 +349,8 @@ const block = async (turn, kind, pieces, delayMs, cut) => {
  */
 const asked = new Map()
 
-/** @param {Turn} turn @param {string} name @param {Fields} input */
-const toolCall = async (turn, name, input) => {
+/** @param {Turn} turn @param {string} name @param {Fields} input @returns {string} the call's id */
+const sayToolUse = (turn, name, input) => {
   const message = openMessage(turn)
   const id = `toolu_${uuid()}`
   const content = { type: 'tool_use', id, name, input }
@@ -358,6 +359,28 @@ const toolCall = async (turn, name, input) => {
   streamed(message, { type: 'content_block_delta', index: 0, delta })
   whole(message, content)
   closeMessage(message, 'tool_use', 10)
+  return id
+}
+
+/** @param {Turn} turn @param {string} command */
+const bash = async (turn, command) => {
+  const id = sayToolUse(turn, 'Bash', { command })
+  flush()
+  remember({ prompt: turn.prompt, state: 'begun' })
+  const { spawn } = await import('node:child_process')
+  const child = spawn('sh', ['-c', command], { stdio: ['ignore', 'pipe', 'pipe'] })
+  turn.interrupt = () => child.kill('SIGKILL')
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text))
+  const code = await new Promise((resolve) => child.once('close', resolve))
+  const failed = code === 0 ? {} : { is_error: true }
+  const content = code === 0 ? output : `Exit code ${code}\n${output}`
+  said([{ type: 'tool_result', tool_use_id: id, content: content.trimEnd(), ...failed }])
+}
+
+/** @param {Turn} turn @param {string} name @param {Fields} input */
+const toolCall = async (turn, name, input) => {
+  const id = sayToolUse(turn, name, input)
   stateChanged('requires_action')
   const request = uuid()
   const suggestions = [{ type: 'setMode', mode: 'acceptEdits', destination: 'session' }]
@@ -462,6 +485,8 @@ const act = async (turn, { name, argument, index, cut }) => {
         ? toolCall(turn, argument, {})
         : toolCall(turn, argument.slice(0, comma), JSON.parse(argument.slice(comma + 1)))
     }
+    case 'bash':
+      return bash(turn, argument)
     case 'error': {
       const text = `API Error: Request rejected (${first}) · scripted`
       const failure = { api_error_status: Number(first), api_error_type: 'scripted_error' }
