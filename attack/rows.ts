@@ -18,7 +18,7 @@ import { refresh } from './rows/refresh.ts'
 import { registration } from './rows/registration.ts'
 import { repository } from './rows/repository.ts'
 import { revocation } from './rows/revocation.ts'
-import { sandbox } from './rows/sandbox.ts'
+import { insideRows } from './rows/sandbox.ts'
 import { shellCharacters } from './rows/shell-characters.ts'
 import { signingSecret } from './rows/signing-secret.ts'
 import { slowHttp } from './rows/slow-http.ts'
@@ -67,7 +67,7 @@ export const rows: readonly Row[] = [
   deletion,
   inert,
   repository,
-  sandbox,
+  ...insideRows,
   broker,
   approvals,
   urls,

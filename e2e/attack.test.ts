@@ -18,7 +18,9 @@ const parts: Partial<Record<string, Parameters<typeof requires>>> = {
   tls: ['openssl'],
   repository: ['git'],
   urls: ['git'],
+  sealed: ['bwrap', 'curl'],
   sandbox: ['bwrap', 'curl'],
+  process: ['curl', 'prlimit'],
   broker: ['curl'],
 }
 

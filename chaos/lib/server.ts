@@ -19,8 +19,12 @@ export class Refused extends Error {
   }
 }
 
-/** How one life of the server is started: other arguments for its Node, more of an environment. */
-export type Life = { nodeArguments?: readonly string[]; env?: Record<string, string> }
+/** How one life of the server is started: other arguments for its Node, more of an environment, a command that runs its command. */
+export type Life = {
+  nodeArguments?: readonly string[]
+  env?: Record<string, string>
+  around?(command: readonly string[]): readonly [string, ...string[]]
+}
 
 /** A server that is killed and started again on the same folder and port. */
 export type MortalServer = AsyncDisposable & {
@@ -91,10 +95,11 @@ export const openServer = async (
   let userId = ''
 
   const start: MortalServer['start'] = async (life = {}) => {
-    const [node, ...args] = argv
+    const [node = '', ...args] = argv
     const begun = performance.now()
+    const command = [node, ...(life.nodeArguments ?? []), ...args, '--port', `${port}`] as const
     const born = await startChild(chaos.scope, {
-      argv: [node ?? '', ...(life.nodeArguments ?? []), ...args, '--port', `${port}`],
+      argv: life.around?.(command) ?? command,
       env: { ...env, ...life.env },
     })
     child = born
