@@ -10,6 +10,7 @@ import { until } from '@aicm/testing/until'
 import { type Browser, type BrowserContext, type Locator, type Page, type Response } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect } from 'vitest'
 import { openBrowser } from './lib/browser.ts'
+import { lesserHosts } from './lib/lesser-hosts.ts'
 import { ensurePage } from './lib/page.ts'
 import { expectSame } from './lib/turns.ts'
 
@@ -211,6 +212,30 @@ test('what is wrong with the server is shown on every page until it is noted, an
   reasons = ['The broker is down.']
   await page.reload()
   await banner.getByText('The broker is down.').waitFor()
+})
+
+requires(
+  'claude',
+  'bwrap',
+  'root',
+  'chromium',
+)('the page shows which level works, what is missing for the one that is wanted, and how to get it', async () => {
+  await using lesser = await startTestServer({ claude: 'fake', inside: lesserHosts.noNetworkNamespaces })
+  const { isolation } = await (await lesser.client()).health()
+  const [sealed] = isolation.missing
+  // A page of another server: what it asks that one for is right.
+  const other = await (await browser?.newContext())?.newPage()
+  if (other === undefined) throw new Error('no browser')
+  await other.goto(`${lesser.url}/health`)
+  await other.getByLabel('User name').fill('admin')
+  await other.getByLabel('Password').fill(lesser.password)
+  await other.getByRole('button', { name: 'Log in' }).click()
+  const shown = other.getByRole('region', { name: 'Isolation' })
+  await shown.getByText('sandbox, not sealed').waitFor()
+  const text = await shown.innerText()
+  expect(sealed).toMatchObject({ part: 'sealed', fix: expect.stringContaining('max_net_namespaces') })
+  for (const said of [sealed?.error, sealed?.fix, 'one for all users']) expect(text).toContain(said)
+  await other.context().close()
 })
 
 test('an answer grows while it streams, is whole in the end, and the same after a reload in its middle', async () => {
