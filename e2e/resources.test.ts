@@ -1,6 +1,6 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import type { Client } from '@aicm/client'
+import { toolResultText, type Client } from '@aicm/client'
 import { groupFolders } from '@aicm/testing/groups'
 import { kill } from '@aicm/testing/processes'
 import { requires } from '@aicm/testing/requires'
@@ -234,6 +234,60 @@ test('where groups cannot be made it says so, and what its processes have is rea
   expect(now.memoryBytes).toBeGreaterThan(MB)
   expect(now.processes).toBeGreaterThan(1)
 })
+
+requires('bwrap', 'root')(
+  'the limits of each process hold in a session: it tells them, what is more fails, and its neighbours go on',
+  async () => {
+    const firstUid = 1_930_000_000 + 10 * process.pid
+    await using server = await startTestServer({
+      claude: 'fake',
+      // What is off is the server's own.
+      inside: ['prlimit', '--core=1048576'],
+      args: [
+        ...['files=200', 'core=off', 'processes=64', 'fileSize=8m'].flatMap((limit) => ['--limit', limit]),
+        // Other servers' processes would count, where their users have the same uids.
+        ...['--uid-range', `${firstUid}-${firstUid + 9}`],
+      ],
+    })
+    const client = await server.client()
+    expect((await client.health()).isolation.uidPerUser).toBe(true)
+    const neighbour = await server.client({ token: await server.addUser('bob') })
+    const other = await neighbour.sessions.create()
+    const { id } = await client.sessions.create()
+    const going = neighbour.session(other.id).execute('@hang')
+    await until('the neighbour’s turn runs', async () => (await neighbour.sessions.get(other.id)).status === 'running')
+
+    const run = async (sessionId: string, command: string, shell = 'bash'): Promise<string> => {
+      const { lastSeq } = await client.sessions.get(sessionId)
+      await client.session(sessionId).execute(`@bash(${shell} -c '${command}')`).complete()
+      const result = (await logOf(client, sessionId)).find(({ type, seq }) => type === 'tool_result' && seq > lastSeq)
+      return result?.type === 'tool_result' ? toolResultText(result.content) : ''
+    }
+    expect(await run(id, 'ulimit -n; ulimit -Hn; ulimit -c; ulimit -u; ulimit -f')).toBe(
+      ['200', '200', '1024', '64', '8192'].join('\n'),
+    )
+    const open = (files: number) => `for i in $(seq ${files}); do exec {fd}</dev/null || exit 3; done; echo opened`
+    expect(await run(id, open(100))).toBe('opened')
+    expect(await run(id, open(500))).toMatch(/Too many open files/)
+    expect(await run(id, 'head -c 9000000 /dev/zero >large; stat -c %s large')).toMatch(/^[^]*\b8388608$/)
+    // They are ended whether all were started or not: what they hold nobody else could have.
+    const start = (processes: number) =>
+      `pids=; trap "kill \\$pids" EXIT; for i in $(seq ${processes}); do sleep 300 >/dev/null 2>&1 & pids="$pids $!"; done; echo started`
+    expect(await run(id, start(20), 'sh')).toBe('started')
+    expect(await run(id, start(200), 'sh')).toMatch(/Cannot fork/)
+
+    // What it has less of by itself, and what a core may be where nothing else is said.
+    const { id: less } = await client.sessions.create({ limits: { files: 100, core: 0 } })
+    expect(await run(less, 'ulimit -n; ulimit -c; ulimit -u')).toBe('100\n0\n64')
+    expect((await client.session(less).resources()).limits).toMatchObject({ files: 100, core: 0, processes: 64 })
+
+    expect(await neighbour.sessions.get(other.id)).toMatchObject({ status: 'running', generation: 1 })
+    await neighbour.session(other.id).interrupt()
+    expect(await going.complete()).toMatchObject({ result: 'interrupted' })
+    const { complete } = await neighbour.run('@text(fine)')
+    expect(complete).toMatchObject({ result: 'success' })
+  },
+)
 
 test('a limit that is none is refused at the start', async () => {
   await using dir = await tempDir()
