@@ -1,4 +1,4 @@
-import { request, type IncomingHttpHeaders } from 'node:http'
+import { request, type Agent, type IncomingHttpHeaders } from 'node:http'
 import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { notBuilt } from './row.ts'
@@ -20,6 +20,8 @@ export type Ask = {
   body?: unknown
   /** The address it comes from; one of its own for each request when absent. */
   from?: string
+  /** Where many are sent, over its connections, all from `from`. */
+  agent?: Agent
 }
 
 const patienceMs = 60_000
@@ -52,7 +54,7 @@ const tries = 3
 const isReset = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && (error.code === 'EPIPE' || error.code === 'ECONNRESET')
 
-/** One request as it is: any header, any path, a connection of its own. */
+/** One request as it is: any header, any path, a connection of its own unless there is an agent. */
 export const send = async (url: string, path: string, ask: Ask = {}): Promise<Answer> => {
   for (let left = ask.body === undefined ? 0 : tries - 1; ; left--)
     try {
@@ -68,7 +70,7 @@ const sendOnce = (url: string, path: string, ask: Ask): Promise<Answer> =>
     const raw = typeof ask.body === 'string' || ask.body instanceof Uint8Array
     const body = ask.body === undefined ? undefined : raw ? (ask.body as string) : JSON.stringify(ask.body)
     const sent = request({
-      ...{ hostname, port, path, method: ask.method ?? 'GET', agent: false },
+      ...{ hostname, port, path, method: ask.method ?? 'GET', agent: ask.agent ?? false },
       localAddress: ask.from ?? freshAddress(),
       signal: AbortSignal.timeout(patienceMs),
       headers: {

@@ -13,6 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { rm } from 'node:fs/promises'
+import { Agent } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { HelperRefusedError, startHelper, type Helper } from '../../packages/server/src/files/helper-process.ts'
@@ -26,8 +27,10 @@ const levels = ['process', 'sealed'] as const
 /** How often something is tried, at all levels together: over the helper's own protocol, and through the server. */
 const tries = {
   helper: { full: 100_000, quick: 10_000, test: 4000 },
-  http: { full: 4000, quick: 1000, test: 300 },
+  http: { full: 100_000, quick: 1000, test: 300 },
 } as const
+/** Requests under way at a time: while one waits for the helper another is read. */
+const inFlight = 8
 const secret = 'outside-7c1d90'
 const inside = 'inside-7c1d90'
 /** Files in memory: a disk that must take each write and each swap would make for fewer of both. */
@@ -174,6 +177,11 @@ const raceHelper = async (level: (typeof levels)[number], most: number, attempt:
   }
 }
 
+const keptAlive = (): Agent & Disposable => {
+  const agent = new Agent({ keepAlive: true, maxSockets: inFlight })
+  return Object.assign(agent, { [Symbol.dispose]: () => agent.destroy() })
+}
+
 const raceServer = async (target: Target, level: string, most: number, attempt: Try): Promise<void> => {
   const { alice, ask, dataDir } = target
   const { id, path: workspace } = await alice.client.workspaces.create({ name: 'race' })
@@ -184,23 +192,29 @@ const raceServer = async (target: Target, level: string, most: number, attempt: 
   const owner = process.getuid?.() === 0 ? ownerOf(workspace) : undefined
   const place: Place = { workspace, outside: join(dataDir, 'race-outside'), owner }
   lay(place)
-  const write = { method: 'PUT', token, body: inside, headers: { 'content-type': 'application/octet-stream' } }
+  using agent = keptAlive()
+  const read = { token, agent, from: '127.0.0.1' }
+  const write = { ...read, method: 'PUT', body: inside, headers: { 'content-type': 'application/octet-stream' } }
   const ways: (() => Promise<Answer>)[] = [
-    ...['folder/text', 'file'].map((path) => () => ask(`${base}/content?path=${path}`, { token })),
+    ...['folder/text', 'file'].map((path) => () => ask(`${base}/content?path=${path}`, read)),
     ...['folder/text', 'file'].map((path) => () => ask(`${base}/content?path=${path}`, write)),
-    () => ask(`${base}?path=folder`, { token }),
-    () => ask(`${base}?path=folder/only-outside`, { method: 'DELETE', token }),
+    () => ask(`${base}?path=folder`, read),
+    () => ask(`${base}?path=folder/only-outside`, { ...read, method: 'DELETE' }),
   ]
   const count: Count = { done: 0, links: 0, escapes: 0 }
   try {
     await using _ = await swap(place)
-    for (let tried = 0; tried < most; tried++) {
-      const answer = await ways[tried % ways.length]?.()
-      if (answer === undefined) continue
+    let next = 0
+    const tryOn = async (): Promise<void> => {
+      for (let tried = next++; tried < most; tried = next++) judgeAnswer(tried, await ways[tried % ways.length]?.())
+    }
+    const judgeAnswer = (tried: number, answer: Answer | undefined): void => {
+      if (answer === undefined) return
       if (answer.seen === '409 path_is_link') count.links += 1
       else if (answer.status < 300) countTold(count, answer.status === 204 ? 'only-outside was removed' : answer.text)
       else if (answer.status >= 500) attempt(`try ${tried}`, 'no failure', answer.seen)
     }
+    await Promise.all(Array.from({ length: inFlight }, tryOn))
     judge(attempt, `${most} tries of the server, ${level}`, place, count)
   } finally {
     await rm(place.outside, { recursive: true, force: true })
