@@ -5,6 +5,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  truncateSync,
   writeFileSync,
   writeSync,
   closeSync,
@@ -13,6 +14,7 @@ import { join } from 'node:path'
 import { tokensText } from '@aicm/broker'
 import type { Client } from '@aicm/client'
 import { routes, type Message } from '@aicm/protocol'
+import { isRunning, kill } from '@aicm/testing/processes'
 import { requires } from '@aicm/testing/requires'
 import { mountSmallDisk } from '@aicm/testing/small-disk'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
@@ -20,7 +22,7 @@ import { tempDir } from '@aicm/testing/temp-dir'
 import { until } from '@aicm/testing/until'
 import BetterSqlite from 'better-sqlite3'
 import { expect } from 'vitest'
-import { collect, expectGapless, expectSame, grownText, isComplete, logOf, storedText } from './lib/turns.ts'
+import { collect, expectGapless, expectSame, firstItem, grownText, isComplete, logOf, storedText } from './lib/turns.ts'
 
 const test = requires('linux')
 
@@ -244,6 +246,50 @@ requires(
   await until('it is answered', async () => storedText(await logOf(client, id)).endsWith('after'))
   expectGapless(await logOf(client, id))
 })
+
+for (const claude of ['fake', 'real'] as const)
+  requires(
+    'root',
+    'net-namespace',
+    ...(claude === 'real' ? (['claude'] as const) : []),
+  )(
+    `a full disk under a turn (${claude} claude): it waits for room, told once, and is then finished once`,
+    async () => {
+      await using disk = await mountSmallDisk(300_000)
+      const args = ['--start-timeout', '5s', '--max-retries', '1']
+      await using server = await startTestServer({ claude, dataDir: join(disk.path, 'data'), args })
+      const client = await server.client()
+      const { id } = await client.sessions.create()
+      await say(client, id, '@text(before)')
+      const session = client.session(id)
+      const turn = session.execute('@tokens(1000,5)')
+      const { turnId, seq } = await turn.accepted
+      await firstItem(session, ({ type }) => type === 'delta', seq)
+      const { outer, claude: pid } = server.sessionProcesses(id)
+      const ballast = join(disk.path, 'ballast')
+      fillDisk(ballast)
+      // It may have ended by itself.
+      if (pid !== undefined) kill(pid, 'SIGKILL')
+      await until('all of it has ended', () => outer !== undefined && !isRunning(outer))
+      // Enough to write down what happens, and not enough for a process.
+      truncateSync(ballast, statSync(ballast).size - 6 * 2 ** 20)
+      await until('it waits', async () => (await client.health()).sessions.waiting === 1)
+      await expect(client.sessions.create()).rejects.toMatchObject({
+        ...{ code: 'out_of_capacity', message: expect.stringContaining('The disk of the data folder is full.') },
+      })
+      rmSync(ballast)
+      expectSame((await turn.complete()).text ?? '', tokensText(1000))
+      const log = await logOf(client, id)
+      expectGapless(log)
+      const told = log.filter((message) => message.turnId === turnId || message.type === 'status')
+      expect(told.filter(({ type }) => type === 'error')).toMatchObject([{ code: 'disk_full' }])
+      expect(told.filter(({ type }) => type === 'complete')).toMatchObject([{ result: 'success' }])
+      expect(
+        log.filter((message) => message.type === 'progress' && message.kind === 'waiting_for_process'),
+      ).toHaveLength(1)
+      expect(await say(client, id, '@text(after)')).toMatchObject({ text: 'after' })
+    },
+  )
 
 test('a disk that fails to sync: nothing is accepted, reads go on, a running turn too, and the server renews itself', async () => {
   await using dir = await tempDir()

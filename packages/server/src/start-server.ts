@@ -40,6 +40,7 @@ import { AppError, toAppError } from './lib/app-error.ts'
 import { assets } from './lib/assets.ts'
 import { createBreaker } from './lib/breaker.ts'
 import { systemClock } from './lib/clock.ts'
+import { isDiskFull } from './lib/disk-full.ts'
 import { openLogFile } from './lib/log-file.ts'
 import { createMetrics } from './observability/metrics.ts'
 import { openStorage, type Recovery } from './open-storage.ts'
@@ -53,8 +54,10 @@ import { watchBytes } from './quotas/watch-bytes.ts'
 import { createGuard } from './rate-limit/guard.ts'
 import { createMemoryLimiter } from './rate-limit/limiter.ts'
 import { createLoginLimiter } from './rate-limit/login-limiter.ts'
+import { isStartFailure } from './session/process-link.ts'
 import { createProcesses } from './session/processes.ts'
 import { createRegistry, type Registry } from './session/registry.ts'
+import type { Shortage } from './session/slots.ts'
 import { lockFolder } from './storage/drivers/sqlite/folder-lock.ts'
 import { createClones } from './workspaces/clones.ts'
 import { createWorkspaces } from './workspaces/workspaces.ts'
@@ -172,17 +175,20 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   opened.defer(walls.close)
 
   const settings = config.sessions
-  const shortage = (): string | undefined => {
+  const shortage = (): Shortage | undefined => {
     const memory = readMemory()
     const reserve = settings.memoryReserve ?? Math.min(memory.totalBytes / 20, mostReserve)
-    if (memory.availableBytes < reserve)
-      return `${Math.floor(memory.availableBytes / 2 ** 20)} MB of memory are left, and ${Math.floor(reserve / 2 ** 20)} MB are kept free.`
+    if (memory.availableBytes < reserve) {
+      const [left, kept] = [memory.availableBytes, reserve].map((bytes) => Math.floor(bytes / 2 ** 20))
+      return { of: 'memory', reason: `${left} MB of memory are left, and ${kept} MB are kept free.` }
+    }
     const { level, reasons } = pressureOf(memory)
-    return level === 'high' ? reasons.join(' ') : undefined
+    if (level === 'high') return { of: 'memory', reason: reasons.join(' ') }
+    return isDiskFull(config.dataDir) ? { of: 'disk', reason: 'The disk of the data folder is full.' } : undefined
   }
   const starts = createBreaker({
     ...startBreaker,
-    isFailure: (error) => !(error instanceof AppError) || error.code === 'claude_unavailable',
+    isFailure: isStartFailure,
   })
   starts.onChange((state) => log.warn({ state, reason: starts.reason() }, 'the circuit breaker for starting claude'))
 

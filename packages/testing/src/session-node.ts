@@ -7,7 +7,7 @@ import type { Log } from '../../server/src/lib/log.ts'
 import type { SessionWalls } from '../../server/src/isolation/isolation.ts'
 import { defaultResourceLimits } from '../../server/src/config/resource-limits.ts'
 import { createProcesses } from '../../server/src/session/processes.ts'
-import type { WatchLimits } from '../../server/src/session/process-link.ts'
+import { isStartFailure, type WatchLimits } from '../../server/src/session/process-link.ts'
 import type { RecoveryPolicy } from '../../server/src/session/recovery.ts'
 import { createRegistry, type Registry, type RegistryDeps, type RestLimits } from '../../server/src/session/registry.ts'
 import type { Session } from '../../server/src/session/session.ts'
@@ -34,7 +34,7 @@ export type ServeOptions = {
   rest?: Partial<RestLimits>
   unloadMs?: number
   spares?: Partial<RegistryDeps['spares']>
-  shortage?: () => string | undefined
+  shortage?: RegistryDeps['shortage']
   sentBytes?: (sessionId: string) => Promise<number | undefined>
   starts?: { failures: number; probeAfterMs: number }
 }
@@ -142,7 +142,10 @@ export const openSessionNode = async (): Promise<SessionNode> => {
           graceMs: 5000,
           ...options.limits,
         },
-        starts: createBreaker({ ...(options.starts ?? { failures: 50, probeAfterMs: 100 }), isFailure: () => true }),
+        starts: createBreaker({
+          ...(options.starts ?? { failures: 50, probeAfterMs: 100 }),
+          isFailure: isStartFailure,
+        }),
         sentBytes: options.sentBytes ?? (async () => undefined),
         slotLimits: { maxLive: options.maxProcesses ?? 100, maxStarting: 8 },
         shortage: options.shortage ?? (() => undefined),

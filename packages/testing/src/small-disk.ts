@@ -15,10 +15,13 @@ const isUnmounted = (path: string): boolean => {
   return status === 0
 }
 
-/** A disk that is soon full: a tmpfs of so many kilobytes, until it is disposed of. Only root can mount one. */
-export const mountSmallDisk = async (kilobytes: number): Promise<AsyncDisposable & { path: string }> => {
+/** A disk that is soon full: a tmpfs of so many kilobytes and files, until it is disposed of. Only root can mount one. */
+export const mountSmallDisk = async (
+  kilobytes: number,
+  files = 100_000,
+): Promise<AsyncDisposable & { path: string }> => {
   const path = await mkdtemp(join(tmpdir(), 'aicm-disk-'))
-  run('mount', '-t', 'tmpfs', '-o', `size=${kilobytes}k`, 'tmpfs', path)
+  run('mount', '-t', 'tmpfs', '-o', `size=${kilobytes}k,nr_inodes=${files}`, 'tmpfs', path)
   return {
     path,
     [Symbol.asyncDispose]: async () => {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isOutOfSpace } from '../lib/disk-full.ts'
 import type { KeyValueStore } from '../storage/key-value-store.ts'
 
 export type StorageCheck = () => Promise<{ error: string | null }>
@@ -44,9 +45,8 @@ const writeToStore = async (kv: KeyValueStore): Promise<void> => {
 }
 
 const words = (error: unknown): string => {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'storage_full') return 'The disk of the data folder is full.'
-  if (code === 'EROFS') return 'The data folder can only be read.'
+  if (isOutOfSpace(error)) return 'The disk of the data folder is full.'
+  if (error instanceof Error && 'code' in error && error.code === 'EROFS') return 'The data folder can only be read.'
   return error instanceof Error ? error.message : String(error)
 }
 

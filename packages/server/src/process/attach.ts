@@ -1,6 +1,7 @@
 import { constants, openSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { Socket } from 'node:net'
+import { isDiskFull } from '../lib/disk-full.ts'
 import { readExit, type Exit } from './exit-status.ts'
 import { isAlive } from './identity.ts'
 import type { OomKills } from './oom-kills.ts'
@@ -83,9 +84,10 @@ export const attach = (
     const blamed = oomKills.blamed()
     // Whatever the wrapper's death left behind must not go on writing to the journal of an ended process.
     if (!released) await endTree(record)
-    // Nothing is written down of a command that was never started: then the end of the wrapper tells more.
+    // Nothing is written down of a command that was never started, or on a full disk: then the end of the wrapper tells more.
     const exit = (await readExit(files.exit)) ?? outer ?? { code: null, signal: null }
     if (exit.signal === 'SIGKILL' && blamed) exit.outOfMemory = true
+    if (isDiskFull(record.dir)) exit.diskFull = true
     ended.abort()
     input?.destroy()
     return exit

@@ -1,8 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { constants } from 'node:os'
 
-/** How a process ended. `code` is null when nobody was left to write it down (the wrapper itself was killed). */
-export type Exit = { code: number | null; signal: string | null; outOfMemory?: boolean }
+/**
+ * How a process ended. `code` is null when nobody was left to write it down (the wrapper itself was killed). `diskFull`: there
+ * was no room where it writes what it says.
+ */
+export type Exit = { code: number | null; signal: string | null; outOfMemory?: boolean; diskFull?: boolean }
 
 const signalNames = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]))
 

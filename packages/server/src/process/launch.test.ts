@@ -1,12 +1,14 @@
-import { open, writeFile } from 'node:fs/promises'
+import { open, symlink, writeFile } from 'node:fs/promises'
 import { getPriority } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { outputLines, readUntil, shellProcess } from '@aicm/testing/shell-process'
 import { tempDir } from '@aicm/testing/temp-dir'
 import { requires } from '@aicm/testing/requires'
+import { mountSmallDisk } from '@aicm/testing/small-disk'
 import { systemPath } from '../lib/system-path.ts'
 import { adopt } from './adopt.ts'
+import { makeFifo } from './fifo.ts'
 import { launch } from './launch.ts'
 
 const allLines = async (child: Parameters<typeof outputLines>[0]): Promise<string[]> =>
@@ -28,6 +30,30 @@ test('it gives way to the server where both have much to do', async () => {
 test('the signal that ended it is named', async () => {
   await using child = await shellProcess('kill -KILL $$')
   expect(await child.process.exited).toEqual({ code: 137, signal: 'SIGKILL' })
+})
+
+test('the signal is named although there was no room to write it down', async () => {
+  await using dir = await tempDir()
+  const spec = { cwd: dir.path, env: { PATH: systemPath }, marker: 'AICM_PROCESS=never', exitStatus: 'shell' } as const
+  const child = await launch({
+    ...spec,
+    dir: join(dir.path, '1'),
+    argv: ['sh', '-c', 'kill -KILL $$'],
+    makeFifo: async (path) => {
+      await makeFifo(path)
+      await symlink('/dev/full', join(dir.path, '1', 'exit.json'))
+    },
+  })
+  expect(await child.exited).toEqual({ code: 137, signal: 'SIGKILL' })
+})
+
+requires('root', 'net-namespace')('that there was no room when it ended is known', async () => {
+  await using disk = await mountSmallDisk(9000)
+  const spec = { cwd: disk.path, env: { PATH: systemPath }, marker: 'AICM_PROCESS=never', exitStatus: 'shell' } as const
+  const ends = async (name: string, argv: [string, ...string[]]) =>
+    (await launch({ ...spec, dir: join(disk.path, name), argv })).exited
+  expect(await ends('1', ['true'])).toEqual({ code: 0, signal: null })
+  expect(await ends('2', ['cp', '/dev/zero', 'zeros'])).toEqual({ code: 1, signal: null, diskFull: true })
 })
 
 requires('bwrap')('in a sandbox too its exit code and the signal that ended it are known', async () => {

@@ -4,7 +4,7 @@ import { mkdir, rm } from 'node:fs/promises'
 import { constants as system, getPriority, setPriority } from 'node:os'
 import { attach } from './attach.ts'
 import { childDescriptors, nothingElse, openChildFolder, openMount, type ChildFolder } from './child-descriptors.ts'
-import type { Exit } from './exit-status.ts'
+import { exitOf, type Exit } from './exit-status.ts'
 import { joinArgv, openGroup, removeGroup, type Group } from './group.ts'
 import { makeFifo, type MakeFifo } from './fifo.ts'
 import { identify } from './identity.ts'
@@ -90,7 +90,9 @@ export const launch = async (spec: LaunchSpec): Promise<SessionProcess> => {
       }),
       ...spec.owner,
     })
-    const outerExit = new Promise<Exit>((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })))
+    const outerExit = new Promise<Exit>((resolve) =>
+      child.once('exit', (code, signal) => resolve(code === null ? { code, signal } : exitOf(code))),
+    )
     await new Promise<void>((resolve, reject) => {
       child.once('spawn', resolve)
       child.once('error', reject)

@@ -22,7 +22,9 @@ export const exited = (work: Work, input: Extract<Input, { type: 'process.exited
     state.failures++
     return launch(work, 0)
   }
-  failed(work, state.ending ?? classifyExit(input.exit, input.stderr, wasReady))
+  const found = classifyExit(input.exit, input.stderr, wasReady)
+  // Without room it hangs, or is heard in part.
+  failed(work, input.exit.diskFull === true ? found : (state.ending ?? found))
 }
 
 /** A tool that nobody had allowed has not run, not even in part: the turn can go on without asking the user what it did. */

@@ -3,6 +3,7 @@ import type { ContentBlock, ErrorCode, FailureCode } from '@aicm/protocol'
 import { encode, type AgentCommand } from '../claude/encode.ts'
 import { AppError } from '../lib/app-error.ts'
 import { BreakerOpenError, type Breaker } from '../lib/breaker.ts'
+import { isOutOfSpace } from '../lib/disk-full.ts'
 import type { Log } from '../lib/log.ts'
 import { unreachable } from '../lib/unreachable.ts'
 import type { SessionProcess } from '../process/session-process.ts'
@@ -58,8 +59,12 @@ export type WatchLimits = SilenceLimits & {
   graceMs: number
 }
 
-/** A start that failed, for the breaker: what was wrong with one session only is no such failure. */
-export class StartFailure extends Error {}
+/** A start that failed, for the breaker. */
+class StartFailure extends Error {}
+
+/** What was wrong with one session only, or with the disk, is none. */
+export const isStartFailure = (error: unknown): boolean =>
+  error instanceof AppError ? error.code === 'claude_unavailable' : !isOutOfSpace(error)
 
 /** The session's tie to its process: performs the effects of its steps, and tells it what the process says and how it ends. */
 export type ProcessLink = {
@@ -86,6 +91,9 @@ const launchCodes: Partial<Record<ErrorCode, FailureCode>> = {
   claude_unavailable: 'claude_missing',
   workspace_not_found: 'workspace_missing',
 }
+
+const launchFailure = (error: unknown): FailureCode | undefined =>
+  isOutOfSpace(error) ? 'disk_full' : error instanceof AppError ? launchCodes[error.code] : undefined
 
 /** How long a storage failure is waited for before what a process said is offered to the log again. */
 const storageRetryMs = 500
@@ -279,8 +287,7 @@ export const createProcessLink = ({
       own.release()
       if (error instanceof BreakerOpenError) return retryLater(generation)
       const message = error instanceof Error ? error.message : String(error)
-      const code = error instanceof AppError ? launchCodes[error.code] : undefined
-      return insist(() => post({ type: 'launch.failed', generation, message, code }))
+      return insist(() => post({ type: 'launch.failed', generation, message, code: launchFailure(error) }))
     })
   }
 
@@ -290,8 +297,9 @@ export const createProcessLink = ({
       .acquire({
         userId: session.record().userId,
         signal: lifetime,
-        onWait: (ahead) => {
-          const text = `Waiting for room for a process: ${ahead === 0 ? 'next in turn' : `${ahead} ahead`}.`
+        onWait: (ahead, shortage) => {
+          const why = shortage === undefined ? '' : ` ${shortage.reason}`
+          const text = `Waiting for room for a process: ${ahead === 0 ? 'next in turn' : `${ahead} ahead`}.${why}`
           void insist(() => post({ type: 'launch.waiting', generation, text }))
         },
       })
@@ -334,7 +342,8 @@ export const createProcessLink = ({
     void watch(started, generation, 0, 0)
     onLaunched()
     const ended = started.exited.then((exit) => {
-      if (wants(generation) && session.record().state.process !== 'stopping' && !lifetime.aborted)
+      const wanted = wants(generation) && session.record().state.process !== 'stopping'
+      if (wanted && !lifetime.aborted && exit.diskFull !== true)
         throw new StartFailure(`claude ended with ${exit.signal ?? `exit code ${exit.code}`} before it was ready.`)
     })
     await Promise.race([ready, ended])

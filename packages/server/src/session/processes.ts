@@ -241,6 +241,7 @@ export const createProcesses = (
         ])
       } catch (error) {
         await started.stop(0)
+        await rm(started.record.dir, { recursive: true, force: true })
         throw error
       }
       return track(started, { userId: record.userId, sessionId: record.id, limits })

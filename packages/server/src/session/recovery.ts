@@ -70,6 +70,8 @@ export const classifyExit = (exit: Exit, stderr: string, started: boolean): Fail
       : exit.code === null
         ? 'was ended from outside'
         : `ended by itself with exit code ${exit.code}`
+  // It has no room for a reason either.
+  if (exit.diskFull === true) return { code: 'disk_full', message: `claude ${how} while the disk is full.${detail}` }
   return started
     ? { code: 'process_crashed', message: `claude ${how}.${detail}` }
     : { code: 'start_failed', message: `claude ${how} before it was ready.${detail}` }

@@ -5,7 +5,7 @@ import type { Database } from '../storage/database.ts'
 import type { SessionRecord } from '../storage/session-store.ts'
 import { initialState } from './initial-state.ts'
 import { assertCanStart, createSession, type Session, type SessionDeps } from './session.ts'
-import { createSlots, type SlotLimits } from './slots.ts'
+import { createSlots, type Shortage, type SlotLimits } from './slots.ts'
 import { createSpares, type Spare, type SpareKey, type SpareLimits } from './spares.ts'
 
 /** All sessions of this node. A session is loaded when it is first asked for, and unloaded when it rests without a process. */
@@ -61,8 +61,7 @@ export type RegistryDeps = Omit<SessionDeps, 'events' | 'slots'> & {
   workspaceFor: Parameters<typeof createSpares>[0]['workspace']
   unreserve: Parameters<typeof createSpares>[0]['unreserve']
   slotLimits: SlotLimits
-  /** Why there is no memory for one more process. */
-  shortage(): string | undefined
+  shortage(): Shortage | undefined
   rest: RestLimits
   /** A session without a process is kept in memory for so long: whoever has just asked for it may still hold it. */
   unloadMs: number
@@ -258,7 +257,7 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
       for (const session of hibernatable()) {
         const rests = idleMs !== undefined && (session.idleMs() ?? 0) >= idleMs
         const isLong = (session.record().source?.offset ?? 0) >= rest.journalBytes
-        if (rests || isLong || deps.shortage() !== undefined) await hibernate(session)
+        if (rests || isLong || deps.shortage()?.of === 'memory') await hibernate(session)
         else session.checkLiveness()
       }
       const longAgo = performance.now() - unloadMs

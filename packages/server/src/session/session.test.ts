@@ -1,16 +1,19 @@
 import { existsSync } from 'node:fs'
-import { appendFile, chmod, readdir, writeFile } from 'node:fs/promises'
+import { appendFile, chmod, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Message, StreamItem } from '@aicm/protocol'
 import { fakeTokens } from '@aicm/testing/fake-claude'
 import { markerOf, newTurnId, openSessionNode, type SessionServer } from '@aicm/testing/session-node'
 import { findProcesses } from '@aicm/testing/processes'
+import { requires } from '@aicm/testing/requires'
+import { mountSmallDisk } from '@aicm/testing/small-disk'
 import { expect, test } from 'vitest'
 import { markerName } from '../claude/start.ts'
 import { AppError } from '../lib/app-error.ts'
 import { processesWithMarker } from '../process/identity.ts'
 import { killMarked } from '../process/tree.ts'
 import type { Session } from './session.ts'
+import type { Shortage } from './slots.ts'
 
 /** What a client knows of a session. */
 type Seen = { messages: Message[]; blocks: Map<string, string> }
@@ -647,11 +650,11 @@ test('a resting session makes room for one that is wanted; who waits is told so'
 
 test('without memory a new session is refused with the reason, and nothing is left of it', async () => {
   await using node = await openSessionNode()
-  let short: string | undefined
+  let short: Shortage | undefined
   const server = node.serve({ shortage: () => short })
   const session = await server.create()
   await until(session, completed(await prompt(session, '@text(one)')))
-  short = '10 MB of memory are left.'
+  short = { of: 'memory', reason: '10 MB of memory are left.' }
   await server.registry.tidy()
   await expect.poll(() => session.record().state.process).toBe('none')
   await expect(server.create()).rejects.toMatchObject({ code: 'out_of_capacity', retryAfter: 10 })
@@ -659,6 +662,33 @@ test('without memory a new session is refused with the reason, and nothing is le
   short = undefined
   await until(session, completed(await prompt(session, '@text(two)')))
 })
+
+requires('root', 'net-namespace')(
+  'a launch without room for its files is tried until there is some, whatever the ceiling',
+  async () => {
+    await using disk = await mountSmallDisk(100_000, 200)
+    await using node = await openSessionNode()
+    await symlink(disk.path, join(node.dir, 'sessions'))
+    const fillers: string[] = []
+    const fill = async (): Promise<never> => {
+      while (true) {
+        const filler = join(disk.path, `filler-${fillers.length}`)
+        await writeFile(filler, '')
+        fillers.push(filler)
+      }
+    }
+    await expect(fill()).rejects.toMatchObject({ code: 'ENOSPC' })
+    const server = node.serve({ policy: { maxRetries: 2 }, starts: { failures: 2, probeAfterMs: 60_000 } })
+    const session = await server.create()
+    const turnId = await prompt(session, '@text(at last)')
+    await until(session, (seen) => ofType(seen, 'error').length > 5)
+    await Promise.all(fillers.map((filler) => rm(filler)))
+    const seen = await until(session, completed(turnId))
+    expect(new Set(ofType(seen, 'error').map(({ code }) => code))).toEqual(new Set(['disk_full']))
+    expect(ofType(seen, 'progress')).toEqual([])
+    expect(wholeTexts(seen)).toEqual(['at last'])
+  },
+)
 
 test('a turn that hangs is ended, resumed and finished; one whose model still answers is left alone', async () => {
   await using node = await openSessionNode()

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { createSlots, type Slot } from './slots.ts'
+import { createSlots, type Shortage, type Slot } from './slots.ts'
 
 const never = new AbortController().signal
 
@@ -8,7 +8,7 @@ const never = new AbortController().signal
 const kit = (limits: { maxLive: number; maxStarting: number }) => {
   const served: string[] = []
   const held: Slot[] = []
-  let short: string | undefined
+  let short: Shortage | undefined
   const idle: Slot[] = []
   const slots = createSlots({
     limits,
@@ -25,8 +25,8 @@ const kit = (limits: { maxLive: number; maxStarting: number }) => {
     served,
     held,
     idle,
-    set shortage(reason: string | undefined) {
-      short = reason
+    set shortage(shortage: Shortage | undefined) {
+      short = shortage
     },
     ask: (userId: string, signal = never): Promise<void> =>
       slots.acquire({ userId, signal, onWait: () => undefined }).then((slot) => {
@@ -152,13 +152,28 @@ test('a user has so many processes at most: more wait for their own to rest or e
 test('without memory nobody is served, idle processes go first, and new ones are refused with the reason', async () => {
   const k = kit({ maxLive: 10, maxStarting: 10 })
   k.idle.push(k.slots.hold('a'))
-  k.shortage = 'only 10 MB of memory are left.'
+  k.shortage = { of: 'memory', reason: 'only 10 MB of memory are left.' }
   expect(() => k.slots.assertRoom()).not.toThrow()
   expect(() => k.slots.assertRoom()).toThrow(/only 10 MB/)
   const asked = k.ask('a')
   k.shortage = undefined
   await asked
   expect(k.served).toEqual(['a'])
+})
+
+test('on a full disk nobody is served, nobody is ended for it, and it is told once', async () => {
+  const k = kit({ maxLive: 10, maxStarting: 10 })
+  k.idle.push(k.slots.hold('a'))
+  k.shortage = { of: 'disk', reason: 'the disk is full.' }
+  expect(() => k.slots.assertRoom()).toThrow(/the disk is full/)
+  const told: unknown[] = []
+  const asked = k.slots.acquire({ userId: 'a', signal: never, onWait: (...wait) => told.push(wait) })
+  k.slots.reconsider()
+  expect(told).toEqual([[0, { of: 'disk', reason: 'the disk is full.' }]])
+  expect([k.idle.length, k.slots.counts().waiting]).toEqual([1, 1])
+  k.shortage = undefined
+  await asked
+  expect(told).toHaveLength(1)
 })
 
 test('who gives up waiting takes no slot', async () => {

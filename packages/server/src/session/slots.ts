@@ -10,15 +10,19 @@ export type Slot = { started(): void; release(): void }
  * takes in few connections at a time.
  */
 export type ProcessSlots = {
-  /** Waits until there is room. `onWait` is called if that is not at once. Rejects when `signal` is aborted. */
-  acquire(ask: { userId: string; signal: AbortSignal; onWait: (ahead: number) => void }): Promise<Slot>
+  /** Waits until there is room. `onWait` is called once if that is not at once. Rejects when `signal` is aborted. */
+  acquire(ask: {
+    userId: string
+    signal: AbortSignal
+    onWait: (ahead: number, shortage: Shortage | undefined) => void
+  }): Promise<Slot>
   /** At once or not at all: for what nobody waits for. */
   tryAcquire(userId: string): Slot | undefined
   /** For a process that is there already. */
   hold(userId: string): Slot
   /** A process may be spared now that could not be before. */
   reconsider(): void
-  /** Throws out_of_capacity where a new process would have to wait for memory that nobody gives back. */
+  /** Throws out_of_capacity where a new process would have to wait for what nobody gives back. */
   assertRoom(): void
   /** Processes of a user, those that start or end too. */
   liveOf(userId: string): number
@@ -32,18 +36,20 @@ export type SlotLimits = {
   maxOf?: (userId: string) => number
 }
 
+/** Why there is no room for one more process. Those that rest can give memory back, and nothing of a disk. */
+export type Shortage = { of: 'memory' | 'disk'; reason: string }
+
 type Waiting = { grant(slot: Slot): void }
 
 /** Who got more than another lets them go first that often, but no more often than this: a line may have lasted for hours. */
 const mostLead = 32
 
-/** Memory comes back without telling anybody. */
-const memoryPollMs = 1000
+/** Memory and disks get room again without telling anybody. */
+const shortagePollMs = 1000
 
 export const createSlots = (options: {
   limits: SlotLimits
-  /** Why there is no memory for one more process; undefined where there is. */
-  shortage(): string | undefined
+  shortage(): Shortage | undefined
   /** Asks the process that is missed least (of a user's) to end, and tells whether it will. Undefined when all are needed. */
   makeRoom(userId?: string): Promise<boolean> | undefined
 }): ProcessSlots => {
@@ -140,10 +146,10 @@ export const createSlots = (options: {
     clearTimeout(poll)
     askTheFull()
     while (waitingForRoom() > 0 && starting < limits.maxStarting) {
-      const short = shortage() !== undefined
-      if (live >= limits.maxLive || short) {
-        while (leaving < waitingForRoom() && askToLeave());
-        if (short) poll = setTimeout(pump, memoryPollMs).unref()
+      const short = shortage()
+      if (live >= limits.maxLive || short !== undefined) {
+        while (short?.of !== 'disk' && leaving < waitingForRoom() && askToLeave());
+        if (short !== undefined) poll = setTimeout(pump, shortagePollMs).unref()
         return
       }
       const served = nextInTurn()
@@ -173,7 +179,7 @@ export const createSlots = (options: {
         const ahead = waiting()
         queues.set(userId, [...(queues.get(userId) ?? []), one])
         pump()
-        if (!granted) onWait(ahead)
+        if (!granted) onWait(ahead, shortage())
       }),
     tryAcquire: (userId) =>
       queues.size > 0 ||
@@ -186,9 +192,10 @@ export const createSlots = (options: {
     hold: (userId) => take(false, userId),
     reconsider: () => pump(),
     assertRoom: () => {
-      const reason = shortage()
-      if (reason === undefined || askToLeave()) return
-      throw new AppError('out_of_capacity', `There is no room for another session now: ${reason}`, { retryAfter: 10 })
+      const short = shortage()
+      if (short === undefined || (short.of === 'memory' && askToLeave())) return
+      const message = `There is no room for another session now: ${short.reason}`
+      throw new AppError('out_of_capacity', message, { retryAfter: 10 })
     },
     liveOf: (userId) => ofUser.get(userId)?.live ?? 0,
     counts: () => ({ live, starting, waiting: waiting() }),

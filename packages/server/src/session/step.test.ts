@@ -590,6 +590,26 @@ test('a full disk is waited for: it passes, and is not the session’s fault', (
   session.feed(ready(12), result({}, 12))
 })
 
+test('a process that ends without room to write is ended by the full disk, whatever a watchdog thought', () => {
+  const full = (generation: number): Input => ({
+    ...{ type: 'process.exited', generation, stderr: '' },
+    exit: { code: 137, signal: 'SIGKILL', diskFull: true },
+  })
+  const crashed = running().feed(full(1))
+  expect(crashed.events[0]).toMatchObject({
+    draft: { code: 'disk_full', message: 'claude was ended by SIGKILL while the disk is full.' },
+  })
+  const session = running().feed(crash())
+  for (let generation = 2; generation < 12; generation++) {
+    session.feed(launched(generation), { type: 'start.timeout', generation, afterMs: 5000 })
+    expect(session.effects.at(-1)).toEqual({ type: 'stop', generation })
+    session.feed(full(generation))
+    expect(session.state).toMatchObject({ status: 'recovering', turn: { id: 'a' } })
+  }
+  session.feed(ready(12), result({}, 12))
+  expect(session.completes).toEqual(['a success completed'])
+})
+
 test('a process that was being put to sleep when the server died is ended by the next one', () => {
   const session = idle().feed({ type: 'hibernate', generation: 1 }, execute('a'))
   session.feed({ type: 'adopted', alive: true })

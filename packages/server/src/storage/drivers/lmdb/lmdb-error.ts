@@ -1,5 +1,5 @@
-import { statfsSync } from 'node:fs'
 import { AppError } from '../../../lib/app-error.ts'
+import { isDiskFull } from '../../../lib/disk-full.ts'
 
 const mapFull = -30792
 const noSpace = 28
@@ -8,20 +8,11 @@ const inputOutput = 5
 
 const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined)
 
-/** LMDB calls a write that was cut short an input/output error, so ask the disk itself. */
-const isDiskFull = (folder: string): boolean => {
-  try {
-    const { bavail, bsize } = statfsSync(folder)
-    return bavail * bsize < 1024 * 1024
-  } catch {
-    return false
-  }
-}
-
 /** Any error of LMDB as AppError storage_full or storage_unavailable. */
 export const toKeyValueError = (folder: string, cause: unknown): AppError => {
   if (cause instanceof AppError) return cause
   const code = codeOf(cause)
+  // LMDB calls a write that was cut short an input/output error, so the disk itself is asked.
   const full =
     code === noSpace || code === overQuota || code === mapFull || (code === inputOutput && isDiskFull(folder))
   return full
