@@ -1,15 +1,19 @@
 import { once } from 'node:events'
-import { renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { createServer as createHttpServer, request } from 'node:http'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import type { Client } from '@aicm/client'
-import type { Health, HealthStatus } from '@aicm/protocol'
+import { sessionTokens, socketPaths } from '@aicm/broker'
+import { createClient, type Client } from '@aicm/client'
+import { routes, type Health, type HealthStatus } from '@aicm/protocol'
 import { kill } from '@aicm/testing/processes'
 import { requires } from '@aicm/testing/requires'
 import { mountSmallDisk } from '@aicm/testing/small-disk'
 import { startTestServer, type TestServer } from '@aicm/testing/start-server'
 import { until } from '@aicm/testing/until'
+import BetterSqlite from 'better-sqlite3'
 import { expect } from 'vitest'
+import { send } from './lib/http.ts'
 import { openSocket, type RawSocket } from './lib/ws.ts'
 
 const test = requires('linux')
@@ -118,6 +122,102 @@ test('a model API that cannot be reached is found out by the broker', async () =
   const health = await healthOf(client, 'it is known', ({ modelApi }) => modelApi.reachable !== null)
   expect(health.modelApi).toMatchObject({ reachable: false, error: expect.stringContaining('ECONNREFUSED') })
   expect(mentions('The model API cannot be reached')(health)).toBe(true)
+})
+
+/** What the broker answers to a call for a session of this user; undefined while it does not run. */
+const callModelApi = async (server: TestServer, userId: string): Promise<number | undefined> => {
+  const dir = join(server.dataDir, 'broker')
+  const key = sessionTokens(dir).give({ sessionId: 'ses_1', userId })
+  const call = request({
+    ...{ socketPath: socketPaths(dir).api, method: 'POST', path: '/v1/messages', agent: false },
+    headers: { 'x-api-key': key },
+  }).end('{"model":"claude-x"}')
+  const [answer] = await once(call, 'response').catch(() => [])
+  answer?.resume()
+  return answer?.statusCode
+}
+
+/** How often a breaker has changed to each state. */
+const breakerChanges = async (server: TestServer, domain: string): Promise<Record<string, number>> => {
+  const { text } = await send(`${server.url}/metrics`, 'GET', { token: await server.token() })
+  const found = text.matchAll(/^aicm_breaker_changes_total\{domain="(.+?)",state="(.+?)"\} (\d+)$/gm)
+  return Object.fromEntries(
+    [...found].flatMap(([, of, state, count]) => (of === domain ? [[state, Number(count)]] : [])),
+  )
+}
+
+test('each change of a credential’s breaker is counted and logged, and health is told of it at once', async () => {
+  let status = 500
+  const api = createHttpServer((asked, answer) => void asked.resume().once('end', () => answer.writeHead(status).end()))
+  api.listen(0, '127.0.0.1')
+  await once(api, 'listening')
+  const address = api.address()
+  const upstream = `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`
+  const env = { ANTHROPIC_API_KEY: 'sk-shared', ANTHROPIC_BASE_URL: upstream, AICM_HEALTH_INTERVAL: '3600' }
+  await using server = await startTestServer({ claude: 'fake', env })
+  const admin = await server.client()
+  const ada = createClient({ url: server.url, token: await server.addUser('ada') })
+  await ada.call(routes.credentials.create, { body: { kind: 'api-key', value: 'sk-adas-own', name: 'mine' } })
+  const adaId = (await ada.call(routes.auth.me, {})).id
+  const socket = await socketOf(server)
+  const failing = mentions('The model API failed several times in a row')
+
+  const breakBoth = async (): Promise<void> => {
+    for (const userId of [adaId, 'usr_other'])
+      await until('its breaker is open', async () => (await callModelApi(server, userId)) !== 500)
+  }
+  await until('the broker is configured', async () => (await callModelApi(server, adaId)) === 500)
+  await breakBoth()
+  await told(socket, failing)
+  await until('both are counted', async () => (await breakerChanges(server, 'modelApi')).open === 2)
+  // Another server counts from where it starts.
+  await server.restart()
+  const again = await socketOf(server)
+  expect(failing(await again.next('health'))).toBe(true)
+  status = 200
+  for (const userId of [adaId, 'usr_other'])
+    await until('it is asked again', async () => (await callModelApi(server, userId)) === 200)
+  await told(again, (health) => !failing(health))
+  await until('both are counted', async () => (await breakerChanges(server, 'modelApi')).closed === 2)
+  expect(await breakerChanges(server, 'modelApi')).toEqual({ 'half-open': 2, closed: 2 })
+  expect((await admin.health()).breakers.modelApi).toBe('closed')
+  await server.terminate()
+  const logged = readFileSync(join(server.dataDir, 'server.log'), 'utf8')
+    .split('\n')
+    .filter((line) => line.includes('circuit breaker for the model API'))
+    .map((line) => JSON.parse(line))
+  expect(logged.map(({ state }) => state).toSorted()).toEqual([
+    'closed',
+    'closed',
+    'half-open',
+    'half-open',
+    'open',
+    'open',
+  ])
+  expect(new Set(logged.map(({ credential }) => credential)).size).toBe(2)
+  ada.close()
+  socket.close()
+  again.close()
+  api.close()
+})
+
+test('a change of the storage’s breaker is told at once', async () => {
+  await using server = await startTestServer({ claude: 'fake', env: { AICM_HEALTH_INTERVAL: '3600' } })
+  const client = await server.client()
+  const socket = await socketOf(server)
+  const { id } = await client.sessions.create()
+  const failing = mentions('Writing to the database failed several times in a row')
+  const token = await server.token()
+  const prompt = () => send(`${server.url}/v1/sessions/${id}/execute`, 'POST', { token, body: { prompt: '@text(x)' } })
+  const other = new BetterSqlite(join(server.dataDir, 'aicm.db'))
+  other.exec('BEGIN IMMEDIATE')
+  await until('it is open', async () => (await prompt()) && (await client.health()).breakers.storage === 'open')
+  await told(socket, failing)
+  other.close()
+  await until('a prompt is taken', async () => (await prompt()).status === 202)
+  await told(socket, (health) => !failing(health))
+  expect(await breakerChanges(server, 'storage')).toMatchObject({ 'half-open': expect.any(Number), closed: 1 })
+  socket.close()
 })
 
 requires(

@@ -48,6 +48,7 @@ test('it starts unconfigured, says so in the API’s own words, and tells its st
     pid: process.pid,
     mode: null,
     credentials: [],
+    breakerChanges: [],
     activeRequests: 0,
     answering: [],
   })

@@ -8,6 +8,7 @@ import type { Backend } from './backend.ts'
 import { brokerControl } from './client.ts'
 import type { BrokerConfig, Credential, Secret } from './config.ts'
 import { controlHandler } from './control.ts'
+import { createBreakerChanges } from './credentials/breaker-changes.ts'
 import { createLane, type Lane } from './credentials/lane.ts'
 import { createSource, type Renewed } from './credentials/source.ts'
 import { demoBackend } from './demo/demo-backend.ts'
@@ -60,6 +61,7 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
     keeps: (sessionId) => config?.budgets?.sessions?.[sessionId] !== undefined,
   })
   const reserved: Reserved = new Map()
+  const breakers = createBreakerChanges(({ credentialId, state }) => log.write('breaker', { credentialId, state }))
   const demo = demoBackend()
   let active = 0
   const answering = new Map<ServerResponse, { sessionId: string; sentBefore: number }>()
@@ -71,6 +73,7 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
     version: brokerVersion,
     mode: config?.mode ?? null,
     credentials: backend?.credentials() ?? [],
+    breakerChanges: breakers.newest(),
     activeRequests: active,
     answering: [...answering].map(([{ socket }, { sessionId, sentBefore }]) => ({
       sessionId,
@@ -98,6 +101,7 @@ export const openBroker = async ({ dir, drainMs = 10_000, watchMs = 2_000 }: Bro
         source ?? createSource(credential, { onRenewed: (tokens) => keepRenewed(credential, tokens) }),
       )
     })
+    for (const lane of lanes) if (!before.includes(lane)) breakers.watch(lane)
     backend = liveBackend({
       lanes,
       account: createAccount({ budgets, pricing: createPricing(prices), ledger, reserved }),

@@ -7,7 +7,7 @@ export { isSubscription, type BrokerConfig, type Credential, type CredentialKind
 export { readLimitedUntil } from './credentials/limit-message.ts'
 export { openRenewed, type RenewedKey } from './renewed.ts'
 export { createSecretBox, deriveKey, type SecretBox } from './secret-box.ts'
-export type { BrokerStatus, CredentialStatus } from './status.ts'
+export type { BreakerChange, BrokerStatus, CredentialStatus } from './status.ts'
 export { readExceeded, type Budget, type Budgets, type PeriodBudgets } from './usage/budgets.ts'
 export type { UsageEntry } from './usage/entry.ts'
 export { parsePrices, type PriceTable } from './usage/prices.ts'

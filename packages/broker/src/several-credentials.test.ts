@@ -84,6 +84,22 @@ test("a subscription's token serves no prompt of a guest, for whom other credent
   expect(JSON.parse((await call(broker)).body)).toEqual({ by: 'key-own' })
 })
 
+test('each change of a breaker is told, also of one that was given other settings since', async () => {
+  const answers = { 'key-a': { status: 500 }, 'key-b': { status: 500 } }
+  await using upstream = await upstreamBy(answers)
+  await using broker = await testBroker(config(key('a', upstream.url, 'usr_1')))
+  for (let failure = 0; failure < 10; failure++) expect((await call(broker)).status).toBe(500)
+  await broker.control.configure(config({ ...key('a', upstream.url, 'usr_1'), maxConcurrent: 2 }))
+  for (let failure = 0; failure < 10; failure++) expect((await call(broker)).status).toBe(500)
+  await broker.control.configure(config(key('b', upstream.url)))
+  for (let failure = 0; failure < 10; failure++) expect((await call(broker)).status).toBe(500)
+  expect((await broker.control.status()).breakerChanges).toEqual([
+    { seq: 1, credentialId: 'a', state: 'open' },
+    { seq: 2, credentialId: 'a', state: 'open' },
+    { seq: 3, credentialId: 'b', state: 'open' },
+  ])
+})
+
 test.each([
   [{ status: 401 }, 'auth_required'],
   [{ status: 429, headers: { 'retry-after': '100' } }, 'resting'],

@@ -21,6 +21,9 @@ export type CredentialStatus = {
   lastUsedAt: string | null
 }
 
+/** `seq` counts the changes of all credentials since the start of the broker, from 1. */
+export type BreakerChange = { seq: number; credentialId: string; state: BreakerState }
+
 export type BrokerStatus = {
   pid: number
   /** ISO 8601. */
@@ -29,6 +32,8 @@ export type BrokerStatus = {
   /** null until it has been configured. */
   mode: 'live' | 'demo' | null
   credentials: CredentialStatus[]
+  /** The newest changes of their circuit breakers, the oldest first. */
+  breakerChanges: BreakerChange[]
   activeRequests: number
   /** Answers that are being given, and how much of each has been sent: who asks twice sees which of them go on. */
   answering: { sessionId: string; sentBytes: number }[]

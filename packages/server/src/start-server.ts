@@ -38,11 +38,11 @@ import { assertRequired, createSessionWalls } from './isolation/isolation.ts'
 import { assertMountable } from './isolation/read-only-mounts.ts'
 import { AppError, toAppError } from './lib/app-error.ts'
 import { assets } from './lib/assets.ts'
-import { createBreaker } from './lib/breaker.ts'
+import { createBreaker, type BreakerState } from './lib/breaker.ts'
 import { systemClock } from './lib/clock.ts'
 import { isDiskFull } from './lib/disk-full.ts'
 import { openLogFile } from './lib/log-file.ts'
-import { createMetrics } from './observability/metrics.ts'
+import { createMetrics, type FailureDomain } from './observability/metrics.ts'
 import { openStorage, type Recovery } from './open-storage.ts'
 import { removeTree } from './process/remove-tree.ts'
 import { sizeOfFolders } from './process/size-of-folders.ts'
@@ -137,6 +137,10 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     onCompared: (agrees) => metrics.costCompared(agrees),
     onRenewed: ({ id, userId, kind }) =>
       audit.record({ action: 'credentials.renewed', userId: userId ?? undefined, target: id, detail: { kind } }),
+    onBreakerChange: ({ credentialId, state }) => {
+      log.warn({ credential: credentialId, state }, 'the circuit breaker for the model API')
+      breakerChanged('modelApi', state)
+    },
   })
   const { broker } = spending
   const tokens = sessionTokens(brokerDir)
@@ -291,9 +295,17 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   const firstAdmin = await accounts.createFirstAdmin(config.adminPassword, recovery?.refilled.lostUsers[0])
   if (isFirst) void audit.record({ action: 'server.first_admin', target: 'admin' })
 
-  const metrics = createMetrics(registry.counts)
-  storage.breaker.onChange((state) => metrics.breakerChanged('storage', state))
-  starts.onChange((state) => metrics.breakerChanged('claude', state))
+  /** Of all credentials, as of the last look. */
+  let modelApiBreaker: BreakerState = 'closed'
+  const metrics = createMetrics(registry.counts, () => ({
+    ...{ storage: storage.breaker.state(), claude: starts.state(), modelApi: modelApiBreaker },
+  }))
+  const breakerChanged = (domain: FailureDomain, state: BreakerState): void => {
+    metrics.breakerChanged(domain, state)
+    healthChecker.lookNow()
+  }
+  storage.breaker.onChange((state) => breakerChanged('storage', state))
+  starts.onChange((state) => breakerChanged('claude', state))
   const health = createHealth({
     config,
     version: assets.version,
@@ -312,7 +324,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   const healthChecker = createHealthChecker({
     health: async () => {
       const found = await health()
-      metrics.breakerChanged('modelApi', found.breakers.modelApi)
+      modelApiBreaker = found.breakers.modelApi
       return found
     },
     intervalMs: config.healthIntervalMs,

@@ -3,6 +3,7 @@ import {
   brokerVersion,
   openRenewed,
   socketPaths,
+  type BreakerChange,
   type BrokerConfig,
   type BrokerStatus,
   type RenewedKey,
@@ -56,6 +57,8 @@ export const createBrokerProcess = (options: {
   sealKey: Uint8Array
   onRenewed(key: RenewedKey, tokens: { accessToken: string; refreshToken: string; expiresAt: number }): Promise<unknown>
   takeUsage(status: BrokerStatus): Promise<void>
+  /** A credential's circuit breaker has changed, in the time of this server. */
+  onBreakerChange(change: BreakerChange): void
   /** Passed on to it, for TLS to the upstream. */
   extraCaCerts: string | undefined
   log: Log
@@ -63,6 +66,13 @@ export const createBrokerProcess = (options: {
   const control = brokerControl(options.dir)
   const status = (): Promise<BrokerStatus | undefined> => control.status().catch(() => undefined)
   let restarts = 0
+  /** The last change of a breaker that was told; those from before this server were another's to tell. */
+  let toldTo: number | undefined
+
+  const tellBreakerChanges = (changes: BreakerChange[]): void => {
+    for (const change of changes.filter(({ seq }) => seq > (toldTo ?? 0))) options.onBreakerChange(change)
+    toldTo = changes.at(-1)?.seq ?? 0
+  }
 
   const start = async (): Promise<void> => {
     await startDetached([process.execPath, options.main, '--dir', options.dir], {
@@ -99,7 +109,11 @@ export const createBrokerProcess = (options: {
     const found = await status()
     // One of another version finishes what it streams, beside its successor.
     if (found !== undefined && found.version !== brokerVersion) await control.stop().catch(() => undefined)
-    if (found?.version !== brokerVersion) await start()
+    if (found?.version === brokerVersion) toldTo ??= found.breakerChanges.at(-1)?.seq
+    else {
+      await start()
+      toldTo = 0
+    }
     return configuringInTurn(async () => control.configure(await newestConfig()))
   }
 
@@ -148,7 +162,10 @@ export const createBrokerProcess = (options: {
       const look = async (): Promise<void> => {
         const found = await status()
         if (signal.aborted) return
-        if (found !== undefined && found.mode !== null && found.version === brokerVersion) return collectFrom(found)
+        if (found !== undefined && found.mode !== null && found.version === brokerVersion) {
+          tellBreakerChanges(found.breakerChanges)
+          return collectFrom(found)
+        }
         options.log.warn({}, 'the broker is down; it is started again')
         await ensure()
         restarts++

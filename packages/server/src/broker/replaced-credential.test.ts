@@ -26,6 +26,7 @@ const open = async (dir: string) => {
     }),
     onRenewed: credentials.renew,
     takeUsage: async () => {},
+    onBreakerChange: () => {},
   })
   const record = await credentials.create('usr_1', { kind: 'oauth', refreshToken: 'refresh-given' })
   await process.up()

@@ -8,6 +8,7 @@ import {
   parsePrices,
   periods,
   sumKeys,
+  type BreakerChange,
   type BrokerConfig,
   type Credential as BrokerCredential,
   type PriceTable,
@@ -72,6 +73,8 @@ export const createSpending = (parts: {
   onRenewed(credential: CredentialRecord): Promise<void>
   /** See createUsageTaker. */
   onCompared(agrees: boolean): void
+  /** See createBrokerProcess. */
+  onBreakerChange(change: BreakerChange): void
   clock: Clock
   log: Log
 }): Spending => {
@@ -141,6 +144,7 @@ export const createSpending = (parts: {
       onCompared: parts.onCompared,
       log,
     }),
+    onBreakerChange: parts.onBreakerChange,
     extraCaCerts: config.extraCaCerts,
     log,
   })

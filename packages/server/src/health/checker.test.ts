@@ -7,7 +7,7 @@ const ok: HealthStatus = { status: 'ok', reasons: [] }
 const ill = (...reasons: string[]): HealthStatus => ({ status: 'degraded', reasons })
 
 /** A checker whose looks see these states, one after the other, the last one for ever. */
-const watch = (states: (HealthStatus | Promise<HealthStatus> | Error)[]) => {
+const watch = (states: (HealthStatus | Promise<HealthStatus> | Error)[], intervalMs = 1) => {
   const logged: string[] = []
   const told: HealthStatus[] = []
   let looks = 0
@@ -23,7 +23,7 @@ const watch = (states: (HealthStatus | Promise<HealthStatus> | Error)[]) => {
       if (state instanceof Error) throw state
       return (await state) as Health
     },
-    intervalMs: 1,
+    intervalMs,
     log,
   })
   checker.onChange((status) => told.push(status))
@@ -58,6 +58,21 @@ test('a look that fails is logged, and the next one comes', async () => {
   const { logged, told, stop } = watch([new Error('no'), ill('a')])
   await expect.poll(() => told).toEqual([ill('a')])
   expect(logged[0]).toBe('error health could not be checked')
+  stop()
+})
+
+test('a change is looked at without waiting, also one that comes during a look', async () => {
+  const slow = Promise.withResolvers<HealthStatus>()
+  const { checker, told, looks, stop } = watch([ok, ill('a'), slow.promise, ok], 3600_000)
+  await expect.poll(looks).toBe(1)
+  checker.lookNow()
+  await expect.poll(() => told).toEqual([ill('a')])
+  checker.lookNow()
+  await expect.poll(looks).toBe(3)
+  checker.lookNow()
+  slow.resolve(ill('b'))
+  await expect.poll(() => told).toEqual([ill('a'), ill('b'), ok])
+  expect(looks()).toBe(4)
   stop()
 })
 

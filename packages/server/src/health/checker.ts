@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Health, HealthStatus } from '@aicm/protocol'
 import type { Log } from '../lib/log.ts'
 
@@ -10,6 +9,8 @@ export type HealthChecker = {
   onChange(listener: (status: HealthStatus) => void): () => void
   /** Looks now, and then every `intervalMs` until `signal`. */
   run(signal: AbortSignal): void
+  /** Something has changed: looks at once, or once more behind the look that is under way. */
+  lookNow(): void
 }
 
 export const createHealthChecker = ({
@@ -23,6 +24,7 @@ export const createHealthChecker = ({
 }): HealthChecker => {
   const listeners = new Set<(status: HealthStatus) => void>()
   let last: HealthStatus | undefined
+  let lookNow = (): void => undefined
 
   const look = async (signal: AbortSignal): Promise<void> => {
     const { status, reasons } = await health()
@@ -37,9 +39,14 @@ export const createHealthChecker = ({
   }
 
   const lookForEver = async (signal: AbortSignal): Promise<void> => {
+    signal.addEventListener('abort', () => lookNow(), { once: true })
     while (!signal.aborted) {
+      const wanted = Promise.withResolvers<void>()
+      lookNow = wanted.resolve
       await look(signal).catch((error: unknown) => log.error({ err: error }, 'health could not be checked'))
-      await delay(intervalMs, undefined, { signal, ref: false }).catch(() => undefined)
+      const timer = setTimeout(lookNow, intervalMs).unref()
+      await wanted.promise
+      clearTimeout(timer)
     }
   }
 
@@ -50,5 +57,6 @@ export const createHealthChecker = ({
       return () => void listeners.delete(listener)
     },
     run: (signal) => void lookForEver(signal),
+    lookNow: () => lookNow(),
   }
 }

@@ -7,6 +7,7 @@ export type FailureDomain = 'claude' | 'modelApi' | 'storage'
 export type Counts = Record<string, number>
 
 export type Metrics = {
+  /** Called once for each change: of the model API there is a breaker for each credential. */
   breakerChanged(domain: FailureDomain, state: BreakerState): void
   /** A session's cost as claude reports it and as the ledger has it. */
   costCompared(agrees: boolean): void
@@ -20,8 +21,7 @@ const states: readonly BreakerState[] = ['closed', 'half-open', 'open']
  * What is counted is counted here; the library that writes it down is loaded when somebody asks. No session's, user's or
  * workspace's id is ever a label.
  */
-export const createMetrics = (counts: () => Counts): Metrics => {
-  const current: Record<FailureDomain, BreakerState> = { claude: 'closed', modelApi: 'closed', storage: 'closed' }
+export const createMetrics = (counts: () => Counts, breakers: () => Record<FailureDomain, BreakerState>): Metrics => {
   const changes = new Map<string, { labels: { domain: FailureDomain; state: BreakerState }; count: number }>()
 
   const comparisons = { agrees: 0, differs: 0 }
@@ -38,7 +38,7 @@ export const createMetrics = (counts: () => Counts): Metrics => {
       help: 'Circuit breakers by failure domain: 1 for the state that it is in',
       ...{ labelNames, registers },
       collect() {
-        for (const [domain, is] of Object.entries(current))
+        for (const [domain, is] of Object.entries(breakers()))
           for (const state of states) this.set({ domain, state }, is === state ? 1 : 0)
       },
     })
@@ -78,8 +78,6 @@ export const createMetrics = (counts: () => Counts): Metrics => {
 
   return {
     breakerChanged: (domain, state) => {
-      if (current[domain] === state) return
-      current[domain] = state
       const key = `${domain} ${state}`
       changes.set(key, { labels: { domain, state }, count: (changes.get(key)?.count ?? 0) + 1 })
     },
