@@ -4,6 +4,7 @@ import { toolResultText, type Client } from '@aicm/client'
 import { groupFolders } from '@aicm/testing/groups'
 import { kill } from '@aicm/testing/processes'
 import { requires } from '@aicm/testing/requires'
+import { mountSmallDisk } from '@aicm/testing/small-disk'
 import { freePort, runServer } from '@aicm/testing/run-server'
 import { allGone, startTestServer, type TestServer } from '@aicm/testing/start-server'
 import { tempDir } from '@aicm/testing/temp-dir'
@@ -127,6 +128,36 @@ test('a session stays in its group when the server dies, and its group goes with
   await until('all are', () => foldersOf(server, other.id).length === 0)
   await server.terminate()
   expect(groupFolders(server.dataDir)).toEqual([])
+})
+
+requires(
+  'cgroup',
+  'root',
+  'net-namespace',
+)('a server that is stopped leaves stale files for the next one to remove, and no group', async () => {
+  await using server = await startTestServer({ claude: 'fake' })
+  const client = await server.client()
+  const { id } = await client.sessions.create()
+  await client.session(id).execute('hello').complete()
+  await server.kill9()
+  for (const { pid } of server.sessionProcesses(id).all) kill(pid, 'SIGKILL')
+  const stale = ['ses_gone', 'ses_gone_too'].map((name) => join(server.dataDir, 'sessions', name))
+  for (const path of stale) {
+    mkdirSync(path)
+    writeFileSync(join(path, 'file'), '')
+  }
+  {
+    // They cannot be removed however often that is tried.
+    await using first = await mountSmallDisk(100, { within: stale[0] })
+    await using second = await mountSmallDisk(100, { within: stale[1] })
+    await server.restart()
+    await until('the removal has begun', () => stale.some((path) => !existsSync(join(path, 'file'))))
+    expect(await server.terminate()).toBe(0)
+    expect([first.path, second.path].every((path) => existsSync(path))).toBe(true)
+    expect(groupFolders(server.dataDir)).toEqual([])
+  }
+  await server.restart()
+  await until('they are removed', () => !stale.some((path) => existsSync(path)))
 })
 
 test('an administrator gives a user other limits, and a session may have less of them, not more', async () => {

@@ -411,10 +411,11 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   broker.up().catch((error: unknown) => log.error({ err: error }, 'the broker could not be started'))
   broker.watch(stopping.signal)
   healthChecker.run(stopping.signal)
-  const sweeping = registry.sweepStrays().then(
+  const sweeping = registry.sweepStrays(stopping.signal).then(
     (swept) =>
       swept.ended + swept.removed > 0 && log.warn(swept, 'what a server that died had left behind was removed'),
-    (error: unknown) => log.error({ err: error }, 'what the last server left behind could not be looked for'),
+    (error: unknown) =>
+      stopping.signal.aborted || log.error({ err: error }, 'what the last server left behind could not be looked for'),
   )
   workspaces.restore().catch((error: unknown) => log.error({ err: error }, 'interrupted clones could not be marked'))
   const oidcProblem = oidc?.check().then(
@@ -450,7 +451,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     await http.close()
     if (settings.stopWithServer && !keepSessions) await registry.stopAll()
     await registry.release()
-    // What it removes it removes from groups that are removed themselves below.
+    // What it removes it removes from groups that are removed themselves below. Of files it leaves the rest to the next start.
     await sweeping
     await audit.record({ action: 'server.stop' })
     log.info({}, 'stopped')

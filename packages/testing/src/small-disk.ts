@@ -18,9 +18,9 @@ const isUnmounted = (path: string): boolean => {
 /** A disk that is soon full: a tmpfs of so many kilobytes and files, until it is disposed of. Only root can mount one. */
 export const mountSmallDisk = async (
   kilobytes: number,
-  files = 100_000,
+  { files = 100_000, within = tmpdir() }: { files?: number; within?: string } = {},
 ): Promise<AsyncDisposable & { path: string }> => {
-  const path = await mkdtemp(join(tmpdir(), 'aicm-disk-'))
+  const path = await mkdtemp(join(within, 'aicm-disk-'))
   run('mount', '-t', 'tmpfs', '-o', `size=${kilobytes}k,nr_inodes=${files}`, 'tmpfs', path)
   return {
     path,

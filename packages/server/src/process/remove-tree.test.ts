@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { mkdir, open, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { tempDir } from '@aicm/testing/temp-dir'
@@ -26,6 +26,17 @@ test('the path may go through a folder that this process has open', async () => 
   await using folder = await open(dir.path)
   await removeTree(`/proc/self/fd/${folder.fd}/tree`)
   expect(readdirSync(dir.path)).toEqual([])
+})
+
+test('an abort ends it in the middle', async () => {
+  await using dir = await tempDir()
+  await mkdir(join(dir.path, 'tree'))
+  for (let count = 0; count < 5000; count++) writeFileSync(join(dir.path, 'tree', `${count}`), '')
+  const stopping = new AbortController()
+  const removed = removeTree(join(dir.path, 'tree'), { signal: stopping.signal })
+  stopping.abort()
+  await expect(removed).rejects.toMatchObject({ name: 'AbortError' })
+  expect(readdirSync(dir.path)).toEqual(['tree'])
 })
 
 test('what cannot be removed is said', async () => {

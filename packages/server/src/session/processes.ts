@@ -44,10 +44,12 @@ export type RunningProcesses = {
   sweep(isWanted: (sessionId: string) => boolean): Promise<string[]>
   /**
    * Ends processes that are nobody's, because a server died between starting them and writing that down, and removes files
-   * that are nobody's any more. `generationOf` tells a session's newest; undefined when there is no such session.
+   * that are nobody's any more. `generationOf` tells a session's newest; undefined when there is no such session. Once `signal`
+   * is aborted the rest is left to the next start: all but the groups, which are soon done.
    */
   sweepStrays(
     generationOf: (sessionId: string) => Promise<number | undefined>,
+    signal: AbortSignal,
   ): Promise<{ ended: number; removed: number }>
   count(): number
   /**
@@ -310,11 +312,12 @@ export const createProcesses = (
       return swept
     },
 
-    sweepStrays: async (generationOf) => {
+    sweepStrays: async (generationOf, signal) => {
       let [ended, removed] = [0, 0]
       const homes = `HOME=${join(settings.dataDir, 'users')}/`
       const markers = await markersIn(markerName, (environment) => environment.some((text) => text.startsWith(homes)))
       for (const marker of markers) {
+        if (signal.aborted) break
         const [sessionId = '', generation] = marker.split('/')
         if ((await generationOf(sessionId)) === Number(generation)) continue
         await killMarked(`${markerName}=${marker}`)
@@ -323,6 +326,7 @@ export const createProcesses = (
       await sweepGroups(generationOf)
       const sessions = join(settings.dataDir, 'sessions')
       for (const sessionId of await readdir(sessions).catch(() => [])) {
+        if (signal.aborted) break
         const newest = await generationOf(sessionId)
         const stale =
           newest === undefined
@@ -330,7 +334,7 @@ export const createProcesses = (
             : (await readdir(sessionDir(sessionId)).catch(() => []))
                 .filter((name) => /^\d+$/.test(name) && Number(name) < newest)
                 .map((name) => join(sessionDir(sessionId), name))
-        for (const path of stale) await removeTree(path)
+        for (const path of stale) await removeTree(path, { signal })
         removed += stale.length
       }
       return { ended, removed }

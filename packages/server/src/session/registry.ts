@@ -29,7 +29,7 @@ export type Registry = {
   /** After a start of the server: takes over what still runs, ends what nobody wants. */
   restore(): Promise<{ adopted: number; swept: number }>
   /** After a start, when nobody waits any more: ends and removes what is nobody's. Before the first spare is started. */
-  sweepStrays(): Promise<{ ended: number; removed: number }>
+  sweepStrays(signal: AbortSignal): Promise<{ ended: number; removed: number }>
   /** Puts resting sessions to sleep, unloads sleeping ones, closes forgotten ones. Called now and then. */
   tidy(): Promise<void>
   /** Ends all processes: turns that run are cut off here, and go on after the next start. */
@@ -245,9 +245,10 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
       return { adopted: busy.length, swept: swept.length }
     },
 
-    sweepStrays: () =>
+    sweepStrays: (signal) =>
       deps.processes.sweepStrays(
         async (id) => (loaded.get(id)?.session.record() ?? (await database.sessions.get(id)))?.state.generation,
+        signal,
       ),
 
     tidy: async () => {

@@ -666,7 +666,7 @@ test('without memory a new session is refused with the reason, and nothing is le
 requires('root', 'net-namespace')(
   'a launch without room for its files is tried until there is some, whatever the ceiling',
   async () => {
-    await using disk = await mountSmallDisk(100_000, 200)
+    await using disk = await mountSmallDisk(100_000, { files: 200 })
     await using node = await openSessionNode()
     await symlink(disk.path, join(node.dir, 'sessions'))
     const fillers: string[] = []
@@ -892,7 +892,7 @@ test('what a server left behind that died before it could write it down is found
   expect(runningIn(node.dir)).toBe(2)
   const second = node.serve()
   // The session is still known; its process is known by its generation.
-  expect(await second.registry.sweepStrays()).toEqual({ ended: 1, removed: 1 })
+  expect(await second.registry.sweepStrays(new AbortController().signal)).toEqual({ ended: 1, removed: 1 })
   await expect.poll(() => runningIn(node.dir)).toBe(1)
   await killMarked(markerOf(session))
 })
