@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Message } from '@aicm/protocol'
-import { systemClock } from '../../server/src/lib/clock.ts'
+import { systemClock, type Clock } from '../../server/src/lib/clock.ts'
 import { createBreaker } from '../../server/src/lib/breaker.ts'
 import type { Log } from '../../server/src/lib/log.ts'
 import type { SessionWalls } from '../../server/src/isolation/isolation.ts'
@@ -33,6 +33,7 @@ export type ServeOptions = {
   maxProcesses?: number
   rest?: Partial<RestLimits>
   unloadMs?: number
+  clock?: Clock
   spares?: Partial<RegistryDeps['spares']>
   shortage?: RegistryDeps['shortage']
   sentBytes?: (sessionId: string) => Promise<number | undefined>
@@ -128,7 +129,7 @@ export const openSessionNode = async (): Promise<SessionNode> => {
       const deps: RegistryDeps = {
         processes,
         policy: { ...policy, ...options.policy },
-        clock: systemClock,
+        clock: options.clock ?? systemClock,
         log,
         onClosed: () => undefined,
         ...{ billed: () => true, servesGuests: () => true, onGuest: async () => {} },

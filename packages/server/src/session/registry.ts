@@ -78,6 +78,9 @@ const keyOf = (config: CreateSession & { userId: string }): SpareKey => ({
 
 type Loaded = { session: Session; askedAt: number }
 
+/** After a start of the machine its clock may be wrong for a while. */
+const clockSettlesMs = 15 * 60_000
+
 /** Sessions adopted at once at start: each reads its journal. */
 const restoreConcurrency = 16
 
@@ -156,8 +159,10 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
   }
 
   const closeForgotten = async (closeMs: number): Promise<void> => {
-    // Counted from the start of the server: a clock that is set does not make all sessions old.
-    const now = begun.wall + (performance.now() - begun.monotonic)
+    const sinceStart = performance.now() - begun.monotonic
+    if (sinceStart < Math.min(closeMs, clockSettlesMs)) return
+    // By the clock, and by what it said at the start: one that is set, forward or back, does not make all sessions old.
+    const now = Math.min(deps.clock.now(), begun.wall + sinceStart)
     for (const { id, state, updatedAt } of await database.sessions.listOpen()) {
       if (state.status !== 'idle' || now - updatedAt < closeMs) continue
       const session = await load(id)

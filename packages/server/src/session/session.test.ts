@@ -7,7 +7,7 @@ import { markerOf, newTurnId, openSessionNode, type SessionServer } from '@aicm/
 import { findProcesses } from '@aicm/testing/processes'
 import { requires } from '@aicm/testing/requires'
 import { mountSmallDisk } from '@aicm/testing/small-disk'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { markerName } from '../claude/start.ts'
 import { AppError } from '../lib/app-error.ts'
 import { processesWithMarker } from '../process/identity.ts'
@@ -618,6 +618,39 @@ test('a session that works, is asked something or is read is not put to sleep or
   await reader.return?.()
   await expect.poll(() => server.registry.tidy().then(() => server.registry.counts().loaded)).toBe(0)
 })
+
+const hour = 3600_000
+
+for (const jump of [2 * hour, -2 * hour])
+  test(`a clock that jumps by ${jump / hour} hours closes no session, neither while the server runs nor for the next server`, async () => {
+    await using node = await openSessionNode()
+    const now = performance.now.bind(performance)
+    let elapsed = 0
+    let jumped = 0
+    using _ = vi.spyOn(performance, 'now').mockImplementation(() => now() + elapsed)
+    const options = { rest: { closeMs: hour }, clock: { now: () => Date.now() + elapsed + jumped } }
+    const server = node.serve(options)
+    const use = async (): Promise<string> => {
+      const session = await server.create()
+      await until(session, completed(await prompt(session, '@text(hello)')))
+      return session.record().id
+    }
+    const ids = [await use()]
+    elapsed = 0.4 * hour
+    jumped = jump
+    ids.push(await use())
+    await server.registry.tidy()
+    await server.registry.release()
+    // When the next one starts it is set right, and is wrong again at the start of the one after it.
+    let next = server
+    for (jumped of [0, jump]) {
+      next = node.serve(options)
+      await next.registry.restore()
+      await next.registry.tidy()
+      await next.registry.release()
+    }
+    for (const id of ids) expect((await next.registry.peek(id))?.state.status).toBe('idle')
+  })
 
 test('a session that nobody used for too long is closed, whether it is loaded or not', async () => {
   await using node = await openSessionNode()
