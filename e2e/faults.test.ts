@@ -69,6 +69,24 @@ test('a server that is stopped for the rest of a turn goes on where it was: noth
   expect(server.sessionProcesses(id).claude).toBe(claude)
 })
 
+test('how long the watchdogs wait is the operator’s to say', async () => {
+  const times = ['--ping-interval', '100ms', '--ping-timeout', '250ms', '--stop-timeout', '300ms']
+  await using own = await startTestServer({ claude: 'fake', args: times })
+  const caller = await own.client()
+  const { id } = await caller.sessions.create()
+  await caller.session(id).execute('@ignore-term @text(stubborn)').complete()
+  kill(await until('claude runs', () => own.sessionProcesses(id).claude), 'SIGSTOP')
+  await until('it was ended', async () => (await caller.sessions.get(id)).process === 'none')
+  const told = (await logOf(caller, id)).flatMap((message) =>
+    message.type === 'progress' ? [`${message.kind} ${message.text}`] : [],
+  )
+  expect(told.slice(-3)).toEqual([
+    expect.stringContaining('unresponsive claude has given no sign of life for'),
+    'stop_ignored claude did not end within 0.3 s of being asked to, and was killed.',
+    expect.stringContaining('process_ended claude has given no sign of life'),
+  ])
+})
+
 test('SIGTERM while prompts come in, and twice more: what was accepted is answered once, and the server ends by itself', async () => {
   const sessions = await Promise.all(Array.from({ length: 5 }, () => open()))
   await Promise.all(sessions.map(({ session }) => session.execute('@text(warm)').complete()))

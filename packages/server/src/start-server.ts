@@ -84,12 +84,8 @@ const memoryOfProcess = 256 * 2 ** 20
 /** One helper for files is allowed for so much: it takes a third of that. */
 const memoryOfHelpers = 128 * 2 ** 20
 const mostReserve = 512 * 2 ** 20
-const resultWaitMs = 10_000
-/** A resting claude is asked for a sign of life so long after its last, and has so long to give one. */
-const liveness = { pingMs: 5 * 60_000, pongMs: 30_000 }
 /** A process whose journal has become so long is replaced when it rests: files have a limit, and so have disks. */
 const longJournal = 512 * 2 ** 20
-const stopGraceMs = 5000
 /** Failed starts in a row, of whatever sessions, and how long claude is then left alone. */
 const startBreaker = { failures: 8, probeAfterMs: 10_000 }
 /** How long a session that sleeps is kept in memory. */
@@ -227,7 +223,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     billed: spending.isBilled,
     servesGuests: spending.servesGuests,
     onGuest: spending.onGuest,
-    limits: { ...settings.watch, ...liveness, resultMs: resultWaitMs, graceMs: stopGraceMs },
+    limits: settings.watch,
     starts,
     sentBytes: broker.sentBytes,
     slotLimits: {

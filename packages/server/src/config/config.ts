@@ -20,7 +20,7 @@ export type SessionSettings = {
   /** Bytes; undefined: by the machine's memory. */
   memoryReserve: number | undefined
   warm: { min: number; max: number }
-  watch: { turnMs: number; toolMs: number; startMs: number }
+  watch: Record<'turnMs' | 'toolMs' | 'startMs' | 'resultMs' | 'pingMs' | 'pongMs' | 'graceMs', number>
   retry: { baseDelay: number; maxDelay: number; factor: number; maxRetries: number }
   continue: 'auto' | 'ask' | 'never'
   stopWithServer: boolean
@@ -186,7 +186,15 @@ const sessionSettingsOf = (values: Values): SessionSettings => {
     maxProcesses: values.maxProcesses === undefined ? undefined : number('maxProcesses', 1),
     memoryReserve: values.memoryReserve === undefined ? undefined : number('memoryReserve', 0) * 1024 * 1024,
     warm: { min: number('warmMin', 0), max: number('warmMax', 0) },
-    watch: { turnMs: limit('turnTimeout'), toolMs: limit('toolTimeout'), startMs: limit('startTimeout') },
+    watch: {
+      turnMs: limit('turnTimeout'),
+      toolMs: limit('toolTimeout'),
+      startMs: limit('startTimeout'),
+      resultMs: limit('resultTimeout'),
+      pingMs: limit('pingInterval'),
+      pongMs: limit('pingTimeout'),
+      graceMs: limit('stopTimeout'),
+    },
     retry: {
       baseDelay: limit('retryBaseDelay'),
       maxDelay: limit('retryMaxDelay'),
