@@ -44,6 +44,15 @@ test('in version 1 each controller has its hierarchy, two may share one, and ver
   })
 })
 
+test('in version 1 with pids nothing of version 2 is entered: that would cost more than all the rest', () => {
+  expect(
+    ownGroup({
+      cgroup: '3:pids:/p\n0::/u\n',
+      mountinfo: [mount('cgroup', '/cg/pids', 'pids'), mount('cgroup2', '/cg/unified', 'rw')].join('\n'),
+    }),
+  ).toEqual({ version: 1, folders: { pids: '/cg/pids/p' } })
+})
+
 test('in a container the mount shows its own part of the hierarchy, and what it does not show is not there', () => {
   const inContainer = (path: string) =>
     ownGroup({ cgroup: `4:memory:${path}\n`, mountinfo: mount('cgroup', '/cg', 'memory', '/docker/1234') })

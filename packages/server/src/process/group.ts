@@ -9,7 +9,7 @@ export type Controller = (typeof controllers)[number]
 
 /**
  * A control group, by its folder for each controller. In version 2 that is one and the same; in version 1 there is a hierarchy
- * for each, `kill` being the empty one of version 2 beside them. What does not work is left out.
+ * for each, `kill` being the empty one of version 2 beside them, which is used where `pids` is not there to end a group by. What does not work is left out.
  */
 export type Group = { version: 1 | 2; folders: Partial<Record<Controller, string>> }
 
@@ -105,13 +105,20 @@ const removeFolder = (folder: string): boolean => {
 }
 
 /**
+ * In version 1 a thread may go by itself, and a shell has one only. Whoever moves a process stops all forks and exits of the
+ * machine, for which the kernel waits some 10 ms (`cgroup_threadgroup_rwsem`).
+ */
+const entranceOf = ({ version, folders }: Group, folder: string): string =>
+  version === 1 && folder !== folders.kill ? 'tasks' : 'cgroup.procs'
+
+/**
  * A child puts itself into its group before it runs anything: it writes to these descriptors, which the server has opened
  * with its own rights. They are the first behind those of child-descriptors.ts, and closed again before the program starts.
  */
 export const openGroup = (group: Group): number[] => {
   const opened: number[] = []
   try {
-    for (const folder of foldersOf(group)) opened.push(openSync(join(folder, 'cgroup.procs'), constants.O_WRONLY))
+    for (const folder of foldersOf(group)) opened.push(openSync(join(folder, entranceOf(group, folder)), constants.O_WRONLY))
     return opened
   } catch (error) {
     for (const fd of opened) closeSync(fd)

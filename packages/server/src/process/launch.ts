@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process'
 import { closeSync, constants, existsSync, openSync } from 'node:fs'
 import { mkdir, rm } from 'node:fs/promises'
-import { constants as system, getPriority, setPriority } from 'node:os'
 import { attach } from './attach.ts'
 import { childDescriptors, nothingElse, openChildFolder, openMount, type ChildFolder } from './child-descriptors.ts'
 import { exitOf, type Exit } from './exit-status.ts'
@@ -35,16 +34,8 @@ export type LaunchSpec = {
 
 const { folder, status, group: firstOfGroup } = childDescriptors
 
-/** See setGroupWeight: about the same where there are no control groups. */
-const niceness = 5
-
-const giveWay = (pid: number | undefined): void => {
-  try {
-    if (pid !== undefined) setPriority(pid, Math.min(getPriority() + niceness, system.priority.PRIORITY_LOW))
-  } catch {
-    // It has ended already.
-  }
-}
+/** See setGroupWeight: about the same where there are no control groups. Set by the child: what it forks at once has it too. */
+const givingWay = ['nice', '-n', '5'] as const
 
 /** Stands in for `bwrap --json-status-fd`: runs the command and writes down how it ended. */
 const statusShell = `"$@" ${folder}>&- ${status}>&-; code=$?; printf '{"exit-code":%d}\\n' "$code" >&${status}; exit "$code"`
@@ -80,7 +71,8 @@ export const launch = async (spec: LaunchSpec): Promise<SessionProcess> => {
       ...joining,
     ]
     const command = spec.exitStatus === 'command' ? spec.argv : (['sh', '-c', statusShell, 'sh', ...spec.argv] as const)
-    const [program, ...args] = joining.length === 0 ? command : joinArgv(firstOfGroup, joining.length, command)
+    const placed = joining.length === 0 ? command : joinArgv(firstOfGroup, joining.length, command)
+    const [program, ...args] = group?.folders.cpu === undefined ? [...givingWay, ...placed] : placed
     const oomKills = watchOomKills({ group, journal: files.stdout })
     const child = spawn(program, args, {
       ...{ cwd: spec.cwd, env: spec.env, detached: true },
@@ -98,7 +90,6 @@ export const launch = async (spec: LaunchSpec): Promise<SessionProcess> => {
       child.once('error', reject)
     })
     child.unref()
-    giveWay(child.pid)
     const identity = child.pid === undefined ? undefined : identify(child.pid)
     if (identity === undefined) throw new Error('the process ended before it could be identified')
     const record = { dir: spec.dir, identity, marker: spec.marker, owner: spec.owner, group }
