@@ -50,8 +50,8 @@ export type TestServer = AsyncDisposable & {
   kill9(): Promise<void>
   /** Asks it to end, and resolves with its exit code. Its sessions' processes go on. */
   terminate(): Promise<number | null>
-  /** Starts it again, ending it as a crash would first if it still runs. */
-  restart(): Promise<void>
+  /** Starts it again, ending it as a crash would first if it still runs. With other flags from then on where they are said. */
+  restart(args?: string[]): Promise<void>
   /** A second server on the same folder and another port, until it ends. */
   rival(): Promise<{ code: number | null; output: string }>
   /** All processes that it has started and that live, itself and its broker left out. */
@@ -110,6 +110,7 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
   const port = await freePort()
   let running: ServerProcess | undefined
   let token: Promise<string> | undefined
+  let args = options.args ?? []
 
   const run = (onPort: number): ServerProcess =>
     runServer({
@@ -124,7 +125,7 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
         '--warm-min',
         '0',
         ...(options.claude === 'fake' ? ['--read-only-mount', dirname(program)] : []),
-        ...(options.args ?? []),
+        ...args,
       ],
       // No test reaches the real API, whatever credential it stores.
       env: {
@@ -206,8 +207,9 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
     },
     kill9: async () => void (await end('SIGKILL')),
     terminate: () => end('SIGTERM'),
-    restart: async () => {
+    restart: async (other = args) => {
       await end('SIGKILL')
+      args = other
       await start()
     },
     rival: async () => {
