@@ -12,7 +12,7 @@ beforeAll(ensurePrograms, 120_000)
 for (const trial of trials) {
   if (trial.counts.test === 0) continue
   const test = trial.name === 'real-cli-kills' ? requires('claude', 'linux') : requires('linux')
-  test(`${trial.title}: ${trial.limit}`, async () => {
+  test(`${trial.title}: ${trial.shortLimit ?? trial.limit}`, async () => {
     const scope = createScope()
     const notes: string[] = []
     const note = (text: string): void => void notes.push(text)

@@ -16,7 +16,7 @@ const password = 'the second user of a storm'
 export const startStorm: Trial = {
   name: 'start-storm',
   title: 'sessions asked for at once by two users, until all take prompts',
-  counts: { full: 200, quick: 60, test: 0 },
+  counts: { full: 200, quick: 60, test: 20 },
   limit: `no failure, users ≤ ${unfair}× apart`,
   run: async (chaos, count) => {
     const problems: Problem[] = []
