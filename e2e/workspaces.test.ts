@@ -226,3 +226,39 @@ test('a workspace that sessions use cannot be deleted', async () => {
   await client.workspaces.delete(id)
   expect(existsSync(path)).toBe(false)
 })
+
+test('sessions are listed by workspace, by status and by both, page by page', async () => {
+  const [one, other] = [
+    await client.workspaces.create({ name: 'one' }),
+    await client.workspaces.create({ name: 'other' }),
+  ]
+  const made: string[] = []
+  for (const { id } of [one, one, one, other]) made.push((await client.sessions.create({ workspaceId: id })).id)
+  const [first = '', second = '', third = '', elsewhere = ''] = made
+  await client.session(second).close()
+  for (const id of [first, third, elsewhere])
+    await until('it is idle', async () => (await client.sessions.get(id)).status === 'idle')
+
+  type Page = { sessions: { id: string }[]; nextCursor: string | null }
+  const page = async (query: string): Promise<Page> => {
+    const answer = await send(`${server.url}/v1/sessions?${query}`, 'GET', { token })
+    expect(answer.status).toBe(200)
+    return answer.body as Page
+  }
+  const list = async (query: string): Promise<string[]> => (await page(query)).sessions.map(({ id }) => id)
+  // Newest first.
+  expect(await list(`workspaceId=${one.id}`)).toEqual([third, second, first])
+  expect(await list(`workspaceId=${other.id}`)).toEqual([elsewhere])
+  expect(await list(`workspaceId=${one.id}&status=idle`)).toEqual([third, first])
+  expect(await list(`workspaceId=${one.id}&status=closed`)).toEqual([second])
+  expect(await list(`workspaceId=${other.id}&status=closed`)).toEqual([])
+  const closed = await list('status=closed&limit=200')
+  expect(closed).toContain(second)
+  for (const id of [first, third, elsewhere]) expect(closed).not.toContain(id)
+  const { sessions, nextCursor } = await page(`workspaceId=${one.id}&status=idle&limit=1`)
+  expect(sessions).toMatchObject([{ id: third }])
+  expect(
+    await list(`workspaceId=${one.id}&status=idle&limit=1&cursor=${encodeURIComponent(nextCursor ?? '')}`),
+  ).toEqual([first])
+  for (const id of made) await client.session(id).close()
+})
