@@ -133,6 +133,17 @@ describe.concurrent('watchdogs', () => {
     expect(log.filter(({ type }) => type === 'complete')).toHaveLength(1)
   })
 
+  test('a turn whose result does not come within --result-timeout ends as it stands, and is told to', async () => {
+    await using server = await startTestServer({ claude: 'fake', args: ['--result-timeout', '300ms'] })
+    const client = await server.client()
+    const session = await open(client)
+    const turn = session.execute('@text(all said) @no-result')
+    expect(await turn.complete()).toMatchObject({ result: 'success', reason: 'result_missing' })
+    expect(kindsOf(await logOf(client, session.id))).toContain('result_missing')
+    expect(await session.execute('@text(next)').complete()).toMatchObject({ result: 'success', text: 'next' })
+    expect((await session.info()).generation).toBe(1)
+  })
+
   test('a session has its own idea of failures: retries, and what becomes of a turn that was cut off', async () => {
     await using server = await startTestServer({ claude: 'fake' })
     const client = await server.client()
@@ -185,6 +196,21 @@ describe.concurrent('watchdogs', () => {
     }
     expect(await read.info()).toMatchObject({ status: 'idle', process: 'ready' })
     await events.return?.(undefined)
+  })
+
+  test('a resting claude that gives no sign of life is told of, and left alone when it gives one in time', async () => {
+    const args = ['--ping-interval', '100ms', '--ping-timeout', '2s']
+    await using server = await startTestServer({ claude: 'fake', args })
+    const client = await server.client()
+    const session = await open(client)
+    await session.execute('@text(a)').complete()
+    const { claude = 0 } = server.sessionProcesses(session.id)
+    kill(claude, 'SIGSTOP')
+    await firstItem(session, (item) => item.type === 'progress' && item.kind === 'unresponsive')
+    kill(claude, 'SIGCONT')
+    expect(await session.execute('@text(b)').complete()).toMatchObject({ result: 'success', text: 'b' })
+    expect(server.sessionProcesses(session.id).claude).toBe(claude)
+    expect(await session.info()).toMatchObject({ status: 'idle', generation: 1 })
   })
 
   test('below --memory-reserve resting processes are ended first, then new ones refused with the reason; work goes on', async () => {

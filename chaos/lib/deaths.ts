@@ -24,14 +24,16 @@ export const watchDeaths = ({ toldMs, goneMs }: DeathTimes): Deaths => {
   const untold: Killed[] = []
   let left = 0
 
-  const look = ({ at, pids }: Killed): void => {
-    if (pids.some(isRunning)) return void setImmediate(look, { at, pids })
-    goneMs.push(performance.now() - at)
+  const look = (death: Killed): void => {
+    if (death.pids.some(isRunning)) return void setImmediate(look, death)
+    goneMs.push(performance.now() - death.at)
     left--
   }
 
   return {
     killed: (death) => {
+      // It was dying already: that is told once.
+      if (untold.at(-1)?.generation === death.generation) return
       untold.push(death)
       left++
     },

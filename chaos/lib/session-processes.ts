@@ -7,13 +7,14 @@ export type Part = 'claude' | 'outer' | 'inner'
 const isClaude = ({ argv }: ProcessInfo): boolean =>
   argv[0]?.endsWith('/claude') === true || argv[1]?.endsWith('/claude.mjs') === true
 
-/** When, and all that belonged to it then. */
-export type Killed = { at: number; pids: number[] }
+/** When, which of the session's processes, and all that belonged to it then. */
+export type Killed = { at: number; generation: string; pids: number[] }
 
-const find = (sessionId: string, part: Part): { victim: number | undefined; pids: number[] } => {
-  const all = findProcesses(({ environment }) =>
-    environment.some((variable) => variable.startsWith(`AICM_PROCESS=${sessionId}/`)),
-  )
+const find = (sessionId: string, part: Part): { victim: number | undefined } & Omit<Killed, 'at'> => {
+  const marker = `AICM_PROCESS=${sessionId}/`
+  const markerOf = ({ environment }: ProcessInfo): string | undefined =>
+    environment.find((variable) => variable.startsWith(marker))
+  const all = findProcesses((info) => markerOf(info) !== undefined)
   const pids = new Set(all.map(({ pid }) => pid))
   const outer = all.find(({ parent }) => !pids.has(parent))
   const parts = {
@@ -21,7 +22,11 @@ const find = (sessionId: string, part: Part): { victim: number | undefined; pids
     inner: () => all.find(({ parent, argv }) => parent === outer?.pid && argv[0] === 'bwrap'),
     claude: () => all.find(isClaude),
   }
-  return { victim: parts[part]()?.pid, pids: [...pids] }
+  const victim = parts[part]()
+  const generation = (victim && markerOf(victim)?.slice(marker.length)) ?? ''
+  // One that is dying may still be there beside the next.
+  const tree = all.filter((info) => markerOf(info) === marker + generation)
+  return { victim: victim?.pid, generation, pids: tree.map(({ pid }) => pid) }
 }
 
 /** Kills a part of a session's process, as soon as there is one. Undefined when `over` became true before. */
@@ -32,9 +37,9 @@ export const killPart = async (
 ): Promise<Killed | undefined> => {
   let killed: Killed | undefined
   await until(`${part} of ${sessionId} runs`, () => {
-    const { victim, pids } = find(sessionId, part)
+    const { victim, ...found } = find(sessionId, part)
     const at = performance.now()
-    if (victim !== undefined && kill(victim, 'SIGKILL')) killed = { at, pids }
+    if (victim !== undefined && kill(victim, 'SIGKILL')) killed = { at, ...found }
     return killed !== undefined || over()
   })
   return killed
