@@ -118,7 +118,8 @@ const entranceOf = ({ version, folders }: Group, folder: string): string =>
 export const openGroup = (group: Group): number[] => {
   const opened: number[] = []
   try {
-    for (const folder of foldersOf(group)) opened.push(openSync(join(folder, entranceOf(group, folder)), constants.O_WRONLY))
+    for (const folder of foldersOf(group))
+      opened.push(openSync(join(folder, entranceOf(group, folder)), constants.O_WRONLY))
     return opened
   } catch (error) {
     for (const fd of opened) closeSync(fd)

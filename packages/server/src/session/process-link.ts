@@ -66,10 +66,14 @@ class StartFailure extends Error {}
 export const isStartFailure = (error: unknown): boolean =>
   error instanceof AppError ? error.code === 'claude_unavailable' : !isOutOfSpace(error)
 
+type Prompt = { turnId: string; content: ContentBlock[] }
+
 /** The session's tie to its process: performs the effects of its steps, and tells it what the process says and how it ends. */
 export type ProcessLink = {
   /** Never throws: what fails comes back as an input. */
   perform(effect: Effect): void
+  /** A prompt that is being stored; undefined when it is. */
+  arrives(prompt: Prompt | undefined): void
   /** After each change of the session. */
   observe(): void
   checkLiveness(): void
@@ -150,13 +154,18 @@ export const createProcessLink = ({
     return telling
   }
 
+  /** It is being stored, and need not be read back when it is given to claude at once. */
+  let arriving: Prompt | undefined
+
   const sendPrompt = async (turnId: string, promptId: string): Promise<void> => {
     const target = process
+    const known = arriving?.turnId === turnId ? arriving : undefined
     await tellGuest()
     if (lifetime.aborted) return
-    const prompt = await events.findPrompt(sessionId, turnId)
     const content: ContentBlock[] | undefined =
-      promptId === turnId ? prompt?.content : [{ type: 'text', text: continuationText }]
+      promptId === turnId
+        ? (known ?? (await events.findPrompt(sessionId, turnId)))?.content
+        : [{ type: 'text', text: continuationText }]
     if (content !== undefined && process === target) send({ kind: 'prompt', turnId: promptId, content })
   }
 
@@ -426,6 +435,9 @@ export const createProcessLink = ({
 
   return {
     perform,
+    arrives: (prompt) => {
+      arriving = prompt
+    },
     observe,
     checkLiveness,
     take: (spare) => {

@@ -230,8 +230,14 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
     const known = await events.findPrompt(sessionId, turnId)
     // Found out here rather than after the prompt was accepted.
     if (known === undefined && record.state.process === 'none') assertCanStart(deps)
-    if (known === undefined)
-      return { turnId, seq: (await post({ type: 'execute', turnId, content, userId }, onWritten)).seq }
+    if (known === undefined) {
+      link.arrives({ turnId, content })
+      try {
+        return { turnId, seq: (await post({ type: 'execute', turnId, content, userId }, onWritten)).seq }
+      } finally {
+        link.arrives(undefined)
+      }
+    }
     if (JSON.stringify(known.content) !== JSON.stringify(content))
       throw new AppError('turn_conflict', `The id ${turnId} was used for another prompt in this session.`)
     return { turnId, seq: known.seq }
