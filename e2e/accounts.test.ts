@@ -8,7 +8,7 @@ import { until } from '@aicm/testing/until'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
 import { expectRefusal, send, type Answer } from './lib/http.ts'
 import { allRoutes, pathWith, unknownId, validBody } from './lib/routes.ts'
-import { pendingApproval } from './lib/turns.ts'
+import { logOf, pendingApproval } from './lib/turns.ts'
 import { openSocket, type RawSocket } from './lib/ws.ts'
 
 const test = requires('linux')
@@ -150,13 +150,24 @@ test('a user who is removed is out at once, and stays out: the WebSocket, the to
 test('a user who is disabled, or whose password is reset, is logged out everywhere; enabled again, may log in', async () => {
   const { id } = await addUser('sleeper')
   const change = (body: object) => send(`${server.url}/v1/users/${id}`, 'PATCH', { token: tokens.admin, body })
-  const first = await open((await logIn('sleeper')).accessToken)
+  const { accessToken } = await logIn('sleeper')
+  const first = await open(accessToken)
+  const client = await server.client({ token: accessToken })
+  const session = client.session((await client.sessions.create()).id)
+  const turns = [session.execute('@tokens(100000,20)'), session.execute('@tokens(3)')]
+  for (const turn of turns) await turn.accepted
   expect(await change({ disabled: true })).toMatchObject({ status: 200, body: { disabled: true } })
+  // What runs for them ends too, and what waits behind it.
+  await until('nothing runs', () => server.sessionProcesses(session.id).all.length === 0)
   expect(await first.closed).toBe(accessLost)
   await expect(logIn('sleeper')).rejects.toMatchObject({ code: 'account_disabled' })
   await expect(logIn('sleeper', 'wrong')).rejects.toMatchObject({ code: 'invalid_credentials' })
   await change({ disabled: false })
   const second = await logIn('sleeper')
+  const log = await logOf(await server.client({ token: second.accessToken }), session.id)
+  expect(log.flatMap((item) => (item.type === 'complete' ? [item.reason] : []))).toEqual(
+    turns.map(() => 'account_disabled'),
+  )
   const socket = await open(second.accessToken)
   const { password } = (await change({ resetPassword: true })).body as { password: string }
   expect(await socket.closed).toBe(accessLost)

@@ -103,10 +103,12 @@ test('where the ledger and claude do not agree the log and the metrics say so, a
   const { id } = await turn(await dear.client(), '@tokens(2000)')
   await until('they were compared', async () => ((await comparisons(dear))['differs'] ?? 0) > 0)
   expect((await comparisons(dear))['agrees']).toBe(0)
-  const told = readFileSync(join(dear.dataDir, 'server.log'), 'utf8')
-    .split('\n')
-    .filter((line) => line.includes('differs from the ledger'))
-    .map((line) => JSON.parse(line))
+  // The log is written in the background.
+  const told = await until('it is in the log', () => {
+    const lines = readFileSync(join(dear.dataDir, 'server.log'), 'utf8').split('\n')
+    const found = lines.filter((line) => line.includes('differs from the ledger')).map((line) => JSON.parse(line))
+    return found.length > 0 && found
+  })
   expect(told).toMatchObject([{ sessionId: id, ledgerUsd: expect.any(Number), claudeUsd: expect.any(Number) }])
   expect(told[0].ledgerUsd).toBeGreaterThan(2 * told[0].claudeUsd)
 

@@ -9,6 +9,7 @@ export const failureCodes = [
   'subscription_owner_only',
   'overloaded',
   'quota_exceeded',
+  'account_disabled',
   'prompt_too_long',
   'max_turns',
   'process_crashed',

@@ -163,7 +163,7 @@ test('only whom the disks have filled enough for is measured again, and who has 
     lookAtBytes({
       registry: {
         liveUsers: () => Object.keys(left),
-        endOverQuota: async (userId, message) => void looked.push(`end ${userId}: ${message}`),
+        halt: async (userId, { message }) => void looked.push(`end ${userId}: ${message}`),
       },
       quotas: {
         bytesLeft: async (userId) => left[userId] ?? 0,

@@ -10,7 +10,7 @@ type Watched = {
   registry: {
     /** Whose sessions have processes. */
     liveUsers(): string[]
-    endOverQuota(userId: string, message: string): Promise<void>
+    halt(userId: string, why: { code: 'quota_exceeded'; message: string }): Promise<void>
   }
 }
 
@@ -22,7 +22,8 @@ export const lookAtBytes = async ({ quotas, storedBytes, registry }: Watched): P
     const left = await quotas.bytesLeft(userId)
     if (left <= 0) {
       const refusal = await quotas.assertBytes(userId).then(() => undefined, toAppError)
-      if (refusal?.code === 'quota_exceeded') await registry.endOverQuota(userId, refusal.message)
+      if (refusal?.code === 'quota_exceeded')
+        await registry.halt(userId, { code: 'quota_exceeded', message: refusal.message })
     } else if (left < Number.POSITIVE_INFINITY && (await storedBytes.mayHaveGrown(userId, left)))
       storedBytes.measure(userId)
   }

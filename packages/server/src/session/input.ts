@@ -23,8 +23,8 @@ export type Input =
   | { type: 'launch.waiting'; generation: number; text: string }
   /** The time has come until which the model API would take nothing. */
   | { type: 'limit.over'; until: number }
-  /** Its user has stored too much. */
-  | { type: 'quota.exceeded'; message: string }
+  /** Its user may do nothing more for now: has stored too much, or was disabled. */
+  | { type: 'halt'; code: 'quota_exceeded' | 'account_disabled'; message: string }
   /** A watchdog: the process runs, and has not said for so long that it takes prompts. */
   | { type: 'start.timeout'; generation: number; afterMs: number }
   /** A watchdog: a turn runs, and nothing was heard of it for so long. */

@@ -34,6 +34,7 @@ export const failureActions: Record<FailureCode, FailureAction> = {
   subscription_owner_only: 'report',
   overloaded: 'report',
   quota_exceeded: 'report',
+  account_disabled: 'report',
   prompt_too_long: 'report',
   max_turns: 'report',
   api_error: 'report',

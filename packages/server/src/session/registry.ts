@@ -38,8 +38,8 @@ export type Registry = {
   release(): Promise<void>
   /** Whose sessions have processes. */
   liveUsers(): string[]
-  /** Ends all that a user's sessions do: the user has stored too much. */
-  endOverQuota(userId: string, message: string): Promise<void>
+  /** Ends all that a user's sessions do. */
+  halt(userId: string, why: Parameters<Session['halt']>[0]): Promise<void>
   /** What a user has of it. */
   usageOf(userId: string): { processes: number; queued: number }
   counts(): { loaded: number; spares: number; live: number; starting: number; waiting: number }
@@ -84,6 +84,9 @@ const clockSettlesMs = 15 * 60_000
 /** Sessions adopted at once at start: each reads its journal. */
 const restoreConcurrency = 16
 
+/** One that stays, as far as is known. */
+const hasProcess = ({ state }: SessionRecord): boolean => !['none', 'stopping'].includes(state.process)
+
 export const createRegistry = (database: Database, deps: RegistryDeps): Registry => {
   const begun = { wall: deps.clock.now(), monotonic: performance.now() }
   const loaded = new Map<string, Loaded>()
@@ -100,11 +103,6 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
           session.record().state.process === 'ready' && session.idleMs() !== undefined && !asked.has(session),
       )
       .sort((a, b) => (b.idleMs() ?? 0) - (a.idleMs() ?? 0))
-
-  const live = (): Session[] =>
-    [...loaded.values()]
-      .map(({ session }) => session)
-      .filter((session) => !['none', 'stopping'].includes(session.record().state.process))
 
   /** Whether its process will end. */
   const hibernate = async (session: Session): Promise<boolean> => {
@@ -284,10 +282,16 @@ export const createRegistry = (database: Database, deps: RegistryDeps): Registry
       await Promise.all([...loaded.values()].map(({ session }) => session.release()))
     },
 
-    liveUsers: () => [...new Set(live().map((session) => session.record().userId))],
-    endOverQuota: async (userId, message) => {
-      const theirs = live().filter((session) => session.record().userId === userId)
-      await Promise.all(theirs.map((session) => session.endOverQuota(message)))
+    liveUsers: () => {
+      const records = [...loaded.values()].map(({ session }) => session.record())
+      return [...new Set(records.filter(hasProcess).map(({ userId }) => userId))]
+    },
+    halt: async (userId, why) => {
+      const atWork = [...loaded.values()].filter(({ session }) => {
+        const record = session.record()
+        return record.userId === userId && (record.state.turn !== null || hasProcess(record))
+      })
+      await Promise.all(atWork.map(({ session }) => session.halt(why)))
     },
 
     usageOf: (userId) => {

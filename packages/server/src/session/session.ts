@@ -45,8 +45,8 @@ export type Session = {
   close(reason: string): Promise<void>
   /** Ends a process that nothing needs; the next prompt starts another. */
   hibernate(): Promise<void>
-  /** Ends what runs and what waits, and its process: its user has stored too much. */
-  endOverQuota(message: string): Promise<void>
+  /** Ends what runs and what waits, and its process. */
+  halt(why: Omit<Extract<Input, { type: 'halt' }>, 'type'>): Promise<void>
   /** Asks a resting process for a sign of life, if it has given none for long. */
   checkLiveness(): void
   /** Ends its process for good; a turn that runs goes on with the next server. Resolves when it has ended. */
@@ -271,7 +271,7 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
     update: async (changes) => void (await post({ type: 'update', ...changes })),
     close: async (reason) => void (await post({ type: 'close', reason })),
     hibernate: async () => void (await post({ type: 'hibernate', generation: record.state.generation })),
-    endOverQuota: async (message) => void (await post({ type: 'quota.exceeded', message })),
+    halt: async (why) => void (await post({ type: 'halt', ...why })),
     checkLiveness: link.checkLiveness,
     suspend: async () => {
       await post({ type: 'suspend', generation: record.state.generation })

@@ -125,7 +125,7 @@ const happenings = {
     turnId: state.turn?.id ?? 'none',
     forMs: 1000,
   }),
-  quotaExceeded: (): Input => ({ type: 'quota.exceeded', message: 'too much' }),
+  halt: (): Input => ({ type: 'halt', code: 'quota_exceeded', message: 'too much' }),
   resultMissing: (_: number, { state }: SessionRecord): Input => ({
     type: 'result.missing',
     generation: state.generation,

@@ -662,7 +662,7 @@ test('closing ends the running turn and the queue as interrupted, and stops the 
 })
 
 test('a user who has stored too much: what runs and what waits ends, and so does the process; a later prompt starts another', () => {
-  const exceeded: Input = { type: 'quota.exceeded', message: 'too much' }
+  const exceeded: Input = { type: 'halt', code: 'quota_exceeded', message: 'too much' }
   const session = running().feed(execute('b')).feed(exceeded)
   expect(session.completes).toEqual(['a error quota_exceeded', 'b error quota_exceeded'])
   expect(session.events[0]).toMatchObject({ turnId: 'a', draft: { code: 'quota_exceeded', message: 'too much' } })

@@ -18,7 +18,7 @@ import {
 import { output, resultMissing } from './outputs.ts'
 import { limitOver } from './plan-limit.ts'
 import { answer, execute, interrupt, start, update } from './requests.ts'
-import { close, quotaExceeded } from './turns.ts'
+import { close, halt } from './turns.ts'
 import type { DraftEvent, StepContext, Work } from './work.ts'
 
 export type Step = { record: SessionRecord; events: DraftEvent[]; effects: Effect[] }
@@ -81,8 +81,8 @@ const apply = (work: Work, input: Input): void => {
       return launchWaits(work, input.text)
     case 'limit.over':
       return limitOver(work, input)
-    case 'quota.exceeded':
-      return quotaExceeded(work, input.message)
+    case 'halt':
+      return halt(work, input)
     case 'turn.silent':
       return turnSilent(work, input)
     case 'result.missing':

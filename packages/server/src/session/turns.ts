@@ -1,5 +1,6 @@
 import { errorTable } from '@aicm/protocol'
 import type { TurnResult } from '../claude/output.ts'
+import type { Input } from './input.ts'
 import { emit, isReached, launch, setStatus, withdrawApprovals, type Work } from './work.ts'
 
 /** How turns begin, and how they and sessions end. */
@@ -87,16 +88,23 @@ export const close = (work: Work, reason: string): void => {
   }
 }
 
-/** What was asked for before ends too, and the process with it: a tool may have left something behind that writes on. */
-export const quotaExceeded = (work: Work, message: string): void => {
+const haltHints = {
+  quota_exceeded:
+    'Delete files, workspaces or sessions, or have an administrator raise your quota, and send the prompt again.',
+  account_disabled: 'Have an administrator enable the account, and send the prompt again.',
+}
+
+/** What was asked for before ends too, and the process with it: a tool may have left something behind that works on. */
+export const halt = (
+  work: Work,
+  { code, message }: Pick<Extract<Input, { type: 'halt' }>, 'code' | 'message'>,
+): void => {
   const { state } = work
   if (state.turn !== null || state.queue.length > 0) {
-    const hint =
-      'Delete files, workspaces or sessions, or have an administrator raise your quota, and send the prompt again.'
-    emit(work, { type: 'error', code: 'quota_exceeded', message, hint })
+    emit(work, { type: 'error', code, message, hint: haltHints[code] })
     withdrawApprovals(work, 'The turn ended.')
     delete state.parkedUntil
-    endTurns(work, 'error', 'quota_exceeded')
+    endTurns(work, 'error', code)
     if (state.status === 'running') setStatus(work, 'idle')
     next(work)
   }

@@ -14,6 +14,11 @@ export const registerUsers = (register: Register, services: Services): void => {
   register(routes.users.get, async ({ params }) => viewAccount(await accounts.get(params.id)))
   register(routes.users.update, async ({ params, body }) => {
     const { user, ...made } = await accounts.update(params.id, body)
+    if (body.disabled === true)
+      await services.registry.halt(user.id, {
+        code: 'account_disabled',
+        message: 'The account of its owner was disabled.',
+      })
     return { ...viewAccount(user), ...made }
   })
   register(
