@@ -156,6 +156,7 @@ test('a user who is disabled, or whose password is reset, is logged out everywhe
   const session = client.session((await client.sessions.create()).id)
   const turns = [session.execute('@tokens(100000,20)'), session.execute('@tokens(3)')]
   for (const turn of turns) await turn.accepted
+  await until('the first runs', async () => (await session.info()).process === 'ready')
   expect(await change({ disabled: true })).toMatchObject({ status: 200, body: { disabled: true } })
   // What runs for them ends too, and what waits behind it.
   await until('nothing runs', () => server.sessionProcesses(session.id).all.length === 0)
