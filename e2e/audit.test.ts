@@ -423,7 +423,11 @@ describe('what the server does by itself is an entry too', () => {
     for (const given of [{ token: guesser }, {}])
       for (let count = 0; count < 20; count++)
         await send(`${node.url}/v1/sessions/ses_0123456789abcdefghjkmnpqrs`, 'GET', given)
-    const { entries } = await own.call(routes.audit.list, { query: { action: 'guard.blocked' } })
+    // Nobody waits for them.
+    const entries = await until('both are there', async () => {
+      const found = await own.call(routes.audit.list, { query: { action: 'guard.blocked' } })
+      return found.entries.length > 1 && found.entries
+    })
     expect(entries).toMatchObject(
       [`user ${(body as User).id}`, '127.0.0.1'].map((target) => ({
         ...{ target, result: 'ok', userId: null, requestId: null, detail: { seconds: 5 } },

@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Message } from '@aicm/protocol'
 import type { Problem } from './trial.ts'
@@ -86,7 +86,8 @@ export const checkAgainstLog = (told: readonly Message[], log: readonly Message[
 export const executions = (home: string): Map<string, string[]> => {
   const folder = join(home, '.claude', 'fake-claude')
   const states = new Map<string, string[]>()
-  for (const name of readdirSync(folder))
+  // Not there where every process was killed before it was given a prompt.
+  for (const name of existsSync(folder) ? readdirSync(folder) : [])
     for (const line of readFileSync(join(folder, name), 'utf8').split('\n').filter(Boolean)) {
       const { prompt, state } = JSON.parse(line) as { prompt?: string; state?: string }
       if (prompt !== undefined && state !== undefined) states.set(prompt, [...(states.get(prompt) ?? []), state])
