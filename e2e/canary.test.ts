@@ -1,7 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { scriptedApi } from '@aicm/broker'
@@ -13,6 +11,7 @@ import { expect } from 'vitest'
 import { send } from './lib/http.ts'
 import { allRoutes, pathWith, unknownId, validBody } from './lib/routes.ts'
 import { logOf, pendingApproval } from './lib/turns.ts'
+import { serve } from './lib/serve.ts'
 
 /** Secrets that can be told from everything else go in at every place where secrets go in; then they are looked for. */
 
@@ -23,7 +22,7 @@ const canary = (name: string): string => `canary-${name}-${randomBytes(12).toStr
 const carelessUpstream = async (renewed: { accessToken: string; refreshToken: string }) => {
   const api = scriptedApi()
   const asked: string[] = []
-  const server = createServer(async (request, response) => {
+  const served = await serve(async (request, response) => {
     const { authorization, 'x-api-key': apiKey } = request.headers
     if (request.url === '/token') {
       asked.push(await text(request))
@@ -42,18 +41,8 @@ const carelessUpstream = async (renewed: { accessToken: string; refreshToken: st
       return void response.writeHead(401, { 'content-type': 'application/json' }).end('{}')
     }
     api.handler(request, response)
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  const close = async () => {
-    server.close()
-    server.closeAllConnections()
-  }
-  return {
-    url: `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`,
-    asked,
-    [Symbol.asyncDispose]: close,
-  }
+  })
+  return { ...served, asked }
 }
 
 const filesIn = (dir: string): string[] =>

@@ -1,7 +1,4 @@
-import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readlinkSync, rmSync, statSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Client } from '@aicm/client'
@@ -15,6 +12,7 @@ import { afterAll, beforeAll, expect } from 'vitest'
 import { openCanary } from '../attack/lib/canary.ts'
 import { makeCertificate } from './lib/certificates.ts'
 import { gitServer, smartGitServer, type GitServer } from './lib/git-server.ts'
+import { serve } from './lib/serve.ts'
 
 const test = requires('claude', 'linux', 'git')
 let dir: string
@@ -40,7 +38,7 @@ const gitOf = (id: string) => ofClone(id).filter(({ argv }) => argv.some((part) 
 
 /** A server of one repository, which never answers; or which has one object, that never ends. */
 const openTrap = async (kind: 'silent' | 'endless') => {
-  const server = createServer((request, response) => {
+  const served = await serve((request, response) => {
     if (kind === 'silent') return
     if (request.url?.includes('/info/refs') === true) return void response.end(`${'a'.repeat(40)}\trefs/heads/main\n`)
     if (request.url?.endsWith('/HEAD') === true) return void response.end('ref: refs/heads/main\n')
@@ -50,15 +48,7 @@ const openTrap = async (kind: 'silent' | 'endless') => {
     response.on('drain', more)
     more()
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/x.git`,
-    [Symbol.asyncDispose]: async () => {
-      server.close()
-      server.closeAllConnections()
-    },
-  }
+  return { ...served, url: `${served.url}/x.git` }
 }
 
 for (const level of ['sealed', 'sandbox', 'process', 'none'] as const)

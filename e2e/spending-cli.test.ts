@@ -1,7 +1,4 @@
-import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { scriptedApi } from '@aicm/broker'
@@ -11,30 +8,28 @@ import { startTestServer, type TestServer } from '@aicm/testing/start-server'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
 import { startAicm } from './lib/aicm.ts'
 import { rowsIn } from './lib/table.ts'
+import { serve } from './lib/serve.ts'
 
 const test = requires('claude', 'linux')
 const api = scriptedApi()
-let upstream: Server
+let upstream: Awaited<ReturnType<typeof serve>>
 let home: string
 let server: TestServer
 let tokens: { admin: string; ada: string }
 
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), 'aicm-spending-'))
-  upstream = createServer(api.handler).listen(0, '127.0.0.1')
-  await once(upstream, 'listening')
-  const { port } = upstream.address() as AddressInfo
+  upstream = await serve(api.handler)
   server = await startTestServer({
     // Where subscriptions are renewed; nobody is asked yet.
-    args: ['--oauth-token-url', `http://127.0.0.1:${port}/token`, '--oauth-client-id', 'test'],
-    env: { ANTHROPIC_API_KEY: 'sk-shared-0001', ANTHROPIC_BASE_URL: `http://127.0.0.1:${port}` },
+    args: ['--oauth-token-url', `${upstream.url}/token`, '--oauth-client-id', 'test'],
+    env: { ANTHROPIC_API_KEY: 'sk-shared-0001', ANTHROPIC_BASE_URL: upstream.url },
   })
   tokens = { admin: await server.token(), ada: await server.addUser('ada') }
 })
 afterAll(async () => {
   await server?.stop()
-  upstream?.closeAllConnections()
-  upstream?.close()
+  await upstream?.[Symbol.asyncDispose]()
   rmSync(home, { recursive: true, force: true })
 })
 

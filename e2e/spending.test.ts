@@ -1,7 +1,4 @@
-import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { routes, type Message } from '@aicm/protocol'
 import { scriptedApi } from '@aicm/broker'
@@ -14,13 +11,14 @@ import { until } from '@aicm/testing/until'
 import { afterAll, beforeAll, beforeEach, expect } from 'vitest'
 import { expectRefusal, send } from './lib/http.ts'
 import { firstItem, logOf } from './lib/turns.ts'
+import { serve } from './lib/serve.ts'
 
 /** The real claude against an API that costs money, as far as the server can tell. */
 
 const test = requires('claude', 'linux')
 const api = scriptedApi()
 const sharedKey = 'sk-shared-0001'
-let upstream: { url: string; close(): Promise<void> }
+let upstream: Awaited<ReturnType<typeof serve>>
 /** Until then (seconds since 1970) a subscription's calls are refused, as the API does at the limit of a plan. */
 let limitedUntil = 0
 let server: TestServer
@@ -40,14 +38,14 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const client of clients) client.close()
   await server?.stop()
-  await upstream?.close()
+  await upstream?.[Symbol.asyncDispose]()
 })
 beforeEach(() => {
   api.calls.length = 0
 })
 
 const limitingUpstream = async () => {
-  const http = createServer((request, response) => {
+  return serve((request, response) => {
     const subscription = request.headers.authorization !== undefined
     if (!subscription || limitedUntil * 1000 <= Date.now()) return api.handler(request, response)
     request.resume()
@@ -57,16 +55,7 @@ const limitingUpstream = async () => {
       'anthropic-ratelimit-unified-reset': String(limitedUntil),
     })
     response.end('{"type":"error","error":{"type":"rate_limit_error","message":"limited"}}')
-  }).listen(0, '127.0.0.1')
-  await once(http, 'listening')
-  const address = http.address()
-  return {
-    url: `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`,
-    close: async () => {
-      http.close()
-      http.closeAllConnections()
-    },
-  }
+  })
 }
 
 const turn = async (client: Client, prompt: string, options: Parameters<Client['sessions']['create']>[0] = {}) => {
@@ -275,17 +264,15 @@ test('a stream of one session goes on while another is refused', async () => {
 test('no more calls than the server is set to are under way with a credential: the others wait, and none fails', async () => {
   const first = Promise.withResolvers<void>()
   let [now, most] = [0, 0]
-  const http = createServer(async (request, response) => {
+  await using http = await serve(async (request, response) => {
     most = Math.max(most, ++now)
     response.once('close', () => now--)
     await first.promise
     api.handler(request, response)
-  }).listen(0, '127.0.0.1')
-  await once(http, 'listening')
-  const { port } = http.address() as AddressInfo
+  })
   await using own = await startTestServer({
     args: ['--calls-per-credential', '1'],
-    env: { ANTHROPIC_API_KEY: sharedKey, ANTHROPIC_BASE_URL: `http://127.0.0.1:${port}` },
+    env: { ANTHROPIC_API_KEY: sharedKey, ANTHROPIC_BASE_URL: http.url },
   })
   const client = await own.client()
   try {
@@ -298,8 +285,6 @@ test('no more calls than the server is set to are under way with a credential: t
     expect(most).toBe(1)
   } finally {
     first.resolve()
-    http.close()
-    http.closeAllConnections()
   }
 })
 

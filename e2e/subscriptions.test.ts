@@ -1,6 +1,4 @@
-import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { scriptedApi } from '@aicm/broker'
@@ -16,6 +14,7 @@ import { startAicm } from './lib/aicm.ts'
 import { expectRefusal, send } from './lib/http.ts'
 import { logOf, pendingApproval } from './lib/turns.ts'
 import { openSocket } from './lib/ws.ts'
+import { serve } from './lib/serve.ts'
 
 /** Subscriptions' tokens: what is renewed of them, and whom they serve. */
 
@@ -30,7 +29,7 @@ const subscriptionApi = async () => {
     tokens: [] as string[],
     held: undefined as Promise<void> | undefined,
   }
-  const server = createServer(async (request, response) => {
+  const served = await serve(async (request, response) => {
     if (request.url === '/token') {
       const { refresh_token: refreshToken } = JSON.parse(await text(request)) as { refresh_token: string }
       state.renewals.push(refreshToken)
@@ -40,16 +39,10 @@ const subscriptionApi = async () => {
     }
     state.tokens.push(request.headers.authorization?.replace('Bearer ', '') ?? String(request.headers['x-api-key']))
     api.handler(request, response)
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  const close = async () => {
-    server.close()
-    server.closeAllConnections()
-  }
-  const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`
+  })
+  const { url } = served
   const env = { ANTHROPIC_BASE_URL: url, AICM_OAUTH_TOKEN_URL: `${url}/token`, AICM_OAUTH_CLIENT_ID: 'client' }
-  return { ...state, state, env, [Symbol.asyncDispose]: close }
+  return { ...served, ...state, state, env }
 }
 
 const turn = async (client: Client, prompt: string) => {

@@ -5,6 +5,7 @@ import { sessionTokens } from '@aicm/broker'
 import type { Isolation } from '@aicm/protocol'
 import { pino } from 'pino'
 import { openAudit } from './audit/audit.ts'
+import { recordOwnAct } from './audit/own-act.ts'
 import { createAccessChanges } from './auth/access-changes.ts'
 import { createAccounts } from './auth/accounts.ts'
 import { createApiKeys } from './auth/api-keys.ts'
@@ -118,6 +119,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   const storage = opened.use(await openStorage(config, { clock, log, onSyncFailed }))
   const { database, kv, recovery } = storage
   const audit = opened.use(await openAudit({ store: database.audit, kv, clock, log }))
+  const acts = { audit, users: database.users }
   void audit.record({ action: 'server.start', detail: { version: assets.version, settings: config.given } })
   if (recovery !== undefined) {
     const { reason, refilled } = recovery
@@ -132,7 +134,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
     peek: (id) => registry.peek(id),
     onCompared: (agrees) => metrics.costCompared(agrees),
     onRenewed: ({ id, userId, kind }) =>
-      audit.record({ action: 'credentials.renewed', userId: userId ?? undefined, target: id, detail: { kind } }),
+      recordOwnAct(acts, { action: 'credentials.renewed', userId, target: id, detail: { kind } }),
     onBreakerChange: ({ credentialId, state }) => {
       log.warn({ credential: credentialId, state }, 'the circuit breaker for the model API')
       breakerChanged('modelApi', state)
@@ -241,14 +243,8 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
       return workspace?.status === 'ready' ? workspace : undefined
     },
     unreserve: workspaces.unreserve,
-    onClosed: ({ id: target, userId }, reason) => {
-      const record = (username?: string): Promise<void> =>
-        audit.record({ action: 'sessions.ended', userId, ...(username && { username }), target, detail: { reason } })
-      database.users.get(userId).then(
-        (user) => record(user?.username),
-        () => record(),
-      )
-    },
+    onClosed: ({ id: target, userId }, reason) =>
+      void recordOwnAct(acts, { action: 'sessions.ended', userId, target, detail: { reason } }),
     clock,
     log,
   })

@@ -1,5 +1,6 @@
 import type { Login, Tokens } from '@aicm/protocol'
 import type { Audit } from '../audit/audit.ts'
+import { recordOwnAct } from '../audit/own-act.ts'
 import { AppError } from '../lib/app-error.ts'
 import { isoTime, type Clock } from '../lib/clock.ts'
 import { newId } from '../lib/id.ts'
@@ -77,9 +78,8 @@ export const createLogins = async (
   /** Nobody asked for it: what was ended, and why, is told to whoever looks for it. */
   const endByItself = async (userId: string, ids: string[], reason: 'reused' | 'room'): Promise<void> => {
     await revoke(userId, ids)
-    const { username } = (await users.get(userId)) ?? {}
     for (const target of ids)
-      await audit.record({ action: 'logins.ended', userId, ...(username && { username }), target, detail: { reason } })
+      await recordOwnAct({ audit, users }, { action: 'logins.ended', userId, target, detail: { reason } })
   }
 
   const list: Logins['list'] = async (userId) => {

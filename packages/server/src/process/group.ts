@@ -9,7 +9,8 @@ export type Controller = (typeof controllers)[number]
 
 /**
  * A control group, by its folder for each controller. In version 2 that is one and the same; in version 1 there is a hierarchy
- * for each, `kill` being the empty one of version 2 beside them, which is used where `pids` is not there to end a group by. What does not work is left out.
+ * for each, `kill` being the empty one of version 2 beside them, which is used where `pids` is not there to end a group by. What
+ * does not work is left out.
  */
 export type Group = { version: 1 | 2; folders: Partial<Record<Controller, string>> }
 
