@@ -24,7 +24,8 @@ import { createFiles } from './files/files.ts'
 import { createHealthChecker } from './health/checker.ts'
 import { createHealth } from './health/health.ts'
 import { createStorageCheck, untilDiskWorks } from './health/storage-check.ts'
-import { pressureOf, readMemory } from './health/system.ts'
+import { findShortage } from './health/shortage.ts'
+import { readMemory } from './health/system.ts'
 import { createOrigins } from './gateway/client-address.ts'
 import { readCertificate, watchCertificate } from './gateway/http/certificate.ts'
 import { connectionsOfMachine, limitConnections } from './gateway/http/connection-limits.ts'
@@ -41,7 +42,6 @@ import { AppError, toAppError } from './lib/app-error.ts'
 import { assets } from './lib/assets.ts'
 import { createBreaker, type BreakerState } from './lib/breaker.ts'
 import { systemClock } from './lib/clock.ts'
-import { isDiskFull } from './lib/disk-full.ts'
 import { openLogFile } from './lib/log-file.ts'
 import { createMetrics, type FailureDomain } from './observability/metrics.ts'
 import { openStorage, type Recovery } from './open-storage.ts'
@@ -58,7 +58,6 @@ import { createLoginLimiter } from './rate-limit/login-limiter.ts'
 import { isStartFailure } from './session/process-link.ts'
 import { createProcesses } from './session/processes.ts'
 import { createRegistry, type Registry } from './session/registry.ts'
-import type { Shortage } from './session/slots.ts'
 import { lockFolder } from './storage/drivers/sqlite/folder-lock.ts'
 import { createClones } from './workspaces/clones.ts'
 import { createWorkspaces } from './workspaces/workspaces.ts'
@@ -84,7 +83,6 @@ export type RunningServer = {
 const memoryOfProcess = 256 * 2 ** 20
 /** One helper for files is allowed for so much: it takes a third of that. */
 const memoryOfHelpers = 128 * 2 ** 20
-const mostReserve = 512 * 2 ** 20
 /** A process whose journal has become so long is replaced when it rests: files have a limit, and so have disks. */
 const longJournal = 512 * 2 ** 20
 /** Failed starts in a row, of whatever sessions, and how long claude is then left alone. */
@@ -177,17 +175,7 @@ export const startServer = async (config: Config): Promise<RunningServer> => {
   opened.defer(walls.close)
 
   const settings = config.sessions
-  const shortage = (): Shortage | undefined => {
-    const memory = readMemory()
-    const reserve = settings.memoryReserve ?? Math.min(memory.totalBytes / 20, mostReserve)
-    if (memory.availableBytes < reserve) {
-      const [left, kept] = [memory.availableBytes, reserve].map((bytes) => Math.floor(bytes / 2 ** 20))
-      return { of: 'memory', reason: `${left} MB of memory are left, and ${kept} MB are kept free.` }
-    }
-    const { level, reasons } = pressureOf(memory)
-    if (level === 'high') return { of: 'memory', reason: reasons.join(' ') }
-    return isDiskFull(config.dataDir) ? { of: 'disk', reason: 'The disk of the data folder is full.' } : undefined
-  }
+  const shortage = () => findShortage({ dataDir: config.dataDir, memoryReserve: settings.memoryReserve })
   const starts = createBreaker({
     ...startBreaker,
     isFailure: isStartFailure,
