@@ -51,7 +51,7 @@ export const ownGroup = (texts: { cgroup: string; mountinfo: string }): Group | 
     if (folder !== undefined) folders[controller] = folder
   }
   if (Object.keys(folders).length > 0)
-    // To enter one of version 2 costs more than all of version 1: see openGroup.
+    // To enter one of version 2 costs more than all of version 1: see entranceOf.
     return { version: 1, folders: { ...folders, ...(whole === undefined || folders.pids ? {} : { kill: whole }) } }
   if (whole === undefined) return undefined
   const base = basename(whole) === serverGroupName ? dirname(whole) : whole
