@@ -1,6 +1,7 @@
 import { Agent, request, type RequestOptions } from 'node:http'
+import { setPriority } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { brokerControl, brokerMain, sessionTokens, socketPaths } from '@aicm/broker'
+import { brokerCommand, brokerControl, sessionTokens, socketPaths } from '@aicm/broker'
 import { join } from 'node:path'
 import { firstMatch, startChild } from '../lib/child.ts'
 import { temporaryFolder } from '../lib/folder.ts'
@@ -13,7 +14,8 @@ const upstreamProgram = fileURLToPath(new URL('../programs/scripted-upstream.ts'
 
 /** As large as what the CLI sends with its first prompt. */
 const bodyBytes = 50_000
-const tokens = 100_000
+/** So many that a call's beginning and end do not count. */
+const tokens = 500_000
 
 type Way = { to: RequestOptions; headers: Record<string, string> }
 
@@ -58,8 +60,9 @@ const ways = async (bench: Bench) => {
   const env = plainEnvironment(folder.path)
   const upstream = started.use(await startChild(bench.scope, { argv: [node, upstreamProgram], env }))
   const url = await firstMatch(upstream, /listens on (\S+)/)
+  setPriority(upstream.pid, -5)
   const dir = join(folder.path, 'broker')
-  started.use(await startChild(bench.scope, { argv: [node, fileURLToPath(brokerMain), '--dir', dir], env }))
+  started.use(await startChild(bench.scope, { argv: brokerCommand(dir), env }))
   const control = brokerControl(dir)
   while ((await control.status().catch(() => undefined)) === undefined)
     await new Promise((resolve) => setTimeout(resolve, 20))
@@ -98,7 +101,7 @@ export const brokerRows: RowGroup = {
     })
     const stream = await interleave({
       rounds: bench.quick ? 5 : 15,
-      warmUp: 2,
+      warmUp: 3,
       ours: () => megabytes(both.through),
       baseline: () => megabytes(both.direct),
     })

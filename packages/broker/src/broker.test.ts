@@ -4,21 +4,18 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { brokerControl } from './client.ts'
 import { tokensText } from './demo/directives.ts'
-import { brokerMain } from './index.ts'
+import { brokerCommand } from './command.ts'
 import { openBroker } from './broker.ts'
 import { prepareFolders, socketPaths } from './paths.ts'
 import { ask, eventsOf, live, messages, open, testBroker, textOf } from './testing.ts'
 import { sessionTokens } from './session-tokens.ts'
 
 const start = (dir: string) => {
-  const child = spawn(process.execPath, [fileURLToPath(brokerMain), '--dir', dir], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    env: {},
-  })
+  const [node, ...args] = brokerCommand(dir)
+  const child = spawn(node, args, { stdio: ['ignore', 'ignore', 'pipe'], env: {} })
   const exited = once(child, 'exit')
   const close = async () => {
     child.kill('SIGKILL')
@@ -169,7 +166,8 @@ test('it leaves when its sockets are removed, for nobody could reach it', async 
 })
 
 test('called wrongly it says how it is called', async () => {
-  const child = spawn(process.execPath, [fileURLToPath(brokerMain)], { stdio: ['ignore', 'ignore', 'pipe'], env: {} })
+  const [node, ...args] = brokerCommand('')
+  const child = spawn(node, args, { stdio: ['ignore', 'ignore', 'pipe'], env: {} })
   const stderr = text(child.stderr)
   expect(await once(child, 'exit')).toEqual([2, null])
   expect(await stderr).toContain('--dir DIR')

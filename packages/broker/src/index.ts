@@ -1,8 +1,6 @@
-/** The program that the server starts, detached: `node <brokerMain> --dir DIR`. */
-export const brokerMain = new URL('./main.ts', import.meta.url)
-
 export { openBroker, type Broker, type BrokerOptions } from './broker.ts'
 export { brokerControl, type BrokerControl } from './client.ts'
+export { brokerCommand } from './command.ts'
 export { isSubscription, type BrokerConfig, type Credential, type CredentialKind, type Secret } from './config.ts'
 export { readLimitedUntil } from './credentials/limit-message.ts'
 export { openRenewed, type RenewedKey } from './renewed.ts'

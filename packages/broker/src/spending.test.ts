@@ -4,11 +4,10 @@ import { mkdtempSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { brokerControl } from './client.ts'
 import { scriptedApi } from './demo/scripted-api.ts'
-import { brokerMain } from './index.ts'
+import { brokerCommand } from './command.ts'
 import { socketPaths } from './paths.ts'
 import { ask, live, messages, open, testBroker } from './testing.ts'
 import { sessionTokens } from './session-tokens.ts'
@@ -121,7 +120,8 @@ test('killed in the middle of an answer, the next broker counts it, and the budg
   const socket = socketPaths(dir).api
   const config = live(upstream.url, undefined, { budgets: { sessions: { ses_1: { tokens: 1000 } } } })
   const start = async () => {
-    const child = spawn(process.execPath, [fileURLToPath(brokerMain), '--dir', dir], { stdio: 'ignore', env: {} })
+    const [node, ...args] = brokerCommand(dir)
+    const child = spawn(node, args, { stdio: 'ignore', env: {} })
     await expect.poll(() => control.status().catch(() => null), { timeout: 20_000 }).toMatchObject({ mode: null })
     await control.configure(config)
     return child

@@ -1,4 +1,5 @@
 import {
+  brokerCommand,
   brokerControl,
   brokerVersion,
   openRenewed,
@@ -75,7 +76,7 @@ export const createBrokerProcess = (options: {
   }
 
   const start = async (): Promise<void> => {
-    await startDetached([process.execPath, options.main, '--dir', options.dir], {
+    await startDetached(brokerCommand(options.dir, options.main), {
       PATH: systemPath,
       ...(options.extraCaCerts === undefined ? {} : { NODE_EXTRA_CA_CERTS: options.extraCaCerts }),
     })
