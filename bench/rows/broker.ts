@@ -1,5 +1,4 @@
 import { Agent, request, type RequestOptions } from 'node:http'
-import { setPriority } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { brokerCommand, brokerControl, sessionTokens, socketPaths } from '@aicm/broker'
 import { join } from 'node:path'
@@ -60,7 +59,6 @@ const ways = async (bench: Bench) => {
   const env = plainEnvironment(folder.path)
   const upstream = started.use(await startChild(bench.scope, { argv: [node, upstreamProgram], env }))
   const url = await firstMatch(upstream, /listens on (\S+)/)
-  setPriority(upstream.pid, -5)
   const dir = join(folder.path, 'broker')
   started.use(await startChild(bench.scope, { argv: brokerCommand(dir), env }))
   const control = brokerControl(dir)
@@ -100,7 +98,7 @@ export const brokerRows: RowGroup = {
       baseline: () => firstByte(both.direct),
     })
     const stream = await interleave({
-      rounds: bench.quick ? 5 : 15,
+      rounds: bench.quick ? 5 : 31,
       warmUp: 3,
       ours: () => megabytes(both.through),
       baseline: () => megabytes(both.direct),
