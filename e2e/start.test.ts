@@ -115,13 +115,13 @@ const type = (command: string, input = '') => {
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding('utf8').on('data', (text: string) => (output += text))
   const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, output }))
-  return { output: () => output, ended }
+  return { pid: child.pid ?? -1, output: () => output, ended }
 }
 
 /** `npm start`, until all that it says to begin with is there. `ms` is the time until it took requests. */
 const start = async () => {
   const begun = performance.now()
-  const { output, ended } = type('npm start')
+  const { pid, output, ended } = type('exec npm start')
   let over = false
   void ended.then(() => (over = true))
   await until(
@@ -137,8 +137,10 @@ const start = async () => {
   await until('it has said all', () => over || output().includes('API reference'))
   expect(over, output()).toBe(false)
   const stop = async (): Promise<void> => {
-    for (const { pid } of serverOf()) kill(pid, 'SIGTERM')
+    // npm's own process, which a service manager knows.
+    kill(pid, 'SIGTERM')
     expect((await ended).code).toBe(0)
+    expect(serverOf()).toEqual([])
   }
   return { banner: output(), ms, stop }
 }
