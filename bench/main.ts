@@ -11,7 +11,7 @@ import { alignedText, markdownText, rowsOf } from './lib/table.ts'
 import { rowGroups } from './rows.ts'
 
 /** What takes longer hangs: its processes are ended, and it fails. */
-const groupTimeoutMs = 120_000
+const groupTimeoutMs = 300_000
 
 const names = rowGroups.flatMap((group) => group.rows)
 

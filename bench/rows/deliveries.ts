@@ -114,7 +114,7 @@ export const manySubscribers: RowGroup = {
     {
       name: '100-subscribers',
       title: 'events delivered to 100 subscribers',
-      ...(await deliver(bench, { count: 100, events: bench.quick ? 20_000 : 60_000, rounds: bench.quick ? 3 : 6 })),
+      ...(await deliver(bench, { count: 100, events: bench.quick ? 60_000 : 200_000, rounds: bench.quick ? 3 : 6 })),
       limit: { of: 'ratio', at: 'least', value: 5 },
     },
   ],
