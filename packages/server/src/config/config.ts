@@ -291,7 +291,7 @@ const isolationSettingsOf = (values: Values): IsolationSettings => {
   const limits = parseResourceLimits(values.limits ?? [])
   if (limits === undefined)
     throw new ConfigError(
-      `${nameOf('limits')} is ${JSON.stringify(values.limits?.join(','))}; it must be one of ${resourceNames.join(', ')} with a number that something can run with, like memory=2g, cpus=1.5 or pids=off.`,
+      `${nameOf('limits')} is ${JSON.stringify(values.limits?.join(','))}; it must be \`off\`, or one of ${resourceNames.join(', ')} with a number that something can run with, like memory=2g, cpus=1.5 or pids=off.`,
     )
   return {
     ...{ wanted, required, limits, uidRange: uidRangeOf(values) },

@@ -6,10 +6,12 @@ test('limits are read with their units, the last one counts', () => {
     ...{ memory: 512 * 2 ** 20, cpus: 1.5, pids: null, fileSize: 10 * 2 ** 20 },
   })
   expect(parseResourceLimits([])).toEqual({})
+  const off = { memory: null, cpus: null, pids: null, files: null, processes: null, fileSize: null, core: null }
+  expect(parseResourceLimits(['memory=2g', 'off', 'pids=100'])).toEqual({ ...off, pids: 100 })
 })
 
 test('what nothing can run with, or is no limit, is refused', () => {
-  for (const setting of ['memory=1m', 'memory', 'memory=', 'off', 'cpus=0', 'cpus=1k', 'pids=100.5', 'files=-1', 'x=1'])
+  for (const setting of ['memory=1m', 'memory', 'memory=', 'on', 'cpus=0', 'cpus=1k', 'pids=100.5', 'files=-1', 'x=1'])
     expect(parseResourceLimits([setting]), setting).toBeUndefined()
 })
 

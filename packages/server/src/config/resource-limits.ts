@@ -17,10 +17,24 @@ export const defaultResourceLimits = {
   core: 0,
 } as const satisfies Partial<ResourceLimits>
 
-/** What `--limit` says: `name=number` (bytes with k, m, g or t) or `name=off`. Undefined where it says neither. */
+const none: ResourceLimits = {
+  memory: null,
+  cpus: null,
+  pids: null,
+  files: null,
+  processes: null,
+  fileSize: null,
+  core: null,
+}
+
+/** What `--limit` says, in its order: `off`, or `name=number` (bytes with k, m, g or t). Undefined where it says neither. */
 export const parseResourceLimits = (settings: readonly string[]): Partial<ResourceLimits> | undefined => {
-  const limits: Partial<Record<ResourceName, number | null>> = {}
+  let limits: Partial<Record<ResourceName, number | null>> = {}
   for (const setting of settings) {
+    if (setting === 'off') {
+      limits = { ...none }
+      continue
+    }
     const said = parseAmount(setting, { names: resourceNames, inBytes: resourcesInBytes })
     if (said === undefined) return undefined
     const { name, amount } = said
