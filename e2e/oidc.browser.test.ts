@@ -36,7 +36,7 @@ afterAll(async () => {
 beforeEach(async () => {
   if (browser === undefined) throw new Error('no browser')
   page = await (await browser.newContext()).newPage()
-  page.setDefaultTimeout(20_000)
+  page.setDefaultTimeout(60_000)
 })
 afterEach(() => page.context().close())
 

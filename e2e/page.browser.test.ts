@@ -36,8 +36,9 @@ afterAll(async () => {
 beforeEach(async () => {
   if (browser === undefined) throw new Error('no browser')
   context = await browser.newContext()
+  // A browser is slow to start on a slow machine that does other things too.
+  context.setDefaultTimeout(60_000)
   page = await context.newPage()
-  page.setDefaultTimeout(20_000)
   complaints = []
   page.on('console', (message) => {
     if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text())
