@@ -5,7 +5,7 @@ import { acceptedPrompts, getSession } from './rows/http.ts'
 import { authorizeAndLimit, fairness } from './rows/limits.ts'
 import { newSession, secondPrompt, wholeTurn } from './rows/real-claude.ts'
 import { sandboxStart } from './rows/sandbox.ts'
-import { cliHelp, serverStart } from './rows/start.ts'
+import { cliHelp, npmStart, serverStart } from './rows/start.ts'
 import { sleepingMemory, wake, warmSession } from './rows/rest.ts'
 import { idleMemory, replay } from './rows/stored.ts'
 
@@ -15,6 +15,7 @@ export const rowGroups: readonly RowGroup[] = [
   newSession,
   wholeTurn,
   serverStart,
+  npmStart,
   sandboxStart,
   oneSubscriber,
   manySubscribers,

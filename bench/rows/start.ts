@@ -7,12 +7,13 @@ import { cliProgram, node, plainEnvironment, realClaude } from '../lib/programs.
 import type { Bench, RowGroup } from '../lib/row.ts'
 import { endLeftovers, serverCommand } from '../lib/server.ts'
 
+const checkout = fileURLToPath(new URL('../..', import.meta.url))
 const bareServer = fileURLToPath(new URL('../programs/bare-fastify.ts', import.meta.url))
 
 /** Until /readyz says yes; then the program is ended and its end waited for. */
 const startUntilReady = async (
   bench: Bench,
-  command: { argv: readonly [string, ...string[]]; env: Record<string, string> },
+  command: { argv: readonly [string, ...string[]]; env: Record<string, string>; cwd?: string },
 ): Promise<number> => {
   const start = performance.now()
   await using child = await startChild(bench.scope, command)
@@ -42,6 +43,32 @@ export const serverStart: RowGroup = {
         ours: { values: values.ours, unit: 'ms' },
         baseline: { values: values.baseline, unit: 'ms', what: 'bare fastify server' },
         limit: { of: 'ratio', at: 'most', value: 3 },
+      },
+    ]
+  },
+}
+
+/** With all that stands before the server: npm, and the look whether anything is missing. */
+export const npmStart: RowGroup = {
+  rows: ['npm-start'],
+  run: async (bench) => {
+    await using folder = await temporaryFolder(bench.scope)
+    await using _ = bench.scope.own(() => endLeftovers(folder.path))
+    const server = serverCommand(bench, { dataDir: folder.path, claude: realClaude() })
+    const flags = server.argv.slice(server.argv.indexOf('--port'))
+    const env = { ...server.env, PATH: process.env['PATH'] ?? '', npm_config_update_notifier: 'false' }
+    const start = (): Promise<number> =>
+      startUntilReady(bench, { argv: ['npm', 'start', '--', ...flags], env, cwd: checkout })
+    // What is missing in the checkout and in the folder is made by the first.
+    await start()
+    const values: number[] = []
+    for (let round = 0; round < (bench.quick ? 5 : 15); round++) values.push(await start())
+    return [
+      {
+        name: 'npm-start',
+        title: 'npm start to /readyz, second start',
+        ours: { values, unit: 'ms' },
+        limit: { of: 'value', at: 'most', value: 2000 },
       },
     ]
   },

@@ -167,10 +167,12 @@ test('it leaves when its sockets are removed, for nobody could reach it', async 
 
 test('called wrongly it says how it is called', async () => {
   const [node, ...args] = brokerCommand('')
-  const child = spawn(node, args, { stdio: ['ignore', 'ignore', 'pipe'], env: {} })
-  const stderr = text(child.stderr)
-  expect(await once(child, 'exit')).toEqual([2, null])
-  expect(await stderr).toContain('--dir DIR')
+  for (const wrong of [args, args.slice(0, -1), args.slice(0, -2)]) {
+    const child = spawn(node, wrong, { stdio: ['ignore', 'ignore', 'pipe'], env: {} })
+    const stderr = text(child.stderr)
+    expect(await once(child, 'exit')).toEqual([2, null])
+    expect(await stderr).toContain('--dir DIR')
+  }
 })
 
 test('requests are logged without their words', async () => {

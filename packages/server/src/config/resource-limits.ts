@@ -1,11 +1,4 @@
-import {
-  leastResources,
-  parseAmount,
-  resourceNames,
-  resourcesInBytes,
-  type ResourceLimits,
-  type ResourceName,
-} from '@aicm/protocol'
+import { leastResources, parseAmount, resourceNames, resourcesInBytes, type ResourceLimits } from '@aicm/protocol'
 
 /** Without `memory`, which goes by the machine. A fork bomb is stopped by `pids`; CPUs are shared fairly without a limit. */
 export const defaultResourceLimits = {
@@ -17,22 +10,14 @@ export const defaultResourceLimits = {
   core: 0,
 } as const satisfies Partial<ResourceLimits>
 
-const none: ResourceLimits = {
-  memory: null,
-  cpus: null,
-  pids: null,
-  files: null,
-  processes: null,
-  fileSize: null,
-  core: null,
-}
+const none: Partial<ResourceLimits> = Object.fromEntries(resourceNames.map((name) => [name, null]))
 
 /** What `--limit` says, in its order: `off`, or `name=number` (bytes with k, m, g or t). Undefined where it says neither. */
 export const parseResourceLimits = (settings: readonly string[]): Partial<ResourceLimits> | undefined => {
-  let limits: Partial<Record<ResourceName, number | null>> = {}
+  let limits: Partial<ResourceLimits> = {}
   for (const setting of settings) {
     if (setting === 'off') {
-      limits = { ...none }
+      limits = none
       continue
     }
     const said = parseAmount(setting, { names: resourceNames, inBytes: resourcesInBytes })
@@ -40,7 +25,7 @@ export const parseResourceLimits = (settings: readonly string[]): Partial<Resour
     const { name, amount } = said
     if (amount !== null && (amount < leastResources[name] || (name !== 'cpus' && !Number.isInteger(amount))))
       return undefined
-    limits[name] = amount
+    limits = { ...limits, [name]: amount }
   }
   return limits
 }
