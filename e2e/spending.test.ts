@@ -19,7 +19,9 @@ const test = requires('claude', 'linux')
 const api = scriptedApi()
 const sharedKey = 'sk-shared-0001'
 let upstream: Awaited<ReturnType<typeof serve>>
-/** Until then (seconds since 1970) a subscription's calls are refused, as the API does at the limit of a plan. */
+/** A subscription's calls are refused for so many seconds from the first one on, as the API does at the limit of a plan. */
+let limitFor = 0
+/** When that ends, in seconds since 1970; 0 before the first call. */
 let limitedUntil = 0
 let server: TestServer
 let admin: Client
@@ -44,9 +46,15 @@ beforeEach(() => {
   api.calls.length = 0
 })
 
+const limitPlanFor = (seconds: number) => {
+  limitFor = seconds
+  limitedUntil = 0
+}
+
 const limitingUpstream = async () => {
   return serve((request, response) => {
     const subscription = request.headers.authorization !== undefined
+    if (subscription && limitedUntil === 0) limitedUntil = Math.floor(Date.now() / 1000) + limitFor
     if (!subscription || limitedUntil * 1000 <= Date.now()) return api.handler(request, response)
     request.resume()
     response.writeHead(429, {
@@ -296,7 +304,7 @@ test('at a plan limit the turn and those behind it wait, say until when, and go 
   const client = await own.client()
   const { id } = await client.sessions.create()
   const session = client.session(id)
-  limitedUntil = Math.floor(Date.now() / 1000) + 6
+  limitPlanFor(10)
   const first = session.execute('@text(after the limit)')
   const second = session.execute('@text(and the next)')
   const waits = await firstItem(session, (item) => item.type === 'progress' && item.kind === 'plan_limit')
@@ -310,7 +318,7 @@ test('at a plan limit the turn and those behind it wait, say until when, and go 
   expect(errorsOf(await logOf(client, id))).toMatchObject([{ code: 'rate_limited', detail: { resetsAt: until } }])
   expect((await client.sessions.get(id)).waitsUntil).toBeNull()
 
-  limitedUntil = Math.floor(Date.now() / 1000) + 3600
+  limitPlanFor(3600)
   const third = session.execute('@text(never)')
   await firstItem(session, (item) => item.type === 'progress' && item.kind === 'plan_limit', (waits as Message).seq)
   await session.interrupt()
