@@ -83,7 +83,6 @@ requires(
   const folder = stack.use(await tempDir())
   stack.defer(() => endLeftovers(folder.path))
   const { pid, exited, listening } = runServer({
-    main: fileURLToPath(new URL('../packages/server/src/main.ts', import.meta.url)),
     args: [
       ...['--host', network.server, '--insecure-http', '--port', network.port, '--data-dir', folder.path],
       ...['--model-api', 'demo', '--warm-min', '0', '--claude', claude.path, ...claude.flags],

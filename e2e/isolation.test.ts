@@ -115,7 +115,6 @@ const refusalOn = async (
 ): Promise<{ code: number | null; output: string }> => {
   await using dir = await tempDir()
   const { exited, output, listening } = runServer({
-    main: new URL('../packages/server/src/main.ts', import.meta.url).pathname,
     args: ['--port', `${await freePort()}`, '--data-dir', join(dir.path, 'data')],
     env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: dir.path, ...env },
     cwd: dir.path,

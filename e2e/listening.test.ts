@@ -34,7 +34,6 @@ afterAll(async () => {
 /** Of a server that does not start: its exit code and what it says. */
 const failedStart = async (...args: string[]) => {
   const { exited, output, listening } = runServer({
-    main: fileURLToPath(new URL('../packages/server/src/main.ts', import.meta.url)),
     args: ['--port', `${await freePort()}`, '--data-dir', dir, ...args],
     env: { PATH: process.env.PATH ?? '', HOME: dir },
     cwd: dir,

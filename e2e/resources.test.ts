@@ -324,7 +324,6 @@ test('a limit that is none is refused at the start', async () => {
   await using dir = await tempDir()
   for (const limit of ['memory=1k', 'cpus=-1', 'pids=2.5', 'pids=100k', 'colour=3']) {
     const { exited, output } = runServer({
-      main: new URL('../packages/server/src/main.ts', import.meta.url).pathname,
       args: ['--port', `${await freePort()}`, '--data-dir', join(dir.path, 'data'), '--limit', limit],
       env: { PATH: '/usr/bin:/bin', HOME: dir.path },
       cwd: dir.path,

@@ -2,7 +2,6 @@ import { chmodSync, copyFileSync, linkSync, mkdirSync, mkdtempSync, writeFileSyn
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { brokerControl } from '@aicm/broker'
 import { createClient, login, type Client, type ClientOptions } from '@aicm/client'
 import type { Role } from '@aicm/protocol'
@@ -114,7 +113,6 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
 
   const run = (onPort: number): ServerProcess =>
     runServer({
-      main: fileURLToPath(new URL('../../server/src/main.ts', import.meta.url)),
       args: [
         '--port',
         `${onPort}`,
