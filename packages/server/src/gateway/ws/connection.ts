@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import {
   accessLostCode,
   formatCursor,
@@ -65,13 +66,14 @@ export type Admitted = { identity: Identity; user: Caller; address: string }
 /** Serves one WebSocket until it closes: requests in their order, subscriptions beside them. */
 export const serveConnection = (
   socket: WebSocket,
+  connection: Duplex,
   { identity, user: opener, address }: Admitted,
   services: Services,
   frames: Frames,
 ): void => {
   const audit = createSocketAudit(services, { identity, user: opener, address })
   const subscriptions = new Map<string, AbortController>()
-  const outgoing = createOutgoing(socket)
+  const outgoing = createOutgoing(socket, connection)
   const { send } = outgoing
   const limits = createMessageLimits(services.limits, countedCaller(identity), address)
   /** Since the last sign of life. */

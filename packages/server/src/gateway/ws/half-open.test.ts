@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage } from 'node:http'
 import { connect, type AddressInfo, type Socket } from 'node:net'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { WebSocketServer, type WebSocket } from 'ws'
@@ -39,7 +39,7 @@ const services = {
 const openPair = async (): Promise<{ served: WebSocket; peer: Socket; stop(): void }> => {
   const http = createServer()
   const sockets = new WebSocketServer({ server: http })
-  const accepted = once(sockets, 'connection') as Promise<[WebSocket]>
+  const accepted = once(sockets, 'connection') as Promise<[WebSocket, IncomingMessage]>
   http.listen(0, '127.0.0.1')
   await once(http, 'listening')
   const peer = connect((http.address() as AddressInfo).port, '127.0.0.1')
@@ -48,8 +48,8 @@ const openPair = async (): Promise<{ served: WebSocket; peer: Socket; stop(): vo
   peer.write(
     `GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: ${key}\r\n\r\n`,
   )
-  const [served] = await accepted
-  serveConnection(served, { identity, user, address: '127.0.0.1' }, services, createFrames())
+  const [served, { socket }] = await accepted
+  serveConnection(served, socket, { identity, user, address: '127.0.0.1' }, services, createFrames())
   return {
     served,
     peer,

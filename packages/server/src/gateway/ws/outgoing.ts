@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { DownMessage } from '@aicm/protocol'
 
@@ -20,15 +21,22 @@ export type Outgoing = {
   passOn(): void
 }
 
-export const createOutgoing = (socket: WebSocket): Outgoing => {
+/** `connection` is what `socket` writes to. */
+export const createOutgoing = (socket: WebSocket, connection: Duplex): Outgoing => {
   const blocked: (() => void)[] = []
+  let corked = false
 
   const passOn = (): void => {
     if (socket.bufferedAmount <= highWater) blocked.shift()?.()
   }
 
-  const sendFrame = (data: Buffer | string): void => {
+  const write = (data: Buffer | string): void => {
     if (socket.readyState === socket.OPEN) socket.send(data, { binary: false }, passOn)
+  }
+
+  const uncork = (): void => {
+    if (corked) connection.uncork()
+    corked = false
   }
 
   socket.on('close', () => {
@@ -36,8 +44,19 @@ export const createOutgoing = (socket: WebSocket): Outgoing => {
   })
 
   return {
-    send: (message) => sendFrame(JSON.stringify(message)),
-    sendFrame,
+    // Most answers come with a frame right behind them, and share its way through the system.
+    send: (message) => {
+      if (!corked) {
+        corked = true
+        connection.cork()
+        setImmediate(uncork)
+      }
+      write(JSON.stringify(message))
+    },
+    sendFrame: (frame) => {
+      write(frame)
+      uncork()
+    },
     waiting: () => socket.bufferedAmount,
     room: () =>
       socket.bufferedAmount <= highWater || socket.readyState !== socket.OPEN

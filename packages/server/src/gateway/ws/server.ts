@@ -91,7 +91,7 @@ export const createWebSocketServer = (http: Server, services: Services, rules: O
         const credential = credentialOf(admitted.identity)
         void services.audit.record({ action: 'ws.connect', userId, username, address, requestId, credential })
         sockets.handleUpgrade(request, socket, head, (webSocket) =>
-          serveConnection(webSocket, admitted, services, frames),
+          serveConnection(webSocket, socket, admitted, services, frames),
         )
       },
       (error: unknown) => {

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
@@ -29,12 +29,12 @@ const batch: Batch = { items, last: items[0], json: JSON.stringify(items), live:
 test('nothing more is read for a reader that stalled when its connection ends', async () => {
   const http = createServer()
   const sockets = new WebSocketServer({ server: http })
-  const accepted = once(sockets, 'connection') as Promise<[WebSocket]>
+  const accepted = once(sockets, 'connection') as Promise<[WebSocket, IncomingMessage]>
   http.listen(0, '127.0.0.1')
   await once(http, 'listening')
   const client = new WebSocket(`ws://127.0.0.1:${(http.address() as AddressInfo).port}`)
   client.on('error', () => undefined)
-  const [served] = await accepted
+  const [served, { socket }] = await accepted
   /** What the connection was each time that more was asked for. */
   const asked: number[] = []
   const follow = (_: unknown, signal: AbortSignal): Batches =>
@@ -55,7 +55,7 @@ test('nothing more is read for a reader that stalled when its connection ends', 
     clock: { now: () => 0 },
     healthChecker: { last: () => undefined },
   } as unknown as Services
-  serveConnection(served, { identity, user, address: '127.0.0.1' }, services, createFrames())
+  serveConnection(served, socket, { identity, user, address: '127.0.0.1' }, services, createFrames())
   await once(client, 'open')
   client.send(JSON.stringify({ type: 'subscribe', ref: 'follow', sessionId: newId('ses', 0) }))
   client.pause()

@@ -23,7 +23,7 @@ const groupLimit = 500
  * requests of many clients, the lines of many processes) share a transaction. A lone change waits only until the turn ends.
  * One that is refused takes nothing else with it.
  *
- * Where `wal` is given the commit itself does not sync: the event loop goes on while `wal` does it.
+ * Where `wal` is given a commit need not sync: the event loop goes on while `wal` does it.
  */
 export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit => {
   const begin = file.prepare('BEGIN IMMEDIATE')
@@ -34,6 +34,8 @@ export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit 
   const undo = file.prepare('ROLLBACK TO change')
 
   const queue: Waiting[] = []
+  /** Committed, and not yet on its way to the disk. */
+  const written: Waiting[] = []
   let scheduled = false
   let closed = false
 
@@ -79,7 +81,6 @@ export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit 
     try {
       // A ROLLBACK that failed with the disk is still owed.
       if (file.inTransaction) rollback.run()
-      if (wal !== undefined) file.pragma('synchronous = NORMAL')
       refusals = runGroup(group)
       commit.run()
     } catch (cause) {
@@ -93,26 +94,46 @@ export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit 
       if (error.code === 'storage_full' && group.length > 1) for (const waiting of group) commitGroup([waiting])
       else for (const waiting of group) waiting.reject(error)
       return
-    } finally {
-      if (wal !== undefined) file.pragma('synchronous = FULL')
     }
-    const synced = group.some((_, index) => refusals[index] === undefined) ? wal?.sync() : undefined
     for (const [index, waiting] of group.entries()) {
       const refusal = refusals[index]
       if (refusal !== undefined) waiting.reject(refusal)
       else {
+        written.push(waiting)
         waiting.onWritten?.()
-        if (synced === undefined) waiting.resolve()
-        else synced.then(waiting.resolve, waiting.reject)
       }
     }
   }
 
-  const flush = (): void => {
+  const commitNext = (): void => {
+    if (queue.length > 0) commitGroup(queue.splice(0, groupLimit))
+  }
+
+  const syncWritten = (): void => {
+    if (written.length === 0) return
+    const synced = wal?.sync()
+    for (const { resolve, reject } of written.splice(0)) {
+      if (synced === undefined) resolve()
+      else synced.then(resolve, reject)
+    }
+  }
+
+  const finish = (): void => {
+    syncWritten()
     scheduled = false
-    if (queue.length === 0) return
-    commitGroup(queue.splice(0, groupLimit))
     if (queue.length > 0) schedule()
+  }
+
+  const flush = (): void => {
+    const alone = queue.length === 1
+    commitNext()
+    if (!alone) return finish()
+    // What its writing brings about, a prompt's entry in the audit log, needs no sync of its own. Where there are more the
+    // next ones come soon enough.
+    setImmediate(() => {
+      commitNext()
+      finish()
+    })
   }
 
   const schedule = (): void => {
@@ -135,7 +156,8 @@ export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit 
       }),
     close: async () => {
       closed = true
-      while (queue.length > 0) flush()
+      while (queue.length > 0) commitNext()
+      syncWritten()
       await wal?.close()
     },
   }
