@@ -527,22 +527,6 @@ test('a storage that fails for a while refuses new prompts, and loses nothing of
   checkLog(seen.messages)
 })
 
-test('what grows is shown while the disk is still busy with what ends it', async () => {
-  await using node = await openSessionNode()
-  const session = await node.serve().create()
-  await until(session, completed(await prompt(session, '@text(first)')))
-  const turnId = await prompt(session, '@tokens(50)')
-  const disk = Promise.withResolvers<void>()
-  node.beforeAppend = () => disk.promise
-  const growth = await until(session, growing(fakeTokens(50).length))
-  expect(longest(growth)).toBe(fakeTokens(50))
-  expect(wholeTexts(growth)).toEqual(['first'])
-  disk.resolve()
-  const seen = await until(session, completed(turnId))
-  expect(wholeTexts(seen)).toEqual(['first', fakeTokens(50)])
-  checkLog(seen.messages)
-})
-
 test('closing a session ends its turn and everything it had started', async () => {
   await using node = await openSessionNode()
   const session = await node.serve().create()

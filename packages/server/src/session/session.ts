@@ -195,10 +195,6 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
     // stored position is before it.
     if (messages.length > 0 || (batch.some(({ kind }) => kind === 'input') && stateChanged(record, next))) {
       next = { ...next, updatedAt: clock.now() }
-      // What grows before the first message waits for no disk. Offered again after a failure it is told again, which is no harm:
-      // a delta says where in its block it is.
-      const growing = items.findIndex(({ type }) => type !== 'delta')
-      feed.publish(items.splice(0, growing < 0 ? items.length : growing))
       try {
         await events.append({ record: next, expectedSeq: record.lastSeq, events: messages }, perform)
       } catch (error) {

@@ -16,8 +16,6 @@ export type Connection = {
 export const createConnection = (file: SqliteFile, onSyncFailed?: () => void): Connection => {
   const wal =
     file.pragma('journal_mode', { simple: true }) === 'wal' ? createWalSync(file.name, onSyncFailed) : undefined
-  // A commit leaves the sync to `wal`.
-  if (wal !== undefined) file.pragma('synchronous = NORMAL')
   const group = createGroupCommit(file, wal)
   return {
     file,

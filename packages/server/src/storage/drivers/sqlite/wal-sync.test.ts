@@ -136,6 +136,22 @@ test('after a failed sync nothing more is written', async () => {
   file.close()
 })
 
+test('a commit that does not sync leaves the file syncing for all others', async () => {
+  await using dir = await tempDir()
+  const { file, insert } = tableFile(join(dir.path, 'a.db'))
+  const { wal, held } = heldSync()
+  held.resolve()
+  const group = createGroupCommit(file, wal)
+  await group.run(insert)
+  const refused = group.run(() => {
+    throw new Error('refused')
+  })
+  await expect(refused).rejects.toThrow('refused')
+  expect(file.pragma('synchronous', { simple: true })).toBe(2)
+  await group.close()
+  file.close()
+})
+
 test('the log has its size before it is written, so that a sync has no file system to bring up to date', async () => {
   await using dir = await tempDir()
   const path = join(dir.path, 'a.db')
