@@ -256,7 +256,7 @@ for (const claude of ['fake', 'real'] as const)
     `a full disk under a turn (${claude} claude): it waits for room, told once, and is then finished once`,
     async () => {
       await using disk = await mountSmallDisk(300_000)
-      const args = ['--start-timeout', '5s', '--max-retries', '1']
+      const args = ['--start-timeout', '15s', '--max-retries', '1']
       await using server = await startTestServer({ claude, dataDir: join(disk.path, 'data'), args })
       const client = await server.client()
       const { id } = await client.sessions.create()

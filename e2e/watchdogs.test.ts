@@ -27,10 +27,10 @@ describe.concurrent('watchdogs', () => {
   real(
     'the real claude: where the model is silent its turn is ended; where somebody is asked, or a tool runs, it is not',
     async () => {
-      await using server = await startTestServer({ args: ['--turn-timeout', '2s', '--max-retries', '0'] })
+      await using server = await startTestServer({ args: ['--turn-timeout', '5s', '--max-retries', '0'] })
       const client = await server.client()
       const asking = await open(client)
-      const turn = asking.execute('@bash(echo a > a; sleep 3) @text(done)')
+      const turn = asking.execute('@bash(echo a > a; sleep 7) @text(done)')
       const { approvalId } = await pendingApproval(asking)
       const silent = await open(client)
       // Longer than the limit.
