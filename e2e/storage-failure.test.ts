@@ -307,6 +307,8 @@ test('a disk that fails to sync: nothing is accepted, reads go on, a running tur
   const pid = server.pid()
   const turn = client.session(other.id).execute('@tokens(400,5)')
   const items = collect(turn, isComplete)
+  // It is shown as running before its prompt is on the disk.
+  await turn.accepted
   await until('the turn runs', async () => (await client.session(other.id).info()).status === 'running')
   writeFileSync(failing, '')
   for (let attempt = 0; attempt < 8; attempt++) {

@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-/** For tests: the program as a process of its own, with an environment and a home of its own. */
+/** For tests: the built program as a process of its own, with an environment and a home of its own. */
 export type AicmProcess = {
   child: ChildProcess
   stdout(): string
@@ -16,10 +16,14 @@ export const startAicm = (
   args: string[],
   { home, env = {}, input = '' }: { home: string; env?: Record<string, string>; input?: string | null },
 ): AicmProcess => {
-  const child = spawn(process.execPath, [fileURLToPath(new URL('./main.ts', import.meta.url)), ...args], {
-    env: { PATH: process.env.PATH ?? '', HOME: home, ...env },
-    stdio: ['pipe', 'pipe', 'pipe'],
-  })
+  const child = spawn(
+    process.execPath,
+    [fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url)), ...args],
+    {
+      env: { PATH: process.env.PATH ?? '', HOME: home, ...env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    },
+  )
   const texts = { stdout: '', stderr: '' }
   const listeners = new Set<() => void>()
   for (const name of ['stdout', 'stderr'] as const)
