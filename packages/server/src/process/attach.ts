@@ -64,7 +64,6 @@ export const attach = (
   const ended = new AbortController()
   let released = false
   let input: Socket | undefined
-  let lastWrite: Promise<unknown> = Promise.resolve()
 
   const outerEnd = (): Promise<Exit | undefined> =>
     outerExit ??
@@ -93,22 +92,16 @@ export const attach = (
     return exit
   })()
 
-  const write = (line: string): Promise<void> => {
-    const next = lastWrite.then(
-      () =>
-        new Promise<void>((resolve, reject) => {
-          input ??= openInput(files.stdin)
-          input.write(line, (error) => {
-            if (error) reject(error)
-            // A pipe that was let go of in the middle of a write reports no error.
-            else if (input?.destroyed === true) reject(new Error('the process has ended'))
-            else resolve()
-          })
-        }),
-    )
-    lastWrite = next.catch(() => undefined)
-    return next
-  }
+  const write = (line: string): Promise<void> =>
+    new Promise((resolve, reject) => {
+      input ??= openInput(files.stdin)
+      input.write(line, (error) => {
+        if (error) reject(error)
+        // A pipe that was let go of in the middle of a write reports no error.
+        else if (input?.destroyed === true) reject(new Error('the process has ended'))
+        else resolve()
+      })
+    })
 
   return {
     record,

@@ -143,13 +143,23 @@ export const createProcessLink = ({
 
   /** What the broker was told of this session since it was loaded; a session that had no guest needs not be told of. */
   let toldGuest = session.record().state.guest === undefined ? false : undefined
-  let telling = Promise.resolve()
+  let telling: Promise<void> | undefined
 
-  /** Before the prompt is given: no call for a guest's is made that the broker takes for one for the owner's. */
-  const tellGuest = (): Promise<void> => {
+  /**
+   * Before the prompt is given: no call for a guest's is made that the broker takes for one for the owner's. Undefined when the
+   * broker knows.
+   */
+  const tellGuest = (): Promise<void> | undefined => {
     const { state, userId } = session.record()
     const guest = state.guest === true
-    if (guest !== toldGuest) telling = telling.then(() => insist(() => session.onGuest(userId)))
+    if (guest !== toldGuest) {
+      const told: Promise<void> = (telling ?? Promise.resolve())
+        .then(() => insist(() => session.onGuest(userId)))
+        .finally(() => {
+          if (telling === told) telling = undefined
+        })
+      telling = told
+    }
     toldGuest = guest
     return telling
   }
@@ -160,7 +170,9 @@ export const createProcessLink = ({
   const sendPrompt = async (turnId: string, promptId: string): Promise<void> => {
     const target = process
     const known = arriving?.turnId === turnId ? arriving : undefined
-    await tellGuest()
+    // Everything that can wait comes behind the prompt: most are given to claude before this returns.
+    const told = tellGuest()
+    if (told !== undefined) await told
     if (lifetime.aborted) return
     const content: ContentBlock[] | undefined =
       promptId === turnId

@@ -30,11 +30,12 @@ export type Session = {
   /** Instead of `start`: its process is there already. */
   take(spare: Spare): void
   /**
-   * Resolves when the prompt is on disk. The same turnId with the same content again resolves to the same turn. `onWritten` as
-   * with EventStore.append; not called for a prompt that was there.
+   * Resolves when the prompt is on disk. The same turnId with the same content again resolves to the same turn; with `isNew`
+   * that is not looked for. `onWritten` as with EventStore.append; not called for a prompt that was there.
    */
   execute(prompt: {
     turnId: string
+    isNew?: boolean
     content: ContentBlock[]
     userId: string
     onWritten?: () => void
@@ -226,8 +227,8 @@ export const createSession = (initial: SessionRecord, deps: SessionDeps): Sessio
   /** Prompts on their way to the disk, by turn: a second request with the same id waits and sees what the first has stored. */
   const accepting = new Map<string, Promise<Accepted>>()
 
-  const accept: Session['execute'] = async ({ turnId, content, userId, onWritten }) => {
-    const known = await events.findPrompt(sessionId, turnId)
+  const accept: Session['execute'] = async ({ turnId, isNew, content, userId, onWritten }) => {
+    const known = isNew === true ? undefined : await events.findPrompt(sessionId, turnId)
     // Found out here rather than after the prompt was accepted.
     if (known === undefined && record.state.process === 'none') assertCanStart(deps)
     if (known === undefined) {

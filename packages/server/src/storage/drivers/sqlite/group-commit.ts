@@ -23,7 +23,7 @@ const groupLimit = 500
  * requests of many clients, the lines of many processes) share a transaction. A lone change waits only until the turn ends.
  * One that is refused takes nothing else with it.
  *
- * Where `wal` is given the commit itself does not sync: the event loop goes on while `wal` does it.
+ * Where `wal` is given the file must not sync at a commit: the event loop goes on while `wal` does it.
  */
 export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit => {
   const begin = file.prepare('BEGIN IMMEDIATE')
@@ -81,7 +81,6 @@ export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit 
     try {
       // A ROLLBACK that failed with the disk is still owed.
       if (file.inTransaction) rollback.run()
-      if (wal !== undefined) file.pragma('synchronous = NORMAL')
       refusals = runGroup(group)
       commit.run()
     } catch (cause) {
@@ -95,9 +94,6 @@ export const createGroupCommit = (file: SqliteFile, wal?: WalSync): GroupCommit 
       if (error.code === 'storage_full' && group.length > 1) for (const waiting of group) commitGroup([waiting])
       else for (const waiting of group) waiting.reject(error)
       return
-    } finally {
-      // Other stores write through the same connection by themselves.
-      if (wal !== undefined) file.pragma('synchronous = FULL')
     }
     for (const [index, waiting] of group.entries()) {
       const refusal = refusals[index]

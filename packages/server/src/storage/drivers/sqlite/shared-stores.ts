@@ -6,7 +6,7 @@ import { sqliteErrors } from './sqlite-error.ts'
  * The stores written with Kysely, which is loaded when one of them is first used: it takes longer to load (0.1 s) than the
  * rest of the server's start. What every start asks is answered without it.
  */
-export const createSharedStores = ({ file, read }: Connection): SqlStores => {
+export const createSharedStores = ({ file, synced, read }: Connection): SqlStores => {
   const countUsers = file.prepare<[], number>('SELECT count(*) FROM users').pluck()
   const listRevoked = file
     .prepare<[number], string>('SELECT id FROM logins WHERE revoked_at IS NOT NULL AND expires_at > ? ORDER BY id')
@@ -21,7 +21,7 @@ export const createSharedStores = ({ file, read }: Connection): SqlStores => {
       import('kysely'),
       import('../sql/stores.ts'),
     ])
-    return createSqlStores(new Kysely({ dialect: new SqliteDialect({ database: file }) }), sqliteErrors)
+    return createSqlStores(new Kysely({ dialect: new SqliteDialect({ database: synced }) }), sqliteErrors)
   }
   const stores = (): Promise<SqlStores> => {
     loading ??= load()

@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { AppError } from '../../../lib/app-error.ts'
+import { createConnection } from './connection.ts'
 import { createGroupCommit } from './group-commit.ts'
-import { openFile } from './open-file.ts'
+import { configure, openFile } from './open-file.ts'
 import { createWalSync, type WalSync } from './wal-sync.ts'
 
 const tableFile = (path: string) => {
@@ -136,20 +137,22 @@ test('after a failed sync nothing more is written', async () => {
   file.close()
 })
 
-test('a commit that does not sync leaves the file syncing for all others', async () => {
+test('who writes a statement by itself has it synced, and what only reads does not', async () => {
   await using dir = await tempDir()
-  const { file, insert } = tableFile(join(dir.path, 'a.db'))
-  const { wal, held } = heldSync()
-  held.resolve()
-  const group = createGroupCommit(file, wal)
-  await group.run(insert)
-  const refused = group.run(() => {
-    throw new Error('refused')
-  })
-  await expect(refused).rejects.toThrow('refused')
-  expect(file.pragma('synchronous', { simple: true })).toBe(2)
-  await group.close()
-  file.close()
+  const file = openFile(join(dir.path, 'a.db'))
+  configure(file)
+  file.exec('CREATE TABLE levels (level INTEGER)')
+  const connection = createConnection(file)
+  const level = 'SELECT synchronous FROM pragma_synchronous'
+  const insert = `INSERT INTO levels ${level}`
+  const [normal, full] = [1, 2]
+  connection.synced.prepare(insert).run([])
+  expect(connection.synced.prepare(`${insert} RETURNING level`).all([])).toEqual([{ level: full }])
+  expect(connection.synced.prepare(level).all([])).toEqual([{ synchronous: normal }])
+  expect(() => connection.synced.prepare('INSERT INTO levels VALUES (abs(-9223372036854775808))').run([])).toThrow()
+  await connection.write(() => void file.prepare(insert).run())
+  expect(file.prepare('SELECT level FROM levels').pluck().all()).toEqual([full, full, normal])
+  await connection.close()
 })
 
 test('the log has its size before it is written, so that a sync has no file system to bring up to date', async () => {
