@@ -18,7 +18,7 @@ export const up = (io: Io, flags: string[]): Promise<ExitCode> =>
   new Promise((resolve) => {
     const cache = getCompileCacheDir()
     // A small young generation: a server that was busy once would keep 48 MB for it.
-    const child = spawn(process.execPath, ['--max-semi-space-size=8', serverMain, ...flags], {
+    const child = spawn(process.execPath, ['--max-semi-space-size=4', serverMain, ...flags], {
       stdio: 'inherit',
       // The folder that is reported is one of this Node version, below the one to set.
       env: {
