@@ -45,7 +45,7 @@ const askShort = `@tokens(${shortAnswer})`
  * Two claudes differ from each other by some percent for as long as they live (what was compiled when, what was collected): as
  * many pairs of them, in a run, as it takes for that to be no more than the noise.
  */
-const pairs = { full: 6, quick: 1 }
+const pairs = { full: 12, quick: 1 }
 
 /** A prompt to a session that has answered one before. */
 export const secondPrompt: RowGroup = {
@@ -60,7 +60,7 @@ export const secondPrompt: RowGroup = {
       socket.send({ type: 'subscribe', ref: 'follow', sessionId: id })
       const session = promptThrough(socket, id)
       const of = await interleave({
-        rounds: bench.quick ? 20 : 30,
+        rounds: 20,
         warmUp: 3,
         restMs: afterTurnMs,
         ours: async () => {

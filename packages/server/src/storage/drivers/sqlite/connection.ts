@@ -17,12 +17,13 @@ export type Connection = {
 }
 
 /** Writes on a file that does not sync by itself. */
-export const syncEach = (file: SqliteFile): SqliteDatabase => ({
+const syncEach = (file: SqliteFile): SqliteDatabase => ({
   prepare: (sql) => {
     const statement = file.prepare<unknown[]>(sql)
     if (statement.readonly) return statement
     const synced = <T>(run: () => T): T => {
-      // Refused inside a transaction, which is none of this statement's.
+      // A group's, whose ROLLBACK failed with the disk: this would be undone with it.
+      if (file.inTransaction) file.exec('ROLLBACK')
       file.pragma('synchronous = FULL')
       try {
         return run()
