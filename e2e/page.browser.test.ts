@@ -174,6 +174,8 @@ for (const locks of ['with', 'without'] as const)
       await route.fulfill({ response })
     })
     const tabs = [page, await context.newPage(), await context.newPage()]
+    // Nothing of the page runs here: it could refresh the login just before it is left, and lose the answer with that.
+    await page.goto(`${server.url}/healthz`)
     await page.evaluate(() => {
       const login = JSON.parse(localStorage.getItem('aicm.login') ?? '{}') as Record<string, unknown>
       localStorage.setItem('aicm.login', JSON.stringify({ ...login, expiresAt: 0, accessToken: 'refused' }))
