@@ -28,7 +28,10 @@ export type ProcessRecord = {
 /** A process that outlives the server: launched or adopted, it is the same. */
 export type SessionProcess = {
   record: ProcessRecord
-  /** Writes at once, behind what was written before. Resolves when the bytes are in the pipe. Rejects when the process no longer reads. */
+  /**
+   * Writes at once, behind what was written before. Resolves when the bytes are in the pipe. Rejects when the process no longer
+   * reads.
+   */
   write(line: string): Promise<void>
   /** Everything it says from byte `from` on; ends after its exit, when all was read. `onCaughtUp`: see followJournal. */
   output(from: number, onCaughtUp?: () => void): AsyncIterable<Line[]>

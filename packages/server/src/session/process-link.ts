@@ -146,20 +146,13 @@ export const createProcessLink = ({
   let telling: Promise<void> | undefined
 
   /**
-   * Before the prompt is given: no call for a guest's is made that the broker takes for one for the owner's. Undefined when the
-   * broker knows.
+   * Before the prompt is given: no call for a guest's is made that the broker takes for one for the owner's. Undefined when
+   * there was nothing to tell it yet.
    */
   const tellGuest = (): Promise<void> | undefined => {
     const { state, userId } = session.record()
     const guest = state.guest === true
-    if (guest !== toldGuest) {
-      const told: Promise<void> = (telling ?? Promise.resolve())
-        .then(() => insist(() => session.onGuest(userId)))
-        .finally(() => {
-          if (telling === told) telling = undefined
-        })
-      telling = told
-    }
+    if (guest !== toldGuest) telling = (telling ?? Promise.resolve()).then(() => insist(() => session.onGuest(userId)))
     toldGuest = guest
     return telling
   }

@@ -21,7 +21,7 @@ const syncEach = (file: SqliteFile): SqliteDatabase => ({
   prepare: (sql) => {
     const statement = file.prepare<unknown[]>(sql)
     if (statement.readonly) return statement
-    const synced = <T>(run: () => T): T => {
+    const withSync = <T>(run: () => T): T => {
       // A group's, whose ROLLBACK failed with the disk: this would be undone with it.
       if (file.inTransaction) file.exec('ROLLBACK')
       file.pragma('synchronous = FULL')
@@ -33,9 +33,9 @@ const syncEach = (file: SqliteFile): SqliteDatabase => ({
     }
     return {
       reader: statement.reader,
-      all: (parameters) => synced(() => statement.all(parameters)),
-      run: (parameters) => synced(() => statement.run(parameters)),
-      iterate: (parameters) => synced(() => statement.all(parameters)).values(),
+      all: (parameters) => withSync(() => statement.all(parameters)),
+      run: (parameters) => withSync(() => statement.run(parameters)),
+      iterate: (parameters) => withSync(() => statement.all(parameters)).values(),
     }
   },
   close: () => file.close(),
